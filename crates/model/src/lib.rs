@@ -1,0 +1,28 @@
+//! The nouns of Sen: values only, with no I/O, no async and no clock.
+//!
+//! Read in the order of a reading's life: [`name`] (who and what), [`time`] (when), [`reading`]
+//! and [`event`] (what was heard), [`quarantine`] (what could not be taken), [`registry`] (what we
+//! know of devices and places), [`rule`] and [`alert`] (what is wrong), [`command`] (what people
+//! do about it).
+
+pub mod alert;
+pub mod command;
+pub mod event;
+pub mod name;
+pub mod quarantine;
+pub mod reading;
+pub mod registry;
+pub mod rule;
+pub mod text;
+pub mod time;
+
+pub use alert::{AlertId, AlertRecord, AlertState, Change, Severity};
+pub use command::{Command, CommandOutcome, Order};
+pub use event::Event;
+pub use name::{AreaCode, DeviceId, InvalidName, Metric, RuleId, SeriesKey};
+pub use quarantine::{Quarantined, RejectReason};
+pub use reading::{Quality, Reading, ReadingBatch};
+pub use registry::{Device, Field, MetricSpec, Place, PlaceKind, Registry};
+pub use rule::{Bound, Condition, Rule, Selector};
+pub use text::Text;
+pub use time::Timestamp;
