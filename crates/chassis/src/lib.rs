@@ -8,11 +8,13 @@ pub mod backoff;
 pub mod call;
 pub mod clock;
 pub mod config;
+pub mod health;
 pub mod shutdown;
 pub mod tasks;
 pub mod telemetry;
 
 pub use clock::Clock;
 pub use config::Problem;
+pub use health::Health;
 pub use shutdown::Shutdown;
 pub use tasks::Tasks;

@@ -1,0 +1,14 @@
+//! How far a consumer of the readings has come.
+
+use serde::Serialize;
+
+/// Counts since the process started, and the position in the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Progress {
+    /// The next offset to be handled.
+    pub next: u64,
+    /// Readings handled.
+    pub readings: u64,
+    /// Of these, how many were new; the rest were repeats of known identities.
+    pub new: u64,
+}
