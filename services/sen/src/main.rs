@@ -1,1 +1,14 @@
-fn main() {}
+//! `sen`: one binary, every role.
+
+mod bench;
+mod cli;
+mod config;
+mod sirens;
+mod stages;
+mod wiring;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

@@ -1,0 +1,54 @@
+# Everything a person does with this repository. `make help` lists it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+SEN := target/release/sen
+# What the tests need from Debian; npm and Cargo bring the rest by their lock files.
+DEBIAN := mosquitto mosquitto-clients python3-paho-mqtt chromium
+
+.PHONY: help run build web test test-rust test-web test-browser lint bench check debian
+
+help: ## List these commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+run: build ## Build and start the whole centre with a simulated province
+	@echo "Sen is starting; Ctrl-C stops it."
+	$(SEN) run --simulate
+
+build: web ## Build the screens and the release binary
+	cargo build --release --locked -p sen
+
+# The centre runs without Node too, with a plain page in place of the screens.
+web: ## Build the screens into web/dist
+	@if command -v npm >/dev/null; then \
+	  cd web && { [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-audit --no-fund; } && npm run build; \
+	else \
+	  echo "Node.js is missing, so a plain page takes the place of the screens."; \
+	  echo "To have the screens: sudo apt-get install -y nodejs npm   (Node.js 20 or later), then: make run"; \
+	fi
+
+test: debian ## Install what the tests need, run every test, print counts
+	tests/run
+
+test-rust: ## Run the Rust tests only
+	cargo test --workspace --locked
+
+test-web: ## Run the tests of the screens only
+	cd web && npm run check && npm test
+
+test-browser: web ## Run the stories in Chromium only
+	tests/run browser
+
+lint: ## Formatting, clippy and types
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cd web && npm run check
+
+bench: build ## Measure (see docs/benchmarks.md)
+	$(SEN) bench all
+
+check: build ## Tell every mistake in config/
+	$(SEN) check
+
+debian:
+	@tests/debian $(DEBIAN)

@@ -1,0 +1,157 @@
+//! The command line: which roles to run, and how each command ends.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use sen_chassis::Problem;
+
+use crate::bench;
+use crate::config::Settings;
+use crate::wiring::{self, Role};
+
+/// `sysexits.h` EX_CONFIG: a person must mend the configuration; a supervisor must not retry.
+const EXIT_CONFIG: u8 = 78;
+
+/// The streaming heart of a smart operations centre.
+#[derive(Parser)]
+#[command(name = "sen", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the whole centre in one process.
+    Run {
+        #[command(flatten)]
+        place: Place,
+        /// Run a simulated province beside it, publishing over MQTT like any device.
+        #[arg(long)]
+        simulate: bool,
+        /// Play a drill: flood, salinity, smog, jam, outage or storm-of-alarms.
+        #[arg(long, requires = "simulate")]
+        scenario: Option<String>,
+    },
+    /// Run only the service that takes readings in.
+    Ingest(Place),
+    /// Run only the service that stores and summarises.
+    Aggregate(Place),
+    /// Run only the service that judges.
+    Alert(Place),
+    /// Run only the service that tells people and sirens.
+    Notify(Place),
+    /// Run only the service that serves the screens.
+    Gateway(Place),
+    /// Run only the simulated province, against any MQTT broker.
+    Simulate {
+        #[command(flatten)]
+        place: Place,
+        /// Where to publish.
+        #[arg(long, default_value = "127.0.0.1:1883")]
+        broker: std::net::SocketAddr,
+        /// Play a drill: flood, salinity, smog, jam, outage or storm-of-alarms.
+        #[arg(long)]
+        scenario: Option<String>,
+    },
+    /// Tell every mistake in the configuration, and exit with 78 if there is one.
+    Check(Place),
+    /// Measure this binary under load.
+    Bench(bench::Command),
+}
+
+/// Where the configuration and the data are.
+#[derive(Args, Clone)]
+pub struct Place {
+    /// Folder with sen.toml, devices.toml, rules.toml and the rest.
+    #[arg(long, default_value = "config")]
+    pub config: PathBuf,
+    /// Folder for the log and the store.
+    #[arg(long, default_value = "data")]
+    pub data: PathBuf,
+    /// Print the chosen addresses as the first line on standard output, as JSON.
+    #[arg(long)]
+    pub print_addresses: bool,
+}
+
+/// Runs the command; the error's chain of causes is printed here, once.
+pub fn run() -> ExitCode {
+    match Cli::parse().command {
+        Command::Bench(command) => finish(block_on(bench::run(command))),
+        Command::Check(place) => check(&place),
+        Command::Run { place, simulate, scenario } => {
+            let simulator = if simulate { &[Role::Simulator][..] } else { &[] };
+            start(&place, &[&Role::SERVICES, simulator].concat(), None, scenario)
+        }
+        Command::Ingest(place) => start(&place, &[Role::Ingest], None, None),
+        Command::Aggregate(place) => start(&place, &[Role::Aggregate], None, None),
+        Command::Alert(place) => start(&place, &[Role::Alert], None, None),
+        Command::Notify(place) => start(&place, &[Role::Notify], None, None),
+        Command::Gateway(place) => start(&place, &[Role::Gateway], None, None),
+        Command::Simulate { place, broker, scenario } => {
+            start(&place, &[Role::Simulator], Some(broker), scenario)
+        }
+    }
+}
+
+fn check(place: &Place) -> ExitCode {
+    match Settings::read(&place.config) {
+        Ok(settings) => {
+            let devices = settings.registry.devices().count();
+            println!(
+                "{}: no mistakes ({devices} devices, {} places, {} rules)",
+                place.config.display(),
+                settings.registry.places().len(),
+                settings.rules.len()
+            );
+            ExitCode::SUCCESS
+        }
+        Err(problems) => refuse(&problems),
+    }
+}
+
+fn start(
+    place: &Place,
+    roles: &[Role],
+    broker: Option<std::net::SocketAddr>,
+    scenario: Option<String>,
+) -> ExitCode {
+    let mut settings = match Settings::read(&place.config) {
+        Ok(settings) => settings,
+        Err(problems) => return refuse(&problems),
+    };
+    if let Some(name) = scenario {
+        match name.parse() {
+            Ok(scenario) => settings.simulator.scenario = Some(scenario),
+            Err(error) => return refuse(&[Problem::new("--scenario", format!("{error}"))]),
+        }
+    }
+    finish(block_on(wiring::run(settings, place, roles, broker)))
+}
+
+fn refuse(problems: &[Problem]) -> ExitCode {
+    for problem in problems {
+        eprintln!("{problem}");
+    }
+    eprintln!("{} to mend; nothing was started", plural(problems.len()));
+    ExitCode::from(EXIT_CONFIG)
+}
+
+fn plural(count: usize) -> String {
+    if count == 1 { "1 mistake".to_owned() } else { format!("{count} mistakes") }
+}
+
+fn finish(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sen: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}

@@ -1,0 +1,135 @@
+//! The whole configuration: `sen.toml` by sections, and the files beside it, with every problem.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sen_chassis::config::Layers;
+use sen_chassis::{Problem, telemetry};
+use sen_model::{Registry, Rule};
+
+/// The defaults of every key, with their explanations: the file a person reads to learn them.
+const DEFAULTS: &str = include_str!("../../../config/sen.toml");
+
+/// Everything the binary was told, checked.
+pub struct Settings {
+    /// Logs.
+    pub telemetry: telemetry::Config,
+    /// The durable log.
+    pub log: sen_log::Config,
+    /// The time-series store.
+    pub store: sen_store::Config,
+    /// Packets to readings.
+    pub ingest: sen_ingest::Config,
+    /// Brokers to subscribe to.
+    pub sources: sen_ingest::Sources,
+    /// Readings to summaries.
+    pub aggregate: sen_aggregate::Config,
+    /// Readings to alerts.
+    pub alert: sen_alert::Config,
+    /// Alerts to people.
+    pub notify: sen_notify::Config,
+    /// Everything to the screens.
+    pub gateway: sen_gateway::Config,
+    /// The simulated province.
+    pub simulator: sen_simulator::Config,
+    /// Devices and places.
+    pub registry: Arc<Registry>,
+    /// The rules as they stand at start; the alert service watches the file from then on.
+    pub rules: Vec<Rule>,
+    /// The folder all of it came from.
+    pub folder: PathBuf,
+}
+
+impl Settings {
+    /// Reads `folder` and the environment. On failure gives every problem there is, not the first.
+    pub fn read(folder: &Path) -> Result<Self, Vec<Problem>> {
+        let mut layers = Layers::new(DEFAULTS);
+        let own = folder.join("sen.toml");
+        if own.exists() {
+            layers = layers.with_file(&own);
+        }
+        let mut layers = layers.with_environment();
+        let mut problems = Vec::new();
+
+        let telemetry = checked(&mut layers, "telemetry", telemetry::Config::check, &mut problems);
+        let log = checked(&mut layers, "log", sen_log::Config::check, &mut problems);
+        let store = checked(&mut layers, "store", sen_store::Config::check, &mut problems);
+        let ingest = checked(&mut layers, "ingest", sen_ingest::Config::check, &mut problems);
+        let aggregate =
+            checked(&mut layers, "aggregate", sen_aggregate::Config::check, &mut problems);
+        let alert = checked(&mut layers, "alert", sen_alert::Config::check, &mut problems);
+        let notify = checked(&mut layers, "notify", sen_notify::Config::check, &mut problems);
+        let gateway = checked(&mut layers, "gateway", sen_gateway::Config::check, &mut problems);
+        let simulator =
+            checked(&mut layers, "simulator", sen_simulator::Config::check, &mut problems);
+        problems.extend(layers.finish());
+
+        let sources = file(folder, "sources.toml", sen_ingest::Sources::parse, &mut problems);
+        let registry = registry(folder, &mut problems);
+        let rules = registry.as_ref().and_then(|registry| {
+            let parse = |text: &str| sen_alert::rules::parse(text, registry);
+            file(folder, "rules.toml", parse, &mut problems)
+        });
+        problems.extend(sen_gateway::check_folder(folder));
+
+        let settings = (|| {
+            Some(Self {
+                telemetry: telemetry?,
+                log: log?,
+                store: store?,
+                ingest: ingest?,
+                sources: sources?,
+                aggregate: aggregate?,
+                alert: alert?,
+                notify: notify?,
+                gateway: gateway?,
+                simulator: simulator?,
+                registry: Arc::new(registry?),
+                rules: rules?,
+                folder: folder.to_owned(),
+            })
+        })();
+        settings.filter(|_| problems.is_empty()).ok_or(problems)
+    }
+}
+
+/// Takes one section and adds what its own check says.
+fn checked<T: serde::de::DeserializeOwned>(
+    layers: &mut Layers,
+    name: &str,
+    check: impl FnOnce(&T) -> Vec<Problem>,
+    problems: &mut Vec<Problem>,
+) -> Option<T> {
+    let section = layers.section(name)?;
+    problems.extend(check(&section));
+    Some(section)
+}
+
+/// Reads one file beside `sen.toml`.
+fn file<T>(
+    folder: &Path,
+    name: &str,
+    parse: impl FnOnce(&str) -> Result<T, Vec<Problem>>,
+    problems: &mut Vec<Problem>,
+) -> Option<T> {
+    let path = folder.join(name);
+    let parsed = match std::fs::read_to_string(&path) {
+        Ok(text) => parse(&text),
+        Err(error) => {
+            let advice = format!("{error}: pass the folder with --config");
+            Err(vec![Problem::new(path.display().to_string(), advice)])
+        }
+    };
+    parsed.map_err(|more| problems.extend(more)).ok()
+}
+
+/// Devices and places make one registry, since devices name the areas they stand in.
+fn registry(folder: &Path, problems: &mut Vec<Problem>) -> Option<Registry> {
+    let mut read = |name: &str| file(folder, name, |text| Ok(text.to_owned()), problems);
+    let (devices, places) = (read("devices.toml")?, read("places.toml")?);
+    let parsed = sen_model::registry_file::parse(&devices, &places);
+    let told = |fault: sen_model::registry_file::Fault| {
+        Problem::new(format!("{}:{} {}", fault.file, fault.line, fault.key), fault.message)
+    };
+    parsed.map_err(|faults| problems.extend(faults.into_iter().map(told))).ok()
+}

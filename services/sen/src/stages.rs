@@ -1,0 +1,107 @@
+//! Running and stopping: services in the order of the stream, each joined before the next stops.
+
+use std::time::Duration;
+
+use sen_chassis::tasks::TaskError;
+use sen_chassis::{Shutdown, Tasks};
+use sen_log::Log;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How long all services together may take to finish what they were given.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// The error of whichever service failed, with its causes.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct StageError(#[from] Box<dyn std::error::Error + Send + Sync>);
+
+/// The services of this process, in stopping order.
+#[derive(Default)]
+pub struct Stages {
+    tasks: Tasks<StageError>,
+    order: Vec<(&'static str, Shutdown)>,
+}
+
+impl Stages {
+    /// Starts a service if there is one. The first added is the first to be stopped.
+    pub fn add<S, E, R, F>(&mut self, name: &'static str, service: Option<S>, run: R)
+    where
+        R: FnOnce(S, Shutdown) -> F,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        let Some(service) = service else { return };
+        let shutdown = Shutdown::new();
+        let running = run(service, shutdown.clone());
+        self.tasks.spawn(name, async move { running.await.map_err(|error| StageError(error.into())) });
+        self.order.push((name, shutdown));
+    }
+
+    /// Runs until SIGINT or SIGTERM, then stops one service after the other; or until one of them
+    /// ends by itself, which is a failure and stops everything at once. Closes the log last.
+    pub async fn run(mut self, log: Option<Log>) -> anyhow::Result<()> {
+        let (mut interrupt, mut terminate) =
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let result = tokio::select! {
+            _ = interrupt.recv() => None,
+            _ = terminate.recv() => None,
+            ended = self.tasks.join_next() => Some(failure(ended)),
+        };
+        tracing::info!(failed = result.is_some(), "stopping");
+        let stopping = async {
+            match result {
+                None => self.stop_in_order().await,
+                Some(error) => {
+                    self.stop_at_once().await;
+                    Err(error)
+                }
+            }
+        };
+        let stopped = tokio::select! {
+            stopped = tokio::time::timeout(GRACE, stopping) => {
+                stopped.unwrap_or_else(|_| Err(anyhow::anyhow!("a service did not stop in {GRACE:?}")))
+            }
+            _ = interrupt.recv() => Err(anyhow::anyhow!("stopped by a second signal")),
+        };
+        if let Some(log) = log {
+            log.close().await;
+        }
+        stopped
+    }
+
+    /// Each service is asked only when the one before it has ended: it then sees all its input.
+    async fn stop_in_order(&mut self) -> anyhow::Result<()> {
+        for (name, shutdown) in &self.order {
+            shutdown.request();
+            match self.tasks.join_next().await {
+                Some(Ok(ended)) if ended == *name => {}
+                ended => {
+                    let error = failure(ended);
+                    self.stop_at_once().await;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn stop_at_once(&mut self) {
+        for (_, shutdown) in &self.order {
+            shutdown.request();
+        }
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(error = &error as &dyn std::error::Error, "service failed too");
+            }
+        }
+    }
+}
+
+/// Why a service that nobody had asked to stop ended.
+fn failure(ended: Option<Result<&'static str, TaskError<StageError>>>) -> anyhow::Error {
+    match ended {
+        Some(Ok(name)) => anyhow::anyhow!("{name} ended by itself"),
+        Some(Err(error)) => error.into(),
+        None => anyhow::anyhow!("there is nothing to run"),
+    }
+}

@@ -1,0 +1,296 @@
+//! The wiring diagram: which service reads what, writes what, and in which order they stop.
+//!
+//! ```text
+//!  devices ──MQTT──▶ ingest ──readings──▶ aggregate ──▶ store ─────────────┐
+//!                      │  └──events, quarantine──────────────────────┐     ▼
+//!                      │            └─────readings──▶ alert ──alerts──▶ gateway ──▶ screens
+//!  sirens ◀──MQTT──────┴◀── notify ◀────────alerts──────┘▲──commands──────┘
+//! ```
+//!
+//! Every arrow with a name is a topic of the log, read by a durable cursor; the rest are calls
+//! within the process. Binding goes against the arrows, so that nobody speaks before somebody
+//! listens; stopping goes along them, so that each service ends when its input has ended.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use sen_chassis::call::{self, Answerer, Caller};
+use sen_chassis::{Clock, Health, telemetry};
+use sen_log::{Log, Retention, Topic};
+use sen_model::time::DAY_MS;
+use sen_model::{AlertRecord, Command, CommandOutcome, Event, Progress, Quarantined, ReadingBatch};
+use sen_store::Store;
+use tokio::sync::watch;
+
+use crate::cli::Place;
+use crate::config::Settings;
+use crate::sirens::Sirens;
+use crate::stages::Stages;
+
+/// What this process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Packets to readings.
+    Ingest,
+    /// Readings to summaries.
+    Aggregate,
+    /// Readings to alerts.
+    Alert,
+    /// Alerts to people and sirens.
+    Notify,
+    /// Everything to the screens.
+    Gateway,
+    /// A province that never sleeps.
+    Simulator,
+}
+
+impl Role {
+    /// The services of a whole centre.
+    pub const SERVICES: [Self; 5] =
+        [Self::Ingest, Self::Aggregate, Self::Alert, Self::Notify, Self::Gateway];
+}
+
+/// Commands that wait for the alert service, at most; callers beyond it wait their turn.
+const OPEN_COMMANDS: usize = 64;
+
+/// What the services share.
+struct Shared {
+    settings: Settings,
+    clock: Clock,
+    health: Health,
+    metrics: telemetry::Metrics,
+    log: Log,
+    store: Store,
+    topics: Topics,
+    commands: (Caller<Command, CommandOutcome>, Option<Answerer<Command, CommandOutcome>>),
+}
+
+/// The topics of the log and how long each is kept below its cursors.
+struct Topics {
+    readings: Topic<ReadingBatch>,
+    events: Topic<Event>,
+    quarantine: Topic<Quarantined>,
+    alerts: Topic<AlertRecord>,
+}
+
+/// Readings are in the store once their cursors have passed; a day is kept for a second look.
+const READINGS: Retention = Retention { keep_ms: DAY_MS, keep_bytes: 8 << 30 };
+/// Events and quarantine have no other home yet.
+const EVENTS: Retention = Retention { keep_ms: 90 * DAY_MS, keep_bytes: 4 << 30 };
+/// A month to mend a device in; a hostile one must not fill the disk.
+const QUARANTINE: Retention = Retention { keep_ms: 30 * DAY_MS, keep_bytes: 1 << 30 };
+/// Screens resume from it and history is told from it.
+const ALERTS: Retention = Retention { keep_ms: 365 * DAY_MS, keep_bytes: 4 << 30 };
+
+impl Topics {
+    fn open(log: &Log) -> Result<Self, sen_log::OpenError> {
+        Ok(Self {
+            readings: log.topic("readings", READINGS)?,
+            events: log.topic("events", EVENTS)?,
+            quarantine: log.topic("quarantine", QUARANTINE)?,
+            alerts: log.topic("alerts", ALERTS)?,
+        })
+    }
+}
+
+/// Binds the services of these roles, tells the addresses, and runs until asked to stop or until
+/// one of them fails.
+pub async fn run(
+    settings: Settings,
+    place: &Place,
+    roles: &[Role],
+    broker: Option<SocketAddr>,
+) -> anyhow::Result<()> {
+    let metrics = telemetry::install(&settings.telemetry)?;
+    let mut stages = Stages::default();
+    if roles == [Role::Simulator] {
+        let broker = broker.context("the simulator needs a broker")?;
+        simulate(&settings, broker, &mut stages)?;
+        return stages.run(None).await;
+    }
+    let mut shared = Shared::open(settings, place, metrics)?;
+    let addresses = bind(&mut shared, roles, &mut stages).await?;
+    addresses.tell(place.print_addresses);
+    stages.run(Some(shared.log)).await
+}
+
+impl Shared {
+    fn open(
+        settings: Settings,
+        place: &Place,
+        metrics: telemetry::Metrics,
+    ) -> anyhow::Result<Self> {
+        let log = Log::open(place.data.join("log"), settings.log.clone())?;
+        let store = Store::open(place.data.join("store"), settings.store.clone())?;
+        let topics = Topics::open(&log)?;
+        let (caller, answerer) = call::channel(OPEN_COMMANDS);
+        Ok(Self {
+            settings,
+            clock: Clock::system(),
+            health: Health::new(),
+            metrics,
+            log,
+            store,
+            topics,
+            commands: (caller, Some(answerer)),
+        })
+    }
+}
+
+/// Binds each wanted service, the last of the chain first, and lines them up in stopping order.
+async fn bind(
+    shared: &mut Shared,
+    roles: &[Role],
+    stages: &mut Stages,
+) -> anyhow::Result<Addresses> {
+    let wanted = |role| roles.contains(&role);
+    let aggregate = if wanted(Role::Aggregate) { Some(aggregate(shared)?) } else { None };
+    let alert = if wanted(Role::Alert) { Some(alert(shared)?) } else { None };
+    let ingest = if wanted(Role::Ingest) { Some(ingest(shared).await?) } else { None };
+    let notify = match (&ingest, wanted(Role::Notify)) {
+        (Some(ingest), true) => Some(notify(shared, ingest.publisher())?),
+        _ => None,
+    };
+    let stored = aggregate.as_ref().map_or_else(idle, sen_aggregate::Aggregate::progress);
+    let evaluated = alert.as_ref().map_or_else(idle, sen_alert::Alert::progress);
+    let rules = alert.as_ref().map(sen_alert::Alert::rules);
+    let gateway = if wanted(Role::Gateway) {
+        Some(gateway(shared, stored, evaluated, rules).await?)
+    } else {
+        None
+    };
+    let addresses = Addresses {
+        http: gateway.as_ref().map(sen_gateway::Gateway::address),
+        mqtt: ingest.as_ref().and_then(sen_ingest::Ingest::mqtt_address),
+    };
+
+    if wanted(Role::Simulator) {
+        let broker = addresses.mqtt.context("the simulator needs the MQTT endpoint")?;
+        simulate(&shared.settings, broker, stages)?;
+    }
+    stages.add("ingest", ingest, sen_ingest::Ingest::run);
+    stages.add("aggregate", aggregate, sen_aggregate::Aggregate::run);
+    stages.add("alert", alert, sen_alert::Alert::run);
+    stages.add("notify", notify, sen_notify::Notify::run);
+    stages.add("gateway", gateway, sen_gateway::Gateway::run);
+    Ok(addresses)
+}
+
+/// Progress of a service that does not run here.
+fn idle() -> watch::Receiver<Progress> {
+    watch::channel(Progress::default()).1
+}
+
+async fn ingest(shared: &Shared) -> anyhow::Result<sen_ingest::Ingest> {
+    let ports = sen_ingest::Ports {
+        readings: shared.topics.readings.clone(),
+        events: shared.topics.events.clone(),
+        quarantine: shared.topics.quarantine.clone(),
+        registry: Arc::clone(&shared.settings.registry),
+        clock: shared.clock.clone(),
+        health: shared.health.clone(),
+    };
+    let (config, sources) = (shared.settings.ingest.clone(), shared.settings.sources.clone());
+    Ok(sen_ingest::Ingest::bind(config, sources, ports).await?)
+}
+
+fn aggregate(shared: &Shared) -> anyhow::Result<sen_aggregate::Aggregate> {
+    let ports = sen_aggregate::Ports {
+        readings: shared.topics.readings.clone(),
+        cursor: shared.log.cursor(&shared.topics.readings, "aggregate")?,
+        store: shared.store.clone(),
+        clock: shared.clock.clone(),
+    };
+    Ok(sen_aggregate::Aggregate::bind(shared.settings.aggregate.clone(), ports)?)
+}
+
+fn alert(shared: &mut Shared) -> anyhow::Result<sen_alert::Alert> {
+    let ports = sen_alert::Ports {
+        readings: shared.topics.readings.clone(),
+        alerts: shared.topics.alerts.clone(),
+        cursor: shared.log.cursor(&shared.topics.readings, "alert")?,
+        commands: shared.commands.1.take().context("only one alert service a process")?,
+        registry: Arc::clone(&shared.settings.registry),
+        clock: shared.clock.clone(),
+        health: shared.health.clone(),
+    };
+    let rules = shared.settings.folder.join("rules.toml");
+    Ok(sen_alert::Alert::bind(shared.settings.alert.clone(), rules, ports)?)
+}
+
+fn notify(
+    shared: &Shared,
+    publisher: sen_ingest::Publisher,
+) -> anyhow::Result<sen_notify::Notify> {
+    let ports = sen_notify::Ports {
+        alerts: shared.topics.alerts.clone(),
+        cursor: shared.log.cursor(&shared.topics.alerts, "notify")?,
+        channels: vec![Sirens::channel(publisher)],
+        clock: shared.clock.clone(),
+    };
+    Ok(sen_notify::Notify::bind(shared.settings.notify.clone(), ports)?)
+}
+
+async fn gateway(
+    shared: &Shared,
+    stored: watch::Receiver<Progress>,
+    evaluated: watch::Receiver<Progress>,
+    rules: Option<watch::Receiver<Arc<Vec<sen_model::Rule>>>>,
+) -> anyhow::Result<sen_gateway::Gateway> {
+    let as_read = || watch::channel(Arc::new(shared.settings.rules.clone())).1;
+    let ports = sen_gateway::Ports {
+        readings: shared.topics.readings.clone(),
+        events: shared.topics.events.clone(),
+        quarantine: shared.topics.quarantine.clone(),
+        alerts: shared.topics.alerts.clone(),
+        store: shared.store.clone(),
+        registry: Arc::clone(&shared.settings.registry),
+        rules: rules.unwrap_or_else(as_read),
+        commands: shared.commands.0.clone(),
+        stored,
+        evaluated,
+        health: shared.health.clone(),
+        metrics: shared.metrics.clone(),
+        clock: shared.clock.clone(),
+        folder: shared.settings.folder.clone(),
+    };
+    Ok(sen_gateway::Gateway::bind(shared.settings.gateway.clone(), ports).await?)
+}
+
+fn simulate(settings: &Settings, broker: SocketAddr, stages: &mut Stages) -> anyhow::Result<()> {
+    let ports = sen_simulator::Ports {
+        registry: Arc::clone(&settings.registry),
+        broker,
+        clock: Clock::system(),
+    };
+    let simulator = sen_simulator::Simulator::bind(settings.simulator.clone(), ports)?;
+    stages.add("simulator", Some(simulator), sen_simulator::Simulator::run);
+    Ok(())
+}
+
+/// Where this process can be reached.
+#[derive(serde::Serialize)]
+struct Addresses {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mqtt: Option<SocketAddr>,
+}
+
+impl Addresses {
+    /// As one line of JSON for programs, or as lines for people.
+    fn tell(&self, as_json: bool) {
+        if as_json {
+            println!("{}", serde_json::json!(self));
+            return;
+        }
+        if let Some(http) = self.http {
+            println!("Màn hình / wall:  http://{http}/wall");
+            println!("API:              http://{http}/api/v1/openapi.json");
+        }
+        if let Some(mqtt) = self.mqtt {
+            println!("MQTT:             {mqtt}   (sen/v1/{{device}}/telemetry)");
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Starts real parts for the stories: the centre itself, brokers, screens; and waits for facts.
+//!
+//! Nothing here sleeps for a fixed time: [`wait_for`] asks again until the fact holds or its limit
+//! runs out. Everything started is stopped by its process id when it is dropped.
+
+pub mod centre;
+pub mod device;
+pub mod process;
+pub mod screen;
+
+use std::time::Duration;
+
+/// How long a story waits for a fact on a busy machine before it fails.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks again until `fact` gives a value; fails with `what` when [`PATIENCE`] runs out.
+pub async fn wait_for<T, F>(what: &str, mut fact: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let asking = async {
+        let mut pause = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            pause.tick().await;
+            if let Some(value) = fact().await {
+                return value;
+            }
+        }
+    };
+    match tokio::time::timeout(PATIENCE, asking).await {
+        Ok(value) => value,
+        Err(_) => panic!("waited {PATIENCE:?} in vain for: {what}"),
+    }
+}
