@@ -2,8 +2,8 @@
 //!
 //! Read in the order of a reading's life: [`name`] (who and what), [`time`] (when), [`reading`]
 //! and [`event`] (what was heard), [`quarantine`] (what could not be taken), [`registry`] (what we
-//! know of devices and places), [`rule`] and [`alert`] (what is wrong), [`command`] (what people
-//! do about it).
+//! know of devices and places; [`registry_file`] reads it), [`rule`] and [`alert`] (what is
+//! wrong), [`command`] (what people do about it).
 
 pub mod alert;
 pub mod command;
@@ -13,6 +13,7 @@ pub mod progress;
 pub mod quarantine;
 pub mod reading;
 pub mod registry;
+pub mod registry_file;
 pub mod rule;
 pub mod text;
 pub mod time;
