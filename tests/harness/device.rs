@@ -37,6 +37,24 @@ impl Device {
         }
     }
 
+    /// As [`report`](Self::report), but returns when the packet has left, without its PUBACK.
+    pub async fn report_unanswered(
+        &mut self,
+        device: &str,
+        metric: &str,
+        event_time_ms: i64,
+        value: f64,
+    ) -> anyhow::Result<()> {
+        let payload = serde_json::json!({"ts": event_time_ms, "values": {metric: value}});
+        let topic = format!("sen/v1/{device}/telemetry");
+        self.client.publish(topic, QoS::AtLeastOnce, false, payload.to_string()).await?;
+        loop {
+            if let Event::Outgoing(Outgoing::Publish(_)) = self.events.poll().await? {
+                return Ok(());
+            }
+        }
+    }
+
     /// One value of one metric, measured at `event_time_ms`.
     pub async fn report(
         &mut self,
@@ -50,8 +68,8 @@ impl Device {
     }
 
     /// Subscribes to a filter.
-    pub async fn subscribe(&mut self, filter: &str) -> anyhow::Result<()> {
-        self.client.subscribe(filter, QoS::AtLeastOnce).await?;
+    pub async fn subscribe(&mut self, filter: &str, qos: QoS) -> anyhow::Result<()> {
+        self.client.subscribe(filter, qos).await?;
         loop {
             if let Event::Incoming(Packet::SubAck(_)) = self.events.poll().await? {
                 return Ok(());

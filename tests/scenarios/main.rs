@@ -1,0 +1,54 @@
+//! Stories: each starts the real binary with real parts around it and reads like what happened.
+
+mod bad_input;
+mod behind_a_broker;
+mod clients;
+mod configuration;
+mod crashes;
+mod full_disk;
+mod newcomer;
+mod screens;
+
+use sen_tests::centre::Centre;
+use serde_json::Value;
+
+/// Mỹ Tho's gauge on the Tiền river, and what it measures.
+const GAUGE: &str = "stn-my-tho";
+const LEVEL: &str = "water_level_m";
+
+/// Now, as a device's clock would say it, in milliseconds UTC.
+fn now_ms() -> i64 {
+    sen_chassis::Clock::system().now_ms()
+}
+
+/// The id of the severest rule on the gauge's level: alarm level III.
+async fn level_three(centre: &Centre) -> anyhow::Result<String> {
+    let rules = centre.all("/rules").await?;
+    let on_gauge = |rule: &&Value| {
+        rule["severity"] == 1
+            && rule["match"]["devices"].as_array().is_some_and(|d| d.contains(&GAUGE.into()))
+    };
+    let rule = rules.iter().find(on_gauge).expect("the shipped rules watch Mỹ Tho");
+    Ok(rule["id"].as_str().expect("a rule has an id").to_owned())
+}
+
+/// The alerts of one rule, open or over.
+async fn alerts_of(centre: &Centre, rule: &str) -> anyhow::Result<Vec<Value>> {
+    let mut alerts = centre.all("/alerts?state=all").await?;
+    alerts.retain(|alert| alert["rule"] == rule);
+    Ok(alerts)
+}
+
+/// How many readings of a series the API returns between two event times.
+async fn stored(
+    centre: &Centre,
+    device: &str,
+    metric: &str,
+    from_ms: i64,
+    to_ms: i64,
+) -> anyhow::Result<Vec<Value>> {
+    let time = |ms| sen_model::Timestamp::from_millis(ms).to_string().replace('+', "%2B");
+    let (from, to) = (time(from_ms), time(to_ms));
+    let path = format!("/series/{device}/{metric}/readings?from={from}&to={to}&max_points=10000");
+    centre.all(&path).await
+}
