@@ -14,6 +14,7 @@ use crate::process::Process;
 pub struct Centre {
     process: Option<Process>,
     folder: TempDir,
+    storage: PathBuf,
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
     http: String,
@@ -41,10 +42,26 @@ impl Centre {
     /// Starts with other keys (`SEN__…`) and more arguments.
     pub fn with(variables: &[(&str, &str)], arguments: &[&str]) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
+        let storage = folder.path().join("data");
+        Self::prepare(folder, storage, variables, arguments)
+    }
+
+    /// Starts with its data in another folder.
+    pub fn on(storage: PathBuf, variables: &[(&str, &str)]) -> anyhow::Result<Self> {
+        Self::prepare(tempfile::tempdir()?, storage, variables, &[])
+    }
+
+    fn prepare(
+        folder: TempDir,
+        storage: PathBuf,
+        variables: &[(&str, &str)],
+        arguments: &[&str],
+    ) -> anyhow::Result<Self> {
         copy(&root().join("config"), &folder.path().join("config"))?;
         let mut centre = Self {
             process: None,
             folder,
+            storage,
             arguments: arguments.iter().map(|a| (*a).to_owned()).collect(),
             variables: variables.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
             http: String::new(),
@@ -60,8 +77,8 @@ impl Centre {
     }
 
     /// Its data folder.
-    pub fn storage(&self) -> PathBuf {
-        self.folder.path().join("data")
+    pub fn storage(&self) -> &Path {
+        &self.storage
     }
 
     /// Kills what runs and starts again on the same data, on the same ports once it has some.

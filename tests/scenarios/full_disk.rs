@@ -38,10 +38,8 @@ impl Drop for SmallDisk {
 async fn a_full_disk_stops_acknowledgements_and_loses_nothing() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let disk = SmallDisk::mount(&folder.path().join("disk"))?;
-    let storage = disk.0.join("data");
-    let storage = storage.to_str().context("a readable path")?;
     let reserve = [("SEN__LOG__RESERVE_BYTES", "33554432")];
-    let centre = Centre::with(&reserve, &["--data", storage])?;
+    let centre = Centre::on(disk.0.join("data"), &reserve)?;
     let begun_ms = now_ms() - 600_000;
     let mut device = Device::connect(GAUGE, centre.mqtt_port()).await?;
     device.report(GAUGE, LEVEL, begun_ms, 0.5).await?;
