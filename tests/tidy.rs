@@ -30,8 +30,16 @@ const ALLOWED: [(&str, &[&str]); 12] = [
 ];
 const SERVICE: &[&str] = &["sen-model", "sen-proto", "sen-log", "sen-store", "sen-chassis"];
 const BINARY: &[&str] = &[
-    "sen-model", "sen-log", "sen-store", "sen-chassis", "sen-ingest", "sen-aggregate",
-    "sen-alert", "sen-notify", "sen-gateway", "sen-simulator",
+    "sen-model",
+    "sen-log",
+    "sen-store",
+    "sen-chassis",
+    "sen-ingest",
+    "sen-aggregate",
+    "sen-alert",
+    "sen-notify",
+    "sen-gateway",
+    "sen-simulator",
 ];
 
 fn root() -> PathBuf {
@@ -99,8 +107,13 @@ fn pure_modules_touch_no_clock_no_task_no_log() {
         }
         pure += 1;
         let body = text.split("#[cfg(test)]").next().unwrap_or(&text);
-        for foreign in ["tokio::", "tracing::", "sen_chassis::clock", "Clock", "std::fs", "std::net"] {
-            if body.lines().any(|line| !line.trim_start().starts_with("//") && line.contains(foreign)) {
+        for foreign in
+            ["tokio::", "tracing::", "sen_chassis::clock", "Clock", "std::fs", "std::net"]
+        {
+            if body
+                .lines()
+                .any(|line| !line.trim_start().starts_with("//") && line.contains(foreign))
+            {
                 broken.push(format!("{path}: says it is pure but uses {foreign}"));
             }
         }
@@ -167,9 +180,10 @@ fn names_say_something() {
             broken.push(format!("{path}: a file name that says nothing"));
         }
         for (number, line) in text.lines().enumerate() {
-            let declared = ["struct ", "enum ", "trait ", "mod ", "class ", "interface "]
-                .iter()
-                .find_map(|keyword| line.trim_start().trim_start_matches("pub ").strip_prefix(keyword));
+            let declared =
+                ["struct ", "enum ", "trait ", "mod ", "class ", "interface "].iter().find_map(
+                    |keyword| line.trim_start().trim_start_matches("pub ").strip_prefix(keyword),
+                );
             let Some(name) = declared else { continue };
             let name: String =
                 name.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
@@ -185,11 +199,15 @@ fn names_say_something() {
 #[test]
 fn the_project_stands_alone_and_is_finished() {
     // Assembled so that this file does not find itself.
-    let places = [["/wo", "rk/"], ["../sha", "red"], ["/fa", "rm/"], ["/ro", "ot/"]].map(|p| p.concat());
-    let marks = [["TO", "DO"], ["FIX", "ME"], ["todo", "!("], ["unimplemented", "!("]].map(|p| p.concat());
+    let places =
+        [["/wo", "rk/"], ["../sha", "red"], ["/fa", "rm/"], ["/ro", "ot/"]].map(|p| p.concat());
+    let marks =
+        [["TO", "DO"], ["FIX", "ME"], ["todo", "!("], ["unimplemented", "!("]].map(|p| p.concat());
     let mut broken = Vec::new();
-    let endings =
-        [".rs", ".ts", ".svelte", ".mjs", ".md", ".toml", ".proto", ".yml", "Makefile", "run", ".json"];
+    let endings = [
+        ".rs", ".ts", ".svelte", ".mjs", ".md", ".toml", ".proto", ".yml", "Makefile", "run",
+        ".json",
+    ];
     for (path, text) in files(&endings) {
         for (number, line) in text.lines().enumerate() {
             for place in places.iter().filter(|place| line.contains(place.as_str())) {
@@ -208,6 +226,9 @@ fn the_first_page_names_the_two_commands() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let first_screen: String = readme.lines().take(40).collect::<Vec<_>>().join("\n");
     for command in ["make run", "make test"] {
-        assert!(first_screen.contains(command), "README.md: `{command}` is not on the first screen");
+        assert!(
+            first_screen.contains(command),
+            "README.md: `{command}` is not on the first screen"
+        );
     }
 }

@@ -163,8 +163,7 @@ impl Centre {
         let (by, key) = (by.to_owned(), key.to_owned());
         tokio::task::spawn_blocking(move || {
             let agent = ureq::Agent::config_builder().http_status_as_error(false).build();
-            let mut request =
-                ureq::Agent::from(agent).post(&url).header("Idempotency-Key", &key);
+            let mut request = ureq::Agent::from(agent).post(&url).header("Idempotency-Key", &key);
             if let Some(rev) = rev {
                 request = request.header("If-Match", format!("\"{rev}\""));
             }

@@ -37,9 +37,8 @@ impl Screen {
         let url = format!("ws://{http}/api/v1/live");
         let (socket, _) = tokio_tungstenite::connect_async(url).await?;
         let mut screen = Self { socket, memory, mode: String::new() };
-        let resume = screen.memory.position.as_ref().map(|(epoch, seq)| {
-            json!({"epoch": epoch, "seq": seq})
-        });
+        let resume =
+            screen.memory.position.as_ref().map(|(epoch, seq)| json!({"epoch": epoch, "seq": seq}));
         let hello = json!({"type":"hello","v":1,"screen":name,"view":"all","resume":resume});
         screen.socket.send(Message::text(hello.to_string())).await?;
         let welcome = screen.frame().await?;

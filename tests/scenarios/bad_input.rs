@@ -60,7 +60,7 @@ async fn every_refusal_is_acknowledged_kept_and_told() -> anyhow::Result<()> {
 
     wait_for("every refusal in quarantine", async || {
         let counts = centre.get("/quarantine").await.ok()?["counts"].clone();
-        let told = |(reason, count): (&&str, &u64)| counts[**reason].as_u64() >= Some(*count);
+        let told = |(reason, count): (&&str, &u64)| counts[*reason].as_u64() >= Some(*count);
         expected.iter().all(told).then_some(())
     })
     .await;

@@ -21,7 +21,8 @@ struct Mosquitto {
 
 impl Mosquitto {
     async fn start(folder: &Path, port: Option<u16>) -> anyhow::Result<Self> {
-        let free = || Ok::<_, std::io::Error>(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port());
+        let free =
+            || Ok::<_, std::io::Error>(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port());
         let port = port.map_or_else(free, Ok)?;
         let config = folder.join("mosquitto.conf");
         let storage = folder.display();

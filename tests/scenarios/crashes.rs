@@ -90,11 +90,8 @@ async fn every_alert_is_raised_and_cleared_exactly_once() -> anyhow::Result<()> 
 
     let alerts = alerts_of(&centre, &rule).await?;
     assert_eq!(alerts.len(), KILLS, "one alert for each episode: {alerts:#?}");
-    let on_glass: Vec<_> = memory
-        .shown
-        .iter()
-        .filter(|(id, ..)| memory.alerts[id]["rule"] == rule.as_str())
-        .collect();
+    let on_glass: Vec<_> =
+        memory.shown.iter().filter(|(id, ..)| memory.alerts[id]["rule"] == rule.as_str()).collect();
     let unique: BTreeSet<_> = on_glass.iter().collect();
     assert_eq!(on_glass.len(), unique.len(), "a screen showed something twice");
     let kinds = |kind: &str| on_glass.iter().filter(|(.., k)| k == kind).count();

@@ -20,8 +20,10 @@ impl SmallDisk {
     /// Mounts a tmpfs of 96 MiB. Needs the rights to mount, which test machines have.
     fn mount(at: &Path) -> anyhow::Result<Self> {
         fs::create_dir_all(at)?;
-        let status =
-            Command::new("mount").args(["-t", "tmpfs", "-o", "size=96m", "sen"]).arg(at).status()?;
+        let status = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=96m", "sen"])
+            .arg(at)
+            .status()?;
         ensure!(status.success(), "this story needs the right to mount a tmpfs: {status}");
         Ok(Self(at.to_owned()))
     }
@@ -72,9 +74,7 @@ async fn a_full_disk_stops_acknowledgements_and_loses_nothing() -> anyhow::Resul
         (items.len() == 2).then_some(())
     })
     .await;
-    wait_for("readiness", async || {
-        (centre.page("/readyz").await.ok()?.0 == 200).then_some(())
-    })
-    .await;
+    wait_for("readiness", async || (centre.page("/readyz").await.ok()?.0 == 200).then_some(()))
+        .await;
     Ok(())
 }

@@ -9,9 +9,7 @@ async fn the_simulated_province_comes_alive() -> anyhow::Result<()> {
     let centre = Centre::with(&[], &["--simulate", "--scenario", "flood"])?;
     let mut screen = Screen::connect(centre.http(), "wall", Memory::default()).await?;
     screen.until("live", |frame| frame["type"] == "live").await?;
-    screen
-        .until("an alert", |frame| frame["type"] == "alert" && frame["kind"] == "raised")
-        .await?;
+    screen.until("an alert", |frame| frame["type"] == "alert" && frame["kind"] == "raised").await?;
     let devices = centre.all("/devices").await?;
     assert!(devices.len() >= 200, "{} devices", devices.len());
     wait_for("most devices to be heard", async || {
@@ -35,10 +33,8 @@ async fn the_simulated_province_comes_alive() -> anyhow::Result<()> {
 async fn the_doors_for_machines_are_open() -> anyhow::Result<()> {
     let centre = Centre::start()?;
     assert_eq!(centre.page("/healthz").await?.0, 200);
-    wait_for("readiness", async || {
-        (centre.page("/readyz").await.ok()?.0 == 200).then_some(())
-    })
-    .await;
+    wait_for("readiness", async || (centre.page("/readyz").await.ok()?.0 == 200).then_some(()))
+        .await;
     let (status, metrics) = centre.page("/metrics").await?;
     assert!(status == 200 && metrics.contains("# TYPE sen_"), "{metrics}");
     let openapi = centre.get("/openapi.json").await?;

@@ -49,9 +49,7 @@ async fn a_centre_that_was_killed_resumes_its_screens_without_a_snapshot() -> an
         device.report(GAUGE, LEVEL, begun_ms + minutes * 60_000, 1.7).await?;
     }
     let mut screen = Screen::connect(centre.http(), "wall-1", Memory::default()).await?;
-    screen
-        .until("the alert", |frame| frame.to_string().contains(&rule))
-        .await?;
+    screen.until("the alert", |frame| frame.to_string().contains(&rule)).await?;
     let memory = screen.cut();
     centre.restart()?;
 

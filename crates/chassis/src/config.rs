@@ -179,13 +179,15 @@ mod tests {
 
     #[test]
     fn text_that_looks_like_a_number_stays_text_where_text_was() {
-        let mut layers = Layers::new(DEFAULTS).with_variables(variables(&[("SEN__GATEWAY__LISTEN", "80")]));
+        let mut layers =
+            Layers::new(DEFAULTS).with_variables(variables(&[("SEN__GATEWAY__LISTEN", "80")]));
         assert_eq!(layers.section::<Gateway>("gateway").unwrap().listen, "80");
     }
 
     #[test]
     fn every_mistake_is_told_at_once() {
-        let over = variables(&[("SEN__GATEWAY__TICKS_PER_SECOND", "many"), ("SEN__GATEWY__X", "1")]);
+        let over =
+            variables(&[("SEN__GATEWAY__TICKS_PER_SECOND", "many"), ("SEN__GATEWY__X", "1")]);
         let mut layers = Layers::new(DEFAULTS)
             .with_file(Path::new("/nonexistent/sen.toml"))
             .with_variables(over);

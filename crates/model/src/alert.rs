@@ -67,7 +67,10 @@ impl AlertId {
         let metric = metric.map_or("", Metric::as_str);
         let mut hash = Sha256::new();
         // None of the parts can hold a newline, so the parts cannot run into each other.
-        hash.update(format!("{rule}\n{rule_version}\n{device}\n{metric}\n{}", started_at.as_millis()));
+        hash.update(format!(
+            "{rule}\n{rule_version}\n{device}\n{metric}\n{}",
+            started_at.as_millis()
+        ));
         let digest = hash.finalize();
         let hex: String = digest.iter().take(10).map(|byte| format!("{byte:02x}")).collect();
         Self(CompactString::new(hex))

@@ -54,9 +54,10 @@ impl Bound {
     /// The limit itself.
     pub fn limit(self) -> f64 {
         match self {
-            Self::AtLeast(limit) | Self::Above(limit) | Self::AtMost(limit) | Self::Below(limit) => {
-                limit
-            }
+            Self::AtLeast(limit)
+            | Self::Above(limit)
+            | Self::AtMost(limit)
+            | Self::Below(limit) => limit,
         }
     }
 
