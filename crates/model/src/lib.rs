@@ -3,18 +3,21 @@
 //! Read in the order of a reading's life: [`name`] (who and what), [`time`] (when), [`reading`]
 //! and [`event`] (what was heard), [`quarantine`] (what could not be taken), [`registry`] (what we
 //! know of devices and places; [`registry_file`] reads it), [`rule`] and [`alert`] (what is
-//! wrong), [`command`] (what people do about it).
+//! wrong), [`command`] (what people do about it); [`partial`] and [`sketch`] are the aggregate of a
+//! window.
 
 pub mod alert;
 pub mod command;
 pub mod event;
 pub mod name;
+pub mod partial;
 pub mod progress;
 pub mod quarantine;
 pub mod reading;
 pub mod registry;
 pub mod registry_file;
 pub mod rule;
+pub mod sketch;
 pub mod text;
 pub mod time;
 
@@ -22,10 +25,12 @@ pub use alert::{AlertId, AlertRecord, AlertState, Change, Severity};
 pub use command::{Command, CommandOutcome, Order};
 pub use event::Event;
 pub use name::{AreaCode, DeviceId, InvalidName, Metric, RuleId, SeriesKey};
+pub use partial::{Extremes, Moment, Partial};
 pub use progress::Progress;
 pub use quarantine::{Quarantined, RejectReason};
 pub use reading::{Quality, Reading, ReadingBatch};
 pub use registry::{Device, Field, MetricSpec, Place, PlaceKind, Registry};
 pub use rule::{Bound, Condition, Rule, Selector};
+pub use sketch::Sketch;
 pub use text::Text;
 pub use time::Timestamp;
