@@ -3,43 +3,67 @@
 //! The contract, for every backend:
 //! - [`Topic::append`] returns after the records are on disk (`fdatasync` returned), with
 //!   contiguous offsets beginning at 1; readers see a record only then.
-//! - A [`Reader`] gives every record from an offset on, in order, and waits at the head.
-//! - A [`Cursor`] is a named durable position; segments are deleted only below the lowest one.
-//! - The [`Epoch`] changes only when the log can no longer be proven an extension of the old one.
+//! - A [`Reader`] gives every record from an offset on, in order, and waits at the head. Damage
+//!   costs the damaged record only: it is skipped and counted, and offsets then jump.
+//! - A [`Cursor`] is a named durable position. Records are deleted only below the lowest cursor of
+//!   their topic, and only when its [`Retention`] allows it.
+//! - The [`Epoch`] of a topic changes only when the topic can no longer be proven an extension of
+//!   what it was: an (epoch, offset) that was seen once never means another record.
+//!
+//! Read in this order: this file (opening, and what can go wrong), [`topic`](Topic) (append),
+//! [`reader`](Reader), [`cursor`](Cursor), `backend` (the plug point, bytes only), `embedded` (the
+//! backend of one machine: files in a folder).
 
-use std::marker::PhantomData;
-use std::ops::Range;
+use std::any::Any;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sen_proto::Wire;
 
-/// Position of a record in its topic; the first record is 1.
-pub type Offset = u64;
+mod backend;
+mod cursor;
+mod embedded;
+mod reader;
+mod tail;
+mod topic;
 
-/// Which life of the log this is: 128 random bits as 32 hex digits.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Epoch(pub String);
+pub use backend::{AppendError, Checkpoint, Epoch, Offset, ReadError, Stats};
+pub use cursor::Cursor;
+pub use embedded::Config;
+pub use reader::{Entry, Reader};
+pub use topic::Topic;
 
-/// How the embedded log keeps its files.
-#[derive(Clone, Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    /// Bytes after which a segment is closed and the next begun.
-    pub segment_bytes: u64,
-    /// Bytes of disk that must stay free: below it nothing is appended (C5).
-    pub reserve_bytes: u64,
-    /// Largest single record, in bytes.
-    pub record_bytes: u64,
-}
+use backend::{Backend, TopicOptions};
+use embedded::Embedded;
 
 /// An open log; cheap to clone.
 #[derive(Clone)]
 pub struct Log {
-    _p: Arc<()>,
+    shared: Arc<Shared>,
 }
 
-/// Why a log could not be opened.
+struct Shared {
+    backend: Box<dyn Backend>,
+    /// Every topic opened so far, so that all who open one share the decoded records at its tail.
+    topics: Mutex<BTreeMap<String, Box<dyn Any + Send + Sync>>>,
+}
+
+/// How much of a topic is kept below its cursors.
+///
+/// Whole segments are deleted, the oldest first, never the one being written, and only when every
+/// record of the segment is below the lowest cursor of the topic. Every cursor whose file exists
+/// counts, open or not; one that has saved nothing (in this epoch) holds everything. A topic
+/// without any cursor is kept by these two limits alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Retention {
+    /// Records younger than this stay even if every cursor has passed them, in milliseconds.
+    pub keep_ms: i64,
+    /// ... unless the topic is larger than this, in bytes. Never below the lowest cursor.
+    pub keep_bytes: u64,
+}
+
+/// Why a log, a topic or a cursor could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process holds it.
@@ -54,180 +78,94 @@ pub enum OpenError {
         #[source]
         source: std::io::Error,
     },
-}
-
-/// How much of a topic is kept below its cursors.
-#[derive(Clone, Copy, Debug)]
-pub struct Retention {
-    /// Records younger than this stay even if every cursor has passed them, in milliseconds.
-    pub keep_ms: i64,
-    /// ... unless the topic is larger than this, in bytes. Never below the lowest cursor.
-    pub keep_bytes: u64,
+    /// A file written by a later version of Sen; opening it would take it for damaged.
+    #[error("{path} has format {format}, which this version of Sen cannot read")]
+    NewerFormat {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        format: u32,
+    },
+    /// A name that cannot be a folder or file of its own.
+    #[error("`{0}` is not a name: use 1 to 56 of a-z, 0-9, '-' and '_'")]
+    BadName(String),
+    /// The topic is open with another type of record.
+    #[error("topic {0} is already open with another type of record")]
+    OtherType(String),
+    /// The log was closed.
+    #[error("the log is closed")]
+    Closed,
 }
 
 impl Log {
     /// Opens (or creates) the embedded log in a folder and repairs what a crash left.
-    pub fn open(_folder: PathBuf, _config: Config) -> Result<Self, OpenError> {
-        unimplemented!()
+    ///
+    /// Blocks while it reads the last segment of each topic as the topics are opened.
+    pub fn open(folder: PathBuf, config: Config) -> Result<Self, OpenError> {
+        Self::open_with_clock(folder, config, embedded::system_now_ms)
     }
 
-    /// Opens (or creates) a topic. The same name must always be used with the same type.
-    pub fn topic<T: Wire>(&self, _name: &str, _retention: Retention) -> Result<Topic<T>, OpenError> {
-        unimplemented!()
+    /// As [`open`](Self::open), with the clock that stamps appends: milliseconds since the Unix
+    /// epoch. Only retention looks at these times.
+    pub fn open_with_clock(
+        folder: PathBuf,
+        config: Config,
+        now_ms: impl Fn() -> i64 + Send + Sync + 'static,
+    ) -> Result<Self, OpenError> {
+        let backend = Box::new(Embedded::open(folder, config, Arc::new(now_ms))?);
+        let topics = Mutex::default();
+        Ok(Self { shared: Arc::new(Shared { backend, topics }) })
+    }
+
+    /// Opens (or creates) a topic. The same name must always be used with the same type; the
+    /// retention given first in a process counts.
+    pub fn topic<T: Wire>(
+        &self,
+        name: &str,
+        retention: Retention,
+    ) -> Result<Topic<T>, OpenError> {
+        self.open_topic(TopicOptions { name: name.to_owned(), retention, vital: false })
+    }
+
+    /// As [`topic`](Self::topic), for what must still be recorded when the disk is nearly full
+    /// (alerts, commands): such a topic may use up three quarters of the reserve, while ordinary
+    /// topics already refuse.
+    pub fn vital_topic<T: Wire>(
+        &self,
+        name: &str,
+        retention: Retention,
+    ) -> Result<Topic<T>, OpenError> {
+        self.open_topic(TopicOptions { name: name.to_owned(), retention, vital: true })
+    }
+
+    fn open_topic<T: Wire>(&self, options: TopicOptions) -> Result<Topic<T>, OpenError> {
+        let mut topics = lock(&self.shared.topics);
+        if let Some(open) = topics.get(&options.name) {
+            let typed = open.downcast_ref::<Topic<T>>().cloned();
+            return typed.ok_or(OpenError::OtherType(options.name));
+        }
+        let name = options.name.clone();
+        let topic = Topic::<T>::new(&name, self.shared.backend.topic(options)?);
+        topics.insert(name, Box::new(topic.clone()));
+        Ok(topic)
     }
 
     /// Opens (or creates) the named cursor over a topic; from then on it holds retention back.
-    pub fn cursor<T: Wire>(&self, _topic: &Topic<T>, _name: &str) -> Result<Cursor, OpenError> {
-        unimplemented!()
+    ///
+    /// A cursor has one owner. To give one up for good, delete its file while Sen is stopped.
+    pub fn cursor<T: Wire>(&self, topic: &Topic<T>, name: &str) -> Result<Cursor, OpenError> {
+        topic.cursor(name)
     }
 
-    /// Flushes and stops the writers; later appends are refused.
+    /// Finishes the appends that were accepted and stops the writers; later appends are refused.
+    /// Readers may still read up to the head.
     pub async fn close(&self) {
-        unimplemented!()
+        self.shared.backend.close().await;
     }
 }
 
-/// A typed topic; cheap to clone.
-pub struct Topic<T> {
-    _p: PhantomData<T>,
-}
-
-impl<T> Clone for Topic<T> {
-    fn clone(&self) -> Self {
-        Self { _p: PhantomData }
-    }
-}
-
-/// Why records could not be appended. None of them was seen by any reader; after a crash they may
-/// turn out to be there or not, so the caller must not acknowledge them and may send them again.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum AppendError {
-    /// The disk is nearly full; it works again by itself when there is room.
-    #[error("the disk is nearly full")]
-    Full,
-    /// The disk failed; the segment was sealed and the next append uses a new one.
-    #[error("the disk failed: {0}")]
-    Disk(String),
-    /// A record is larger than the limit.
-    #[error("a record of {bytes} bytes is over the limit of {limit}")]
-    TooLarge {
-        /// Its size.
-        bytes: u64,
-        /// The limit.
-        limit: u64,
-    },
-    /// The log was closed.
-    #[error("the log is closed")]
-    Closed,
-}
-
-/// Why records could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// Retention has deleted the wanted offset.
-    #[error("offset {wanted} is below the floor {floor}")]
-    BelowFloor {
-        /// What was asked for.
-        wanted: Offset,
-        /// The first offset there is.
-        floor: Offset,
-    },
-    /// The disk said no.
-    #[error("cannot read the log")]
-    Io(#[source] std::io::Error),
-    /// The log was closed.
-    #[error("the log is closed")]
-    Closed,
-}
-
-impl<T: Wire> Topic<T> {
-    /// Appends records and returns their offsets once they are on disk.
-    pub async fn append(&self, _records: Vec<T>) -> Result<Range<Offset>, AppendError> {
-        unimplemented!()
-    }
-
-    /// A reader that begins at `offset` (1 = the beginning; below the floor is an error when read).
-    pub fn read_from(&self, _offset: Offset) -> Reader<T> {
-        unimplemented!()
-    }
-
-    /// The last durable offset; 0 if there is none.
-    pub fn head(&self) -> Offset {
-        unimplemented!()
-    }
-
-    /// The first offset still kept; `head + 1` if there is none.
-    pub fn floor(&self) -> Offset {
-        unimplemented!()
-    }
-
-    /// The log's epoch.
-    pub fn epoch(&self) -> Epoch {
-        unimplemented!()
-    }
-
-    /// Follows the head.
-    pub fn watch(&self) -> tokio::sync::watch::Receiver<Offset> {
-        unimplemented!()
-    }
-}
-
-/// One record with its offset.
-#[derive(Debug)]
-pub struct Entry<T> {
-    /// Where it stands.
-    pub offset: Offset,
-    /// What it says; shared with other readers at the tail.
-    pub record: Arc<T>,
-}
-
-/// Reads a topic in order. A damaged record is skipped and counted: offsets then jump.
-pub struct Reader<T> {
-    _p: PhantomData<T>,
-}
-
-impl<T: Wire> Reader<T> {
-    /// At most `limit` next records; waits until there is at least one. Cancel-safe.
-    pub async fn next(&mut self, _limit: usize) -> Result<Vec<Entry<T>>, ReadError> {
-        unimplemented!()
-    }
-
-    /// At most `limit` next records; none if the head is reached.
-    pub async fn available(&mut self, _limit: usize) -> Result<Vec<Entry<T>>, ReadError> {
-        unimplemented!()
-    }
-
-    /// The offset the next record read will have at least.
-    pub fn position(&self) -> Offset {
-        unimplemented!()
-    }
-}
-
-/// A durable position with a small state beside it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Checkpoint {
-    /// The epoch the position belongs to.
-    pub epoch: Epoch,
-    /// The next offset to read.
-    pub next: Offset,
-    /// What the owner needs to go on from there; opaque to the log.
-    pub state: Vec<u8>,
-}
-
-/// A named durable cursor.
-#[derive(Clone)]
-pub struct Cursor {
-    _p: (),
-}
-
-impl Cursor {
-    /// The last saved checkpoint of this epoch; none at the first start or after the epoch changed.
-    pub fn load(&self) -> Result<Option<Checkpoint>, ReadError> {
-        unimplemented!()
-    }
-
-    /// Saves a checkpoint atomically and durably: after a crash it is this one or the one before.
-    pub async fn save(&self, _next: Offset, _state: Vec<u8>) -> Result<(), AppendError> {
-        unimplemented!()
-    }
+/// Takes a lock. Every critical section of this crate leaves its value whole, so a panic of
+/// another holder does not matter.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,0 +1,107 @@
+//! Reads a topic in order: at the tail from memory, else from the backend, and waits at the head.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use sen_proto::Wire;
+use tokio::sync::watch;
+
+use crate::Topic;
+use crate::backend::{Chunk, Offset, ReadError};
+
+/// One record with its offset.
+#[derive(Debug)]
+pub struct Entry<T> {
+    /// Where it stands.
+    pub offset: Offset,
+    /// What it says; shared with other readers at the tail.
+    pub record: Arc<T>,
+}
+
+impl<T> Clone for Entry<T> {
+    fn clone(&self) -> Self {
+        Self { offset: self.offset, record: Arc::clone(&self.record) }
+    }
+}
+
+/// Reads a topic in order. A damaged record is skipped and counted: offsets then jump.
+pub struct Reader<T> {
+    topic: Topic<T>,
+    head: watch::Receiver<Offset>,
+    /// Decoded and not yet given out.
+    ready: VecDeque<Entry<T>>,
+    /// The next offset to fetch, after those in `ready`.
+    fetch: Offset,
+}
+
+impl<T: Wire> Reader<T> {
+    pub(crate) fn new(topic: Topic<T>, offset: Offset, head: watch::Receiver<Offset>) -> Self {
+        Self { topic, head, ready: VecDeque::new(), fetch: offset.max(1) }
+    }
+
+    /// At most `limit` next records; waits until there is at least one. Cancel-safe.
+    ///
+    /// After the log was closed it gives what is left and then [`ReadError::Closed`].
+    pub async fn next(&mut self, limit: usize) -> Result<Vec<Entry<T>>, ReadError> {
+        let limit = limit.max(1);
+        loop {
+            let entries = self.available(limit).await?;
+            if !entries.is_empty() {
+                return Ok(entries);
+            }
+            let wanted = self.fetch;
+            let arrived = self.head.wait_for(|head| *head >= wanted).await;
+            arrived.map_err(|_| ReadError::Closed)?;
+        }
+    }
+
+    /// At most `limit` next records; none if the head is reached. Cancel-safe.
+    pub async fn available(&mut self, limit: usize) -> Result<Vec<Entry<T>>, ReadError> {
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        while self.ready.is_empty() {
+            let head = *self.head.borrow_and_update();
+            if self.fetch > head {
+                return Ok(Vec::new());
+            }
+            let floor = self.topic.floor();
+            if self.fetch < floor {
+                return Err(ReadError::BelowFloor { wanted: self.fetch, floor });
+            }
+            let entries = self.topic.tail().from(self.fetch, head, limit);
+            if let Some(last) = entries.last() {
+                self.fetch = last.offset + 1;
+                return Ok(entries);
+            }
+            let chunk = self.topic.backend().read(self.fetch).await?;
+            self.decode(chunk);
+        }
+        let count = limit.min(self.ready.len());
+        Ok(self.ready.drain(..count).collect())
+    }
+
+    /// The offset the next record read will have at least.
+    pub fn position(&self) -> Offset {
+        self.ready.front().map_or(self.fetch, |entry| entry.offset)
+    }
+
+    /// A record with a sound checksum that does not decode was written by a later version of Sen,
+    /// or there is a bug; either way one record must not stop the consumer for ever.
+    fn decode(&mut self, chunk: Chunk) {
+        let mut refused = 0_u64;
+        for (offset, place) in chunk.records {
+            match T::decode(&chunk.bytes[place]) {
+                Ok(record) => self.ready.push_back(Entry { offset, record: Arc::new(record) }),
+                Err(_) => refused += 1,
+            }
+        }
+        self.fetch = chunk.next;
+        if refused > 0 {
+            let topic = self.topic.name().to_owned();
+            tracing::error!(topic, records = refused, "records do not decode and were skipped");
+            metrics::counter!("sen_log_records_undecodable_total", "topic" => topic)
+                .increment(refused);
+        }
+    }
+}
