@@ -119,11 +119,7 @@ impl Log {
 
     /// Opens (or creates) a topic. The same name must always be used with the same type; the
     /// retention given first in a process counts.
-    pub fn topic<T: Wire>(
-        &self,
-        name: &str,
-        retention: Retention,
-    ) -> Result<Topic<T>, OpenError> {
+    pub fn topic<T: Wire>(&self, name: &str, retention: Retention) -> Result<Topic<T>, OpenError> {
         self.open_topic(TopicOptions { name: name.to_owned(), retention, vital: false })
     }
 
