@@ -1,0 +1,344 @@
+//! The shell: readings, commands, the clock and the rules file in; records of alerts out.
+//!
+//! One loop, no tasks of its own. After each step what was judged is appended to the alert log;
+//! the next step begins when it is durable, or, while the disk takes nothing, at once and up to a
+//! bound.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sen_chassis::Shutdown;
+use sen_chassis::clock::Stopwatch;
+use sen_log::{Checkpoint, Entry, Offset, ReadError, Reader, Topic};
+use sen_model::{AlertRecord, Command, CommandOutcome, Progress, ReadingBatch, Rule, Timestamp};
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
+
+use crate::desk::{Desk, MOST_CLOSED};
+use crate::journal::Journal;
+use crate::judge::{Judge, Saved};
+use crate::rule_file::RuleFile;
+use crate::{Alert, Config, Ports, RunError};
+
+/// The name its health is told under.
+const PART: &str = "alert";
+/// Packets judged in one step, at most: what a command waits for.
+const STEP_PACKETS: usize = 1_024;
+/// Records of the alert log folded at once at the start.
+const FOLD_RECORDS: usize = 4_096;
+/// A step of the clock from one tick to the next beyond this (or backwards) means that the machine
+/// slept, that we were stopped, or that the clock was set: no silence is counted over it.
+const LOST_TIME_MS: i64 = 15_000;
+/// Saving takes at most one part in this of the time: a large memory is saved less often.
+const CHECKPOINT_SHARE: u32 = 50;
+/// Tries to write what waits when asked to stop; what is not written is judged again at the start.
+const LAST_TRIES: usize = 5;
+
+/// What wakes the loop.
+enum Step {
+    Stop,
+    Asked(Option<(Command, oneshot::Sender<CommandOutcome>)>),
+    Retry,
+    Tick,
+    Heard(Vec<Entry<ReadingBatch>>),
+}
+
+/// Everything the loop owns.
+pub(crate) struct Service {
+    config: Config,
+    file: RuleFile,
+    rules: watch::Sender<Arc<Vec<Rule>>>,
+    progress: watch::Sender<Progress>,
+    ports: Ports,
+    reader: Reader<ReadingBatch>,
+    judge: Judge,
+    journal: Journal,
+    ticks: Interval,
+    has_askers: bool,
+    /// The head at the start: until it is reached we live in the past.
+    arrive_at: Option<Offset>,
+    last_tick: Timestamp,
+    /// A tick that waits until everything heard before it is judged.
+    silence_at: Option<(Timestamp, Offset)>,
+    /// Rules that wait for a checkpoint.
+    next_rules: Option<Vec<Rule>>,
+    saved_next: Offset,
+    save_at: Instant,
+    is_save_failing: bool,
+}
+
+impl Service {
+    /// Folds the alert log and takes up the checkpoint.
+    pub(crate) async fn start(alert: Alert) -> Result<Self, RunError> {
+        let Alert { config, file, rules, progress, checkpoint, ports } = alert;
+        let now = Timestamp::from_millis(ports.clock.now_ms());
+        let saved = checkpoint.as_ref().and_then(decode);
+        let next = match (&checkpoint, &saved) {
+            (Some(checkpoint), Some(_)) => checkpoint.next,
+            _ => ports.readings.floor(),
+        };
+        let desk = fold(saved.as_ref(), &ports.alerts).await?;
+        let in_force = Arc::clone(&rules.borrow());
+        let registry = Arc::clone(&ports.registry);
+        let judge = Judge::new(&in_force, registry, config.late_after_ms, saved, desk, now);
+        let mut ticks = interval(Duration::from_millis(config.tick_ms));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tracing::info!(next, open = judge.open_count(), rules = in_force.len(), "judging");
+        Ok(Self {
+            reader: ports.readings.read_from(next),
+            journal: Journal::new(ports.alerts.clone()),
+            arrive_at: Some(ports.readings.head()),
+            save_at: Instant::now() + Duration::from_millis(config.checkpoint_interval_ms),
+            saved_next: next,
+            last_tick: now,
+            ticks,
+            judge,
+            config,
+            file,
+            rules,
+            progress,
+            ports,
+            has_askers: true,
+            silence_at: None,
+            next_rules: None,
+            is_save_failing: false,
+        })
+    }
+
+    pub(crate) async fn run(mut self, shutdown: &Shutdown) -> Result<(), RunError> {
+        self.settle().await?;
+        loop {
+            match self.wait(shutdown).await? {
+                Step::Stop => break,
+                Step::Asked(Some((command, to))) => self.carry_out(&command, to),
+                Step::Asked(None) => self.has_askers = false,
+                Step::Retry => {}
+                Step::Tick => self.tick().await?,
+                Step::Heard(entries) => self.judge(&entries),
+            }
+            self.settle().await?;
+        }
+        self.drain().await
+    }
+
+    async fn wait(&mut self, shutdown: &Shutdown) -> Result<Step, RunError> {
+        let has_room = self.journal.has_room();
+        let retry_at = self.journal.retry_at();
+        let retry = sleep_until(retry_at.unwrap_or_else(Instant::now));
+        let heard = tokio::select! {
+            () = shutdown.requested() => return Ok(Step::Stop),
+            asked = self.ports.commands.next(), if has_room && self.has_askers => {
+                return Ok(Step::Asked(asked));
+            }
+            () = retry, if retry_at.is_some() => return Ok(Step::Retry),
+            _ = self.ticks.tick() => return Ok(Step::Tick),
+            heard = self.reader.next(STEP_PACKETS), if has_room => heard,
+        };
+        self.or_above_floor(heard).map(Step::Heard)
+    }
+
+    /// Readings that were deleted unread cannot be judged any more; the rest can.
+    fn or_above_floor(
+        &mut self,
+        heard: Result<Vec<Entry<ReadingBatch>>, ReadError>,
+    ) -> Result<Vec<Entry<ReadingBatch>>, RunError> {
+        match heard {
+            Err(ReadError::BelowFloor { wanted, floor }) => {
+                tracing::error!(wanted, floor, "readings were deleted before they were judged");
+                self.reader = self.ports.readings.read_from(floor);
+                Ok(Vec::new())
+            }
+            heard => Ok(heard?),
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.ports.clock.now_ms())
+    }
+
+    fn judge(&mut self, entries: &[Entry<ReadingBatch>]) {
+        let now = self.now();
+        let mut readings = 0;
+        for entry in entries {
+            readings += entry.record.readings.len() as u64;
+            self.judge.judge(&entry.record, now, &mut self.journal.records);
+        }
+        if let Some(last) = entries.last() {
+            let lag_ms = now.since_ms(last.record.received_at);
+            metrics::gauge!("sen_alert_lag_ms").set(lag_ms as f64);
+        }
+        // Told to others only when the alerts are in the log.
+        self.progress.send_if_modified(|progress| {
+            progress.readings += readings;
+            progress.new += readings;
+            false
+        });
+    }
+
+    fn carry_out(&mut self, command: &Command, to: oneshot::Sender<CommandOutcome>) {
+        let now = self.now();
+        let outcome = self.judge.carry_out(command, now, &mut self.journal.records);
+        self.journal.answer(to, outcome);
+    }
+
+    async fn tick(&mut self) -> Result<(), RunError> {
+        let now = self.now();
+        if !(0..=LOST_TIME_MS).contains(&now.since_ms(self.last_tick)) {
+            tracing::warn!("time was lost, silence is counted from now on");
+            self.judge.resume(now);
+        }
+        self.last_tick = now;
+        if self.arrive_at.is_none() {
+            self.silence_at = Some((now, self.ports.readings.head()));
+        }
+        let changed = self.file.changed(&self.ports.registry, &self.ports.health);
+        self.next_rules = changed.or(self.next_rules.take());
+        self.take_rules().await?;
+        self.measure();
+        Ok(())
+    }
+
+    /// Puts new rules in force at a checkpoint: a replay from it then judges every later reading
+    /// by the same rules as the first time, and makes the same ids.
+    async fn take_rules(&mut self) -> Result<(), RunError> {
+        if self.arrive_at.is_some() || !self.journal.is_clean() {
+            return Ok(());
+        }
+        let Some(rules) = self.next_rules.take() else { return Ok(()) };
+        if **self.rules.borrow() == rules {
+            return Ok(());
+        }
+        if !self.save().await {
+            self.next_rules = Some(rules);
+            return Ok(());
+        }
+        let now = self.now();
+        self.judge.replace_rules(&rules, now, &mut self.journal.records);
+        tracing::info!(rules = rules.len(), "new rules in force");
+        self.rules.send_replace(Arc::new(rules));
+        Ok(())
+    }
+
+    /// After each step: what follows from having come this far, and the records to the log.
+    async fn settle(&mut self) -> Result<(), RunError> {
+        let next = self.reader.position();
+        let now = self.now();
+        if self.arrive_at.is_some_and(|head| next > head) {
+            self.arrive_at = None;
+            self.judge.resume(now);
+            self.judge.withdraw(now, &mut self.journal.records);
+            self.ports.health.well(PART);
+            tracing::info!(next, "every reading so far is judged");
+        }
+        if let Some((tick, _)) = self.silence_at.take_if(|(_, head)| next > *head) {
+            self.judge.judge_silence(tick, &mut self.journal.records);
+        }
+        self.flush().await?;
+        if self.journal.is_clean() {
+            self.progress
+                .send_if_modified(|progress| std::mem::replace(&mut progress.next, next) != next);
+            if Instant::now() >= self.save_at && next != self.saved_next {
+                self.save().await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), RunError> {
+        let was_clean_before = self.journal.retry_at().is_none();
+        self.journal.flush().await.map_err(RunError::Append)?;
+        match (was_clean_before, self.journal.retry_at().is_none()) {
+            (true, false) => self.ports.health.ill(PART, "alerts cannot be written: see the log"),
+            (false, true) => self.ports.health.well(PART),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Saves a checkpoint; everything judged must be in the log. Tells whether it is saved.
+    async fn save(&mut self) -> bool {
+        let stopwatch = Stopwatch::start();
+        let next = self.reader.position();
+        let saved = self.judge.save(self.ports.alerts.head() + 1);
+        let result = match saved.encode() {
+            Ok(state) => self.ports.cursor.save(next, state).await.map_err(|e| e.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        let pause = Duration::from_millis(self.config.checkpoint_interval_ms);
+        self.save_at = Instant::now() + pause.max(stopwatch.elapsed() * CHECKPOINT_SHARE);
+        match result {
+            Ok(()) => {
+                self.saved_next = next;
+                if std::mem::take(&mut self.is_save_failing) {
+                    tracing::info!("the checkpoint is saved again");
+                }
+                true
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.is_save_failing, true) {
+                    tracing::warn!(error, "the checkpoint is not saved, the next one will be");
+                }
+                false
+            }
+        }
+    }
+
+    fn measure(&self) {
+        let counts = self.judge.counts();
+        metrics::counter!("sen_alert_evaluations_total").absolute(counts.evaluations);
+        metrics::counter!("sen_alert_forgotten_total").absolute(counts.forgotten);
+        metrics::counter!("sen_alert_refused_total").absolute(counts.refused);
+        metrics::gauge!("sen_alert_open").set(self.judge.open_count() as f64);
+        let behind = (self.ports.readings.head() + 1).saturating_sub(self.reader.position());
+        metrics::gauge!("sen_alert_lag_packets").set(behind as f64);
+    }
+
+    /// Judges what is left, writes it, and saves the position. What cannot be written now is
+    /// judged again at the next start, because the position then stays where it was.
+    async fn drain(mut self) -> Result<(), RunError> {
+        while self.journal.has_room() {
+            let heard = self.reader.available(STEP_PACKETS).await;
+            let is_below_floor = matches!(heard, Err(ReadError::BelowFloor { .. }));
+            let entries = self.or_above_floor(heard)?;
+            if entries.is_empty() && !is_below_floor {
+                break;
+            }
+            self.judge(&entries);
+            self.settle().await?;
+        }
+        for _ in 0..LAST_TRIES {
+            let Some(retry_at) = self.journal.retry_at() else { break };
+            sleep_until(retry_at).await;
+            self.flush().await?;
+        }
+        if self.journal.is_clean() {
+            self.settle().await?;
+            self.save().await;
+        }
+        self.measure();
+        Ok(())
+    }
+}
+
+fn decode(checkpoint: &Checkpoint) -> Option<Saved> {
+    let saved = Saved::decode(&checkpoint.state);
+    if saved.is_none() {
+        tracing::warn!("the checkpoint is of another version, every kept reading is judged again");
+    }
+    saved
+}
+
+/// The desk as the alert log has it: from the checkpoint, or from all that is kept.
+async fn fold(saved: Option<&Saved>, alerts: &Topic<AlertRecord>) -> Result<Desk, RunError> {
+    let mut desk = saved.map_or_else(Desk::default, Saved::desk);
+    // Somewhat further back than needed, to know alerts that ended lately.
+    let from = saved.map_or(1, |saved| saved.alerts_next.saturating_sub(MOST_CLOSED as u64));
+    let mut reader = alerts.read_from(from.max(alerts.floor()));
+    loop {
+        let entries = reader.available(FOLD_RECORDS).await?;
+        if entries.is_empty() {
+            return Ok(desk);
+        }
+        entries.iter().for_each(|entry| desk.fold((*entry.record).clone()));
+    }
+}

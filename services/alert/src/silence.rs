@@ -1,0 +1,99 @@
+//! Pure: absence. When was a device (or one of its metrics) last heard, and is that too long ago?
+//!
+//! Silence is measured by when readings were *received*, of whatever quality, against the clock;
+//! the time we ourselves did not listen is not counted. An episode begins at the last reading
+//! received before it (at the beginning of the watch, if there never was one) and ends with the
+//! next reading.
+
+use sen_model::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The memory of one absence rule about one device, or one of its metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Watch {
+    /// When the watch began, or the last reading was received.
+    #[serde(rename = "h")]
+    heard: i64,
+    /// Start of the open episode.
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    open: Option<i64>,
+}
+
+impl Watch {
+    /// A watch over something never heard so far.
+    pub(crate) fn new(now: Timestamp) -> Self {
+        Self { heard: now.as_millis(), open: None }
+    }
+
+    /// Notes a reading; gives the start of the episode it ends.
+    ///
+    /// A replay repeats readings from before the episode: those do not end it.
+    pub(crate) fn hear(&mut self, received_at: Timestamp) -> Option<Timestamp> {
+        self.heard = received_at.as_millis();
+        let start = self.open.filter(|start| self.heard > *start)?;
+        self.open = None;
+        Some(Timestamp::from_millis(start))
+    }
+
+    /// Whether it has been silent for longer than `missing_ms`, counted from `resumed_at` at the
+    /// earliest; gives the start of the episode, once.
+    pub(crate) fn judge(
+        &mut self,
+        now: Timestamp,
+        resumed_at: Timestamp,
+        missing_ms: i64,
+    ) -> Option<Timestamp> {
+        let counted_from = self.heard.max(resumed_at.as_millis());
+        if self.open.is_some() || now.as_millis().saturating_sub(counted_from) <= missing_ms {
+            return None;
+        }
+        self.open = Some(self.heard);
+        Some(Timestamp::from_millis(self.heard))
+    }
+
+    /// Takes over an episode that the alert log knows and this memory lost in a crash.
+    pub(crate) fn adopt(&mut self, start: Timestamp) {
+        self.open = Some(start.as_millis());
+    }
+
+    /// The start of the open episode.
+    pub(crate) fn open(&self) -> Option<Timestamp> {
+        self.open.map(Timestamp::from_millis)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_millis(ms)
+    }
+
+    #[test]
+    fn silence_is_told_once_and_ends_with_the_next_reading() {
+        let mut watch = Watch::new(at(0));
+        assert_eq!(watch.hear(at(1_000)), None);
+        assert_eq!(watch.judge(at(6_000), at(0), 5_000), None, "exactly as long is not longer");
+        assert_eq!(watch.judge(at(6_001), at(0), 5_000), Some(at(1_000)));
+        assert_eq!(watch.judge(at(9_000), at(0), 5_000), None, "told once");
+        assert_eq!(watch.hear(at(9_500)), Some(at(1_000)));
+        assert_eq!(watch.open(), None);
+    }
+
+    #[test]
+    fn our_own_absence_is_not_the_devices() {
+        let mut watch = Watch::new(at(0));
+        assert_eq!(watch.judge(at(100_000), at(99_000), 5_000), None);
+        assert_eq!(watch.judge(at(104_001), at(99_000), 5_000), Some(at(0)));
+    }
+
+    #[test]
+    fn a_replayed_reading_does_not_end_an_adopted_episode() {
+        let mut watch = Watch::new(at(0));
+        watch.adopt(at(1_000));
+        assert_eq!(watch.hear(at(900)), None);
+        assert_eq!(watch.hear(at(1_000)), None);
+        assert_eq!(watch.hear(at(1_001)), Some(at(1_000)));
+    }
+}

@@ -1,0 +1,228 @@
+//! Pure: the words of an alert, in both languages, with place, value and limit filled in.
+
+use sen_model::{
+    AlertRecord, AreaCode, Condition, Device, DeviceId, Metric, Registry, Rule, Text, Timestamp,
+};
+
+/// Decimals shown, at most: an operator reads 1.62 m, not 1.6180339 m.
+const MOST_DECIMALS: usize = 2;
+
+/// Where an alert is and what it is about, in words.
+pub(crate) struct Scene<'a> {
+    rule: &'a Rule,
+    id: &'a DeviceId,
+    device: Option<&'a Device>,
+    metric: Option<&'a Metric>,
+    area: Option<&'a Text>,
+}
+
+impl<'a> Scene<'a> {
+    /// The scene of a rule about a device, and a metric of it.
+    pub(crate) fn new(
+        registry: &'a Registry,
+        rule: &'a Rule,
+        id: &'a DeviceId,
+        metric: Option<&'a Metric>,
+    ) -> Self {
+        let device = registry.device(id);
+        let area = device.and_then(|device| registry.area(&device.area)).map(|place| &place.name);
+        Self { rule, id, device, metric, area }
+    }
+
+    /// The commune of the device.
+    pub(crate) fn area(&self) -> Option<AreaCode> {
+        self.device.map(|device| device.area.clone())
+    }
+
+    /// What to say when the episode begins.
+    pub(crate) fn raised(&self, value: Option<f64>, started_at: Timestamp) -> Text {
+        self.both(|words, name| {
+            let what = match (value, self.limit()) {
+                (Some(value), Some(limit)) => self.reading(words, value, limit),
+                _ => self.silence(words, started_at),
+            };
+            format!("{name}: {what} {} {}", words.at, self.place(words))
+        })
+    }
+
+    /// What to say when it is over.
+    pub(crate) fn cleared(&self, value: Option<f64>) -> Text {
+        self.both(|words, name| {
+            let what = match (value, self.limit()) {
+                (Some(value), Some(limit)) => {
+                    format!("{}, {}", words.normal, self.reading(words, value, limit))
+                }
+                (None, Some(_)) => words.normal.to_owned(),
+                _ => words.heard.to_owned(),
+            };
+            format!("{name}: {what} {} {}", words.at, self.place(words))
+        })
+    }
+
+    fn both(&self, say: impl Fn(&Words, &str) -> String) -> Text {
+        Text::new(say(&VIETNAMESE, &self.rule.name.vi), say(&ENGLISH, &self.rule.name.en))
+    }
+
+    fn limit(&self) -> Option<f64> {
+        match self.rule.condition {
+            Condition::Threshold { bound, .. } => Some(bound.limit()),
+            Condition::Absence { .. } => None,
+        }
+    }
+
+    /// "mực nước 1,62 m (ngưỡng 1,60 m)".
+    fn reading(&self, words: &Words, value: f64, limit: f64) -> String {
+        let spec = self.metric.and_then(|metric| self.device?.metric(metric));
+        let unit = spec.map_or(String::new(), |spec| unit(&spec.unit));
+        let decimals = decimals(value).max(decimals(limit));
+        let (value, limit) = (words.number(value, decimals), words.number(limit, decimals));
+        let metric = self.metric_name(words);
+        format!("{metric} {value}{unit} ({} {limit}{unit})", words.limit)
+    }
+
+    /// "không có số liệu mực nước từ 14:02 23/11".
+    fn silence(&self, words: &Words, since: Timestamp) -> String {
+        let metric = self.metric.map_or(String::new(), |_| format!(" {}", self.metric_name(words)));
+        format!("{}{metric} {} {}", words.silent, words.since, minute(since))
+    }
+
+    fn metric_name(&self, words: &Words) -> String {
+        let Some(metric) = self.metric else { return String::new() };
+        let spec = self.device.and_then(|device| device.metric(metric));
+        spec.map_or_else(|| metric.to_string(), |spec| within((words.pick)(&spec.name)))
+    }
+
+    fn place(&self, words: &Words) -> String {
+        let device = self.device.map_or(self.id.as_str(), |device| (words.pick)(&device.name));
+        match self.area {
+            Some(area) => format!("{device}, {}", (words.pick)(area)),
+            None => device.to_owned(),
+        }
+    }
+}
+
+/// What to say when a rule was changed or removed under an open episode.
+pub(crate) fn withdrawn(record: &AlertRecord) -> Text {
+    Text::new(
+        format!("Quy tắc đã thay đổi, không còn theo dõi. {}", record.text.vi),
+        format!("The rule has changed, no longer watched. {}", record.text.en),
+    )
+}
+
+/// The words of one language.
+struct Words {
+    pick: fn(&Text) -> &str,
+    at: &'static str,
+    limit: &'static str,
+    normal: &'static str,
+    silent: &'static str,
+    since: &'static str,
+    heard: &'static str,
+    has_decimal_comma: bool,
+}
+
+const VIETNAMESE: Words = Words {
+    pick: |text| &text.vi,
+    at: "tại",
+    limit: "ngưỡng",
+    normal: "đã trở lại bình thường",
+    silent: "không có số liệu",
+    since: "từ",
+    heard: "đã có số liệu trở lại",
+    has_decimal_comma: true,
+};
+
+const ENGLISH: Words = Words {
+    pick: |text| &text.en,
+    at: "at",
+    limit: "limit",
+    normal: "back to normal",
+    silent: "no readings",
+    since: "since",
+    heard: "readings again",
+    has_decimal_comma: false,
+};
+
+impl Words {
+    fn number(&self, number: f64, decimals: usize) -> String {
+        let text = format!("{number:.decimals$}");
+        if self.has_decimal_comma { text.replace('.', ",") } else { text }
+    }
+}
+
+/// How many decimals a number needs, up to the most that are shown.
+fn decimals(number: f64) -> usize {
+    let text = format!("{number:.MOST_DECIMALS$}");
+    let fraction = text.rsplit('.').next().unwrap_or_default();
+    fraction.trim_end_matches('0').len()
+}
+
+/// A UCUM unit as people write it, with the space before it; nothing for pure numbers.
+fn unit(ucum: &str) -> String {
+    let shown = match ucum {
+        "" | "1" => return String::new(),
+        "Cel" => "°C",
+        "ug/m3" => "µg/m³",
+        "mg/m3" => "mg/m³",
+        "m3/s" => "m³/s",
+        other if other.starts_with('{') => return String::new(),
+        "%" => return "%".to_owned(),
+        other => other,
+    };
+    format!(" {shown}")
+}
+
+/// A name within a sentence: "Mực nước" becomes "mực nước", but "VN_AQI" and "PM2.5" stay.
+fn within(name: &str) -> String {
+    let mut letters = name.chars();
+    match (letters.next(), letters.next()) {
+        (Some(first), Some(second)) if second.is_lowercase() || second == ' ' => {
+            first.to_lowercase().chain([second]).chain(letters).collect()
+        }
+        _ => name.to_owned(),
+    }
+}
+
+/// Hour and day in Vietnam: `14:02 23/11`.
+fn minute(time: Timestamp) -> String {
+    let text = time.to_string();
+    match (text.get(11..16), text.get(8..10), text.get(5..7)) {
+        (Some(minute), Some(day), Some(month)) => format!("{minute} {day}/{month}"),
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_shown_with_the_decimals_they_need() {
+        for (number, count, vi) in [
+            (1.6, 1, "1,6"),
+            (151.0, 0, "151"),
+            (1.618, 2, "1,62"),
+            (-0.5, 1, "-0,5"),
+            (1e9, 0, "1000000000"),
+        ] {
+            assert_eq!(decimals(number), count, "{number}");
+            assert_eq!(VIETNAMESE.number(number, count), vi);
+        }
+    }
+
+    #[test]
+    fn units_and_times_are_what_people_read() {
+        for (ucum, shown) in [("m", " m"), ("1", ""), ("{lamps}", ""), ("Cel", " °C"), ("%", "%")]
+        {
+            assert_eq!(unit(ucum), shown);
+        }
+        for (name, shown) in
+            [("Mực nước", "mực nước"), ("VN_AQI", "VN_AQI"), ("pH", "pH"), ("", "")]
+        {
+            assert_eq!(within(name), shown);
+        }
+        let time: Timestamp = "2026-11-23T07:02:05Z".parse().unwrap();
+        assert_eq!(minute(time), "14:02 23/11");
+        assert!(minute(Timestamp::from_millis(i64::MAX)).ends_with("ms"));
+    }
+}

@@ -1,0 +1,64 @@
+//! Retained MQTT messages for sirens and third parties: `sen/v1/alerts/{area}/{alert}`.
+//!
+//! The payload is the record as JSON while the alert is open, and empty when it is over, which
+//! removes the retained message: whoever subscribes to `sen/v1/alerts/#` gets what is open now and
+//! every change from then on.
+
+use std::future::Future;
+
+use sen_model::AlertRecord;
+
+use super::{Channel, ChannelError, Delivery};
+
+/// The level of the topic for alerts of devices whose area is not known.
+const NO_AREA: &str = "unknown";
+
+/// Something that can publish to MQTT subscribers.
+pub trait Publish: Send + Sync {
+    /// Publishes a retained message at QoS 1; an empty payload removes the retained one. The error
+    /// is for the log; the message is then published again.
+    fn publish_retained(
+        &self,
+        topic: String,
+        payload: Vec<u8>,
+    ) -> impl Future<Output = Result<(), String>> + Send;
+}
+
+/// The channel over a publisher.
+#[derive(Debug)]
+pub struct Mqtt<P>(P);
+
+impl<P: Publish> Mqtt<P> {
+    /// Publishes through `publisher`.
+    pub fn new(publisher: P) -> Self {
+        Self(publisher)
+    }
+}
+
+impl<P: Publish> Channel for Mqtt<P> {
+    fn name(&self) -> &'static str {
+        "mqtt"
+    }
+
+    fn deliver<'a>(&'a self, record: &'a AlertRecord) -> Delivery<'a> {
+        Box::pin(async move {
+            let payload = payload(record).map_err(|e| ChannelError::Refused(e.to_string()))?;
+            self.0.publish_retained(topic(record), payload).await.map_err(ChannelError::Retry)
+        })
+    }
+
+    /// The endpoint within this process keeps retained messages in memory.
+    fn forgets(&self) -> bool {
+        true
+    }
+}
+
+/// Where the alert is published; the same for all its records.
+fn topic(record: &AlertRecord) -> String {
+    let area = record.area.as_ref().map_or(NO_AREA, |area| area.as_str());
+    format!("sen/v1/alerts/{area}/{}", record.id)
+}
+
+fn payload(record: &AlertRecord) -> Result<Vec<u8>, serde_json::Error> {
+    if record.state.is_open() { serde_json::to_vec(record) } else { Ok(Vec::new()) }
+}

@@ -1,0 +1,138 @@
+//! The shell: starts a lane for each channel, saves their positions, and joins them all.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sen_chassis::{Shutdown, Tasks};
+use sen_log::{AppendError, Checkpoint, Cursor, Offset, ReadError, Topic};
+use sen_model::AlertRecord;
+use serde::{Deserialize, Serialize};
+
+use crate::channel::Channel;
+use crate::fold::Open;
+use crate::lane::{Lane, Position};
+use crate::{Notify, RunError};
+
+/// Records folded at once at the first start of a channel.
+const FOLD_RECORDS: usize = 4_096;
+
+/// What the checkpoint keeps: the position of each channel by its name.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Saved {
+    channels: BTreeMap<String, Position>,
+}
+
+/// The positions of the channels, each shared with its lane.
+struct Positions {
+    cursor: Cursor,
+    shared: BTreeMap<&'static str, Arc<Mutex<Position>>>,
+    saved_next: BTreeMap<String, Offset>,
+    is_failing: bool,
+}
+
+pub(crate) async fn run(notify: Notify, shutdown: Shutdown) -> Result<(), RunError> {
+    let Notify { config, checkpoint, ports } = notify;
+    let mut saved = checkpoint.as_ref().map(decode).unwrap_or_default();
+    let mut positions = Positions {
+        cursor: ports.cursor,
+        shared: BTreeMap::new(),
+        saved_next: BTreeMap::new(),
+        is_failing: false,
+    };
+    let retry_most = Duration::from_millis(config.retry_most_ms);
+    let mut lanes: Tasks<ReadError> = Tasks::new();
+    for channel in ports.channels {
+        let position = match saved.channels.remove(channel.name()) {
+            Some(position) => position,
+            None => begin(channel.as_ref(), &ports.alerts).await?,
+        };
+        let position = Arc::new(Mutex::new(position));
+        let name = channel.name();
+        positions.shared.insert(name, Arc::clone(&position));
+        let lane =
+            Lane::new(channel, ports.alerts.clone(), ports.clock.clone(), retry_most, position);
+        lanes.spawn(name, lane.run(shutdown.clone()));
+    }
+    let pause = Duration::from_millis(config.checkpoint_interval_ms);
+    let mut ticks = tokio::time::interval(pause);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = shutdown.requested() => break,
+            _ = ticks.tick() => positions.save(&ports.alerts).await,
+            Some(ended) = lanes.join_next() => {
+                ended?;
+            }
+        }
+    }
+    let joined = lanes.join_all().await;
+    positions.save(&ports.alerts).await;
+    Ok(joined?)
+}
+
+fn decode(checkpoint: &Checkpoint) -> Saved {
+    serde_json::from_slice(&checkpoint.state).unwrap_or_else(|_| {
+        tracing::warn!("the checkpoint is of another version, open alerts are delivered again");
+        Saved::default()
+    })
+}
+
+/// Where a new channel begins: at the head, so that nobody is told old news; with the open alerts,
+/// if it is one that must know them.
+async fn begin(channel: &dyn Channel, alerts: &Topic<AlertRecord>) -> Result<Position, ReadError> {
+    let mut open = Open::default();
+    if !channel.forgets() {
+        return Ok(Position { next: alerts.head() + 1, open });
+    }
+    let mut reader = alerts.read_from(alerts.floor());
+    loop {
+        let entries = reader.available(FOLD_RECORDS).await?;
+        if entries.is_empty() {
+            return Ok(Position { next: reader.position(), open });
+        }
+        entries.iter().for_each(|entry| open.fold(&entry.record));
+    }
+}
+
+impl Positions {
+    /// Saves all of them in one checkpoint, at the lowest, if any has moved.
+    async fn save(&mut self, alerts: &Topic<AlertRecord>) {
+        let read = |position: &Arc<Mutex<Position>>| {
+            position.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        };
+        let channels: BTreeMap<String, Position> =
+            self.shared.iter().map(|(name, at)| ((*name).to_owned(), read(at))).collect();
+        let next_of = |channels: &BTreeMap<String, Position>| {
+            channels.iter().map(|(name, at)| (name.clone(), at.next)).collect::<BTreeMap<_, _>>()
+        };
+        let moved = next_of(&channels);
+        if moved == self.saved_next {
+            return;
+        }
+        let lowest = moved.values().min().copied().unwrap_or_else(|| alerts.head() + 1);
+        match serde_json::to_vec(&Saved { channels }) {
+            Ok(state) => {
+                let result = self.cursor.save(lowest, state).await;
+                self.told(result, moved);
+            }
+            Err(error) => tracing::error!(%error, "the positions cannot be written down"),
+        }
+    }
+
+    fn told(&mut self, result: Result<(), AppendError>, moved: BTreeMap<String, Offset>) {
+        match result {
+            Ok(()) => {
+                self.saved_next = moved;
+                if std::mem::take(&mut self.is_failing) {
+                    tracing::info!("the positions are saved again");
+                }
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.is_failing, true) {
+                    tracing::warn!(%error, "the positions are not saved, the next ones will be");
+                }
+            }
+        }
+    }
+}
