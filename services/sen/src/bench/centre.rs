@@ -1,0 +1,187 @@
+//! The thing measured: the `sen` binary as a process of its own, on free ports of loopback.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use sen_chassis::clock::Stopwatch;
+use serde::Deserialize;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use super::folder::Folder;
+use super::http;
+use super::usage::{self, Usage};
+
+/// How long a centre may take to say its addresses: recovery of a large log included.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
+/// How often the ledger is read while waiting: often enough for a hundredth of a ten-second run.
+const ASK_EVERY: Duration = Duration::from_millis(50);
+/// A centre whose sums have not moved for this long will not move any more.
+const STANDSTILL: Duration = Duration::from_secs(10);
+
+/// Keys that differ from the shipped ones: nothing that changes what a reading costs, only ports,
+/// quiet logs, and room for a fleet that appears all at once.
+const VARIABLES: [(&str, &str); 3] = [
+    ("SEN__GATEWAY__LISTEN", "127.0.0.1:0"),
+    ("SEN__INGEST__MQTT__LISTEN", "127.0.0.1:0"),
+    ("SEN__TELEMETRY__FILTER", "warn"),
+];
+
+/// What every measurement starts from.
+#[derive(Debug)]
+pub(super) struct Bench {
+    /// The binary to measure.
+    pub binary: PathBuf,
+    /// The shipped configuration and the generator's rule.
+    pub config: PathBuf,
+    /// Where the data of centres go; removed at the end.
+    pub folder: Folder,
+    /// The zero of all times.
+    pub begun: Stopwatch,
+}
+
+/// A running centre; killed when dropped.
+#[derive(Debug)]
+pub(super) struct Centre {
+    child: Child,
+    id: u32,
+    /// Where the API is.
+    pub http: SocketAddr,
+    /// Where devices connect.
+    pub mqtt: SocketAddr,
+    /// From exec to the addresses.
+    pub said_addresses_ms: f64,
+    /// Runs since exec.
+    pub since_exec: Stopwatch,
+}
+
+#[derive(Deserialize)]
+struct Addresses {
+    http: SocketAddr,
+    mqtt: SocketAddr,
+}
+
+/// The sums of `GET /api/v1/ledger`, in readings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(super) struct Totals {
+    /// In the log.
+    pub accepted: u64,
+    /// Refused, with a reason.
+    pub quarantined: u64,
+    /// Handled by the store.
+    pub stored: u64,
+    /// Judged by the rules.
+    pub evaluated: u64,
+}
+
+#[derive(Deserialize)]
+struct Ledger {
+    totals: Totals,
+}
+
+impl Bench {
+    /// Starts a centre on `data` (a new one, or one that a killed centre left).
+    pub(super) async fn start(&self, data: &Path) -> anyhow::Result<Centre> {
+        let since_exec = Stopwatch::start();
+        let mut child = Command::new(&self.binary)
+            .args(["run", "--print-addresses", "--config"])
+            .arg(&self.config)
+            .arg("--data")
+            .arg(data)
+            .envs(VARIABLES)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.binary.display()))?;
+        let stdout = child.stdout.take().context("its standard output is piped")?;
+        let mut line = String::new();
+        tokio::time::timeout(START_TIMEOUT, BufReader::new(stdout).read_line(&mut line))
+            .await
+            .context("the centre did not start in time")??;
+        let said_addresses_ms = since_exec.elapsed().as_secs_f64() * 1e3;
+        let Addresses { http, mqtt } = serde_json::from_str(&line)
+            .with_context(|| format!("the centre did not say its addresses but {line:?}"))?;
+        let id = child.id().context("it ended at once")?;
+        Ok(Centre { child, id, http, mqtt, said_addresses_ms, since_exec })
+    }
+
+    /// Starts a centre with nothing in it, and waits until it is ready.
+    pub(super) async fn start_empty(&self) -> anyhow::Result<Centre> {
+        let centre = self.start(&self.folder.fresh("data")?).await?;
+        centre.ready().await?;
+        Ok(centre)
+    }
+}
+
+impl Centre {
+    /// What the process has used so far.
+    pub(super) fn usage(&self) -> anyhow::Result<Usage> {
+        usage::of(self.id)
+    }
+
+    /// `kill -9`, and waits until the process is gone.
+    pub(super) async fn kill(mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
+    /// Waits until `/readyz` says yes.
+    pub(super) async fn ready(&self) -> anyhow::Result<()> {
+        let asking = async {
+            let mut pause = tokio::time::interval(Duration::from_millis(2));
+            loop {
+                pause.tick().await;
+                if http::get(self.http, "/readyz").await.is_ok_and(|(status, _)| status == 200) {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(START_TIMEOUT, asking).await.context("the centre is not ready")
+    }
+
+    /// The sums as they are now.
+    pub(super) async fn totals(&self) -> anyhow::Result<Totals> {
+        let ledger: Ledger = http::get_json(self.http, "/api/v1/ledger").await?;
+        Ok(ledger.totals)
+    }
+
+    /// Waits until `enough` is true of the sums, or until they stand still; gives them either way,
+    /// and how long they had not moved.
+    pub(super) async fn settle(
+        &self,
+        enough: impl Fn(&Totals) -> bool,
+    ) -> anyhow::Result<(Totals, Duration)> {
+        let mut pause = tokio::time::interval(ASK_EVERY);
+        let mut last = Totals::default();
+        let mut moved = Stopwatch::start();
+        loop {
+            pause.tick().await;
+            let totals = self.totals().await?;
+            if totals != last {
+                (last, moved) = (totals, Stopwatch::start());
+            }
+            if enough(&totals) || moved.elapsed() > STANDSTILL {
+                return Ok((totals, moved.elapsed()));
+            }
+        }
+    }
+
+    /// Waits until `sent` readings are accounted for, and what was accepted is stored and judged.
+    /// Quarantine is an error: the generator sends nothing that deserves it.
+    pub(super) async fn digest(&self, sent: u64) -> anyhow::Result<Totals> {
+        let (totals, _) = self
+            .settle(|totals| {
+                let Totals { accepted, quarantined, stored, evaluated } = *totals;
+                accepted + quarantined >= sent && stored >= accepted && evaluated >= accepted
+            })
+            .await?;
+        ensure!(totals.quarantined == 0, "{} readings went to quarantine", totals.quarantined);
+        if totals.stored < totals.accepted || totals.evaluated < totals.accepted {
+            bail!("the centre stands still at {totals:?}");
+        }
+        Ok(totals)
+    }
+}

@@ -1,0 +1,116 @@
+//! `sen bench`: measures the real binary, as a process of its own, under a load made beside it.
+//!
+//! [`measure`] says what is measured; [`centre`] starts, reads and kills the binary; [`load`] and
+//! [`device`] make the load with the bytes of [`packet`] and the numbers of [`values`];
+//! [`screen`] watches the live protocol; [`usage`] and [`machine`] read what Linux tells;
+//! [`report`] makes one line of JSON (standard output) and a table (standard error) of it.
+//!
+//! The generator shares the cores with what it measures, so it must cost little: it writes ready
+//! packets and counts acknowledgements, and its own CPU stands beside the figures.
+
+mod centre;
+mod device;
+#[cfg(test)]
+mod endpoint;
+mod folder;
+mod http;
+mod load;
+mod machine;
+mod measure;
+mod packet;
+mod report;
+mod screen;
+mod usage;
+mod values;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use sen_chassis::clock::Stopwatch;
+
+use centre::Bench;
+use folder::Folder;
+use measure::Measurement;
+use report::Outcome;
+
+/// Longest one run of one measurement may take: it stops by itself.
+const RUN_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+
+/// What to measure, and where.
+#[derive(Args)]
+pub(crate) struct Command {
+    #[command(subcommand)]
+    what: What,
+    /// Folder with the shipped configuration; a copy with one more rule is used.
+    #[arg(long, global = true, default_value = "config")]
+    config: PathBuf,
+    /// Where the data of the measured centres go, on the disk to be measured; removed afterwards.
+    #[arg(long, global = true, default_value = "target")]
+    scratch: PathBuf,
+    /// The binary to measure, if not this one.
+    #[arg(long, global = true)]
+    binary: Option<PathBuf>,
+    /// Runs of each measurement, each with a new centre; the median is told, and the spread.
+    #[arg(long, global = true, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=100))]
+    runs: u8,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Everything, one after the other.
+    All,
+    #[command(flatten)]
+    One(Measurement),
+}
+
+/// Measures, prints a line of JSON for each measurement, and fails if anything acknowledged was
+/// lost. A missed target is told but is no failure: machines differ.
+pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
+    let measurements = match command.what {
+        What::All => Measurement::all(),
+        What::One(one) => vec![one],
+    };
+    for measurement in &measurements {
+        machine::check_open_files(measurement.connections())?;
+    }
+    let folder = Folder::new(&command.scratch)?;
+    tell(&machine::describe(folder.path())?)?;
+    let bench = Bench {
+        binary: command.binary.map_or_else(std::env::current_exe, Ok)?,
+        config: folder.configure(&command.config)?,
+        folder,
+        begun: Stopwatch::start(),
+    };
+    let mut faults = Vec::new();
+    for measurement in measurements {
+        let outcome = repeat(&measurement, &bench, command.runs).await?;
+        tell(&outcome)?;
+        let named = |fault| format!("{:?}: {fault}", measurement);
+        faults.extend(outcome.faults().into_iter().map(named));
+    }
+    if !faults.is_empty() {
+        bail!("{}", faults.join("; "));
+    }
+    Ok(())
+}
+
+async fn repeat(measurement: &Measurement, bench: &Bench, runs: u8) -> anyhow::Result<Outcome> {
+    let mut samples = Vec::with_capacity(usize::from(runs));
+    for _ in 0..runs {
+        let sample = tokio::time::timeout(RUN_TIMEOUT, measurement.run(bench))
+            .await
+            .with_context(|| format!("not done in {RUN_TIMEOUT:?}"))
+            .and_then(|sample| sample)
+            .with_context(|| format!("{measurement:?}"))?;
+        samples.push(sample);
+    }
+    Ok(Outcome::new(measurement.settings(), &samples, measurement.target()))
+}
+
+fn tell(outcome: &Outcome) -> anyhow::Result<()> {
+    eprintln!("{}", outcome.table());
+    println!("{}", serde_json::to_string(outcome)?);
+    Ok(())
+}
