@@ -1,0 +1,80 @@
+// The trails of every series that a tile of this wall speaks of; other series leave no trail.
+import type { Upsert } from '../wire/frames';
+import type { Api, Device, Tile } from '../wire/http';
+import { seriesKey } from './latest';
+import { combineTrails, devicesOf } from './tiles';
+import { Trail, TRAIL_MS, STEP_MS, STEPS, type Columns } from './trail';
+
+/** Of a tile over more devices than this only so many leave a trail. */
+export const DEVICES_MAX = 128;
+/** Histories asked for at one time, so that the answers for people are not held up. */
+const AT_ONCE = 2;
+
+interface Series {
+  device: string;
+  metric: string;
+}
+
+export class TrailBook {
+  private readonly trails = new Map<string, Trail>();
+  private readonly wanted = new Map<string, Series>();
+  private loaded_until = -Infinity;
+
+  constructor(private readonly devices_max = DEVICES_MAX) {}
+
+  /** Keeps a trail for every series of these tiles. */
+  want(tiles: Tile[], devices: Device[]): void {
+    for (const tile of tiles) {
+      const of_tile = devicesOf(tile, devices).slice(0, this.devices_max);
+      const ids = tile.device === undefined ? of_tile.map((each) => each.id) : [tile.device];
+      for (const device of ids) {
+        const key = seriesKey(device, tile.metric);
+        this.wanted.set(key, { device, metric: tile.metric });
+        if (!this.trails.has(key)) this.trails.set(key, new Trail());
+      }
+    }
+  }
+
+  add(row: Upsert): void {
+    if (row.quality !== 0) return;
+    this.trails.get(seriesKey(row.device, row.metric))?.add(row.at, row.value);
+  }
+
+  /** Fills the trails from the store: 24 hours at first, later what came since. What cannot be
+   *  had is left to the ticks. */
+  async load(api: Api, now: number): Promise<void> {
+    const waiting = [...this.wanted.values()];
+    const from = Math.max(now - TRAIL_MS, this.loaded_until - STEP_MS);
+    this.loaded_until = now;
+    const lane = async () => {
+      for (let next = waiting.shift(); next; next = waiting.shift()) {
+        await this.loadOne(api, next, from).catch((error: unknown) => {
+          console.warn('history not loaded', next?.device, next?.metric, String(error));
+        });
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, lane));
+  }
+
+  private async loadOne(api: Api, series: Series, from: number): Promise<void> {
+    const points = await api.readings(series.device, series.metric, from, STEPS);
+    const trail = this.trails.get(seriesKey(series.device, series.metric));
+    for (const point of points) {
+      if (point.quality === 0) trail?.add(point.at, point.value);
+    }
+  }
+
+  /** The 24 hours of a tile. */
+  columns(tile: Tile, devices: Device[], now: number): Columns {
+    const interval_ms = Math.max(...devices.map((device) => device.interval_ms), 0);
+    if (tile.device !== undefined) {
+      const trail = this.trails.get(seriesKey(tile.device, tile.metric));
+      return trail?.columns(now, interval_ms) ?? { at: [], value: [] };
+    }
+    const trails = devices.slice(0, this.devices_max).flatMap((device) => {
+      const trail = this.trails.get(seriesKey(device.id, tile.metric));
+      return trail ? [trail] : [];
+    });
+    return combineTrails(trails, tile.statistic ?? 'mean', now, 5 * interval_ms);
+  }
+}

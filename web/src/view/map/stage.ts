@@ -1,0 +1,157 @@
+// MapLibre behind the few words the wall needs. Made once and kept for months: what changes is
+// feature state, and one small source of marks with one update in flight at a time.
+import type * as GeoJSON from 'geojson';
+import { Map as GlMap, setWorkerUrl, type GeoJSONSource } from 'maplibre-gl';
+import 'maplibre-gl/dist/maplibre-gl.css';
+import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url';
+import type { ProvinceMap } from '../../wire/http';
+import type { Severity } from '../../wire/nouns';
+import { boundsOf } from './geometry';
+import { drawIcons } from './icons';
+import { styleOf } from './style';
+
+setWorkerUrl(workerUrl);
+
+/** Most marks on the map; the worst stay. */
+export const MARKS_MAX = 200;
+/** A lost WebGL context that has not come back by then is given up, milliseconds. */
+const RESTORE_MS = 10_000;
+const ICON_UNITS = 2.3;
+
+export interface Station {
+  id: string;
+  lon: number;
+  lat: number;
+}
+
+export interface MapMark extends Station {
+  name: string;
+  icon: string;
+  /** Drawn in this order; the last is on top. */
+  order: number;
+}
+
+export interface StationState {
+  /** Whether it belongs to the field on show. */
+  shown: boolean;
+  silent: boolean;
+}
+
+export class MapStage {
+  private readonly told = new Map<string, string>();
+  private painted_areas = new Set<string>();
+  private waiting: MapMark[] | null = null;
+  private in_flight = false;
+  private restore_timer: ReturnType<typeof setTimeout> | undefined;
+
+  private constructor(private readonly gl: GlMap) {}
+
+  /** Throws where there is no WebGL. `lost` is called when the picture is gone for good. */
+  static async open(
+    place: HTMLElement,
+    map: ProvinceMap,
+    lang: 'vi' | 'en',
+    unit_px: number,
+    lost: () => void,
+  ): Promise<MapStage> {
+    // The letters on the map are drawn from the page's own font, so it must be there first.
+    await Promise.all([
+      document.fonts.load("500 24px 'Inter Variable'", 'Mỹ Tho'),
+      document.fonts.load("750 24px 'Inter Variable'", '1'),
+    ]);
+    const bounds = boundsOf(map);
+    const gl = new GlMap({
+      container: place,
+      style: styleOf(map, lang, unit_px),
+      interactive: false,
+      attributionControl: false,
+      fadeDuration: 0,
+      renderWorldCopies: false,
+      ...(bounds
+        ? {
+            bounds: [bounds.west, bounds.south, bounds.east, bounds.north],
+            fitBoundsOptions: { padding: 1.2 * unit_px },
+          }
+        : {}),
+    });
+    const stage = new MapStage(gl);
+    stage.watch(lost);
+    const ratio = devicePixelRatio;
+    for (const { name, image } of drawIcons(Math.round(ICON_UNITS * unit_px * ratio))) {
+      gl.once('style.load', () => gl.addImage(name, image, { pixelRatio: ratio }));
+    }
+    await new Promise<void>((resolve, reject) => {
+      gl.once('load', () => resolve());
+      gl.once('error', (event) => reject(event.error));
+    });
+    gl.on('error', (event) => console.warn('map', event.error.message));
+    return stage;
+  }
+
+  /** Puts the stations on the map; afterwards only their state changes. */
+  setStations(stations: Station[]): void {
+    this.told.clear();
+    void this.source('stations')?.setData(collection(stations));
+  }
+
+  setStationState(id: string, state: StationState): void {
+    const said = `${state.shown} ${state.silent}`;
+    if (this.told.get(id) === said) return;
+    this.told.set(id, said);
+    this.gl.setFeatureState({ source: 'stations', id }, { ...state });
+  }
+
+  setAreas(worst: Map<string, Severity>): void {
+    for (const code of this.painted_areas) {
+      if (!worst.has(code)) this.gl.removeFeatureState({ source: 'province', id: code });
+    }
+    for (const [code, severity] of worst) {
+      this.gl.setFeatureState({ source: 'province', id: code }, { severity });
+    }
+    this.painted_areas = new Set(worst.keys());
+  }
+
+  /** Shows these marks, the worst last. Faster calls than the map can take are merged. */
+  setMarks(marks: MapMark[]): void {
+    this.waiting = marks.slice(-MARKS_MAX);
+    if (!this.in_flight) void this.drain();
+  }
+
+  close(): void {
+    clearTimeout(this.restore_timer);
+    this.gl.remove();
+  }
+
+  private async drain(): Promise<void> {
+    this.in_flight = true;
+    while (this.waiting) {
+      const marks = this.waiting;
+      this.waiting = null;
+      // Resolves when the worker has taken it.
+      await this.source('marks')?.setData(collection(marks));
+    }
+    this.in_flight = false;
+  }
+
+  private source(name: string): GeoJSONSource | undefined {
+    return this.gl.getSource<GeoJSONSource>(name);
+  }
+
+  private watch(lost: () => void): void {
+    this.gl.on('webglcontextlost', () => {
+      this.restore_timer = setTimeout(lost, RESTORE_MS);
+    });
+    this.gl.on('webglcontextrestored', () => clearTimeout(this.restore_timer));
+  }
+}
+
+function collection(points: (Station & object)[]): GeoJSON.FeatureCollection {
+  return {
+    type: 'FeatureCollection',
+    features: points.map(({ lon, lat, ...properties }) => ({
+      type: 'Feature',
+      properties,
+      geometry: { type: 'Point', coordinates: [lon, lat] },
+    })),
+  };
+}

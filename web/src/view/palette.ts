@@ -1,0 +1,37 @@
+// The colours: one source for the style sheet, the map and the chart, checked by a test for
+// contrast and for colour-blind eyes. The four of the severities are used for nothing else.
+import type { Severity } from '../wire/nouns';
+
+export const PALETTE = {
+  background: '#1b2126',
+  panel: '#242b31',
+  raised: '#2d353c',
+  line: '#3a444c',
+  text: '#d7dde1',
+  muted: '#97a3ab',
+  trend: '#b9c3ca',
+  land: '#2b343b',
+  border: '#3d4850',
+  outline: '#75828b',
+  water: '#46586a',
+  station: '#aab5bc',
+  dark: '#14181c',
+  live: '#6fcf8e',
+} as const;
+
+export const SEVERITY_COLOUR: Record<Severity, string> = {
+  1: '#ff4d4d',
+  2: '#ff8c00',
+  3: '#fff59d',
+  4: '#6fb7ff',
+};
+
+/** Hands the colours to the style sheet as custom properties. */
+export function applyPalette(root: HTMLElement): void {
+  for (const [name, colour] of Object.entries(PALETTE)) {
+    root.style.setProperty(`--${name}`, colour);
+  }
+  for (const [severity, colour] of Object.entries(SEVERITY_COLOUR)) {
+    root.style.setProperty(`--severity-${severity}`, colour);
+  }
+}

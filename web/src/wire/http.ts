@@ -1,0 +1,227 @@
+// The HTTP API as far as the wall needs it: what to show, where, and the one command.
+import { alertOf, FIELDS, severityOf, textOf } from './nouns';
+import type { AlertRecord, Field, Quality, Severity, Text } from './nouns';
+import * as shape from './shape';
+
+/** Longest wait for an answer, milliseconds. */
+const ANSWER_MS = 10_000;
+/** Most pages read of one list: 100,000 items. */
+const PAGES_MAX = 100;
+
+export interface Level {
+  at: number;
+  severity: Severity;
+}
+
+/** One tile of the wall: over one device, or over every device of a kind by a statistic. */
+export interface Tile {
+  id: string;
+  field: Field;
+  label: Text;
+  metric: string;
+  unit: string;
+  digits: number;
+  levels: Level[];
+  device?: string | undefined;
+  kind?: string | undefined;
+  statistic?: Statistic | undefined;
+}
+
+export const STATISTICS = ['mean', 'max', 'min', 'sum'] as const;
+export type Statistic = (typeof STATISTICS)[number];
+
+export interface WallPlan {
+  title: Text;
+  tiles: Tile[];
+}
+
+export interface Device {
+  id: string;
+  name: Text;
+  kind: string;
+  field: Field;
+  area?: string | undefined;
+  lat: number;
+  lon: number;
+  interval_ms: number;
+  /** Metric to UCUM unit. */
+  units: Record<string, string>;
+}
+
+export interface HistoryPoint {
+  at: number;
+  value: number;
+  quality: Quality;
+}
+
+export interface MapFeature {
+  type: 'Feature';
+  properties: { layer: string; code?: string; name?: string; name_en?: string; kind?: string };
+  geometry: { type: string; coordinates: unknown };
+}
+export interface ProvinceMap {
+  type: 'FeatureCollection';
+  source?: string;
+  features: MapFeature[];
+}
+
+/** The server answered, but not with what was asked for. */
+export class Refused extends Error {
+  constructor(
+    readonly status: number,
+    readonly problem: unknown,
+  ) {
+    super(`status ${status}`);
+  }
+}
+
+export type Fetch = (url: string, init?: RequestInit) => Promise<Response>;
+
+export class Api {
+  constructor(
+    private readonly fetch: Fetch = (url, init) => globalThis.fetch(url, init),
+    private readonly base = '/api/v1',
+  ) {}
+
+  async wall(): Promise<WallPlan> {
+    return wallOf(await this.get('/wall'));
+  }
+
+  async devices(): Promise<Device[]> {
+    return await this.list('/devices', deviceOf);
+  }
+
+  async map(): Promise<ProvinceMap> {
+    return mapOf(await this.get('/map'));
+  }
+
+  /** The readings of a series since `from`, thinned to `max_points` with the peaks kept. */
+  async readings(device: string, metric: string, from: number, max_points: number) {
+    const query = new URLSearchParams({
+      from: new Date(from).toISOString(),
+      max_points: String(max_points),
+    });
+    const path = `/series/${encodeURIComponent(device)}/${encodeURIComponent(metric)}/readings`;
+    const answer = shape.object(await this.get(`${path}?${query}`));
+    return shape.array(answer, 'items').map(pointOf);
+  }
+
+  /** Acknowledges; throws `Refused` with the alert as it is (409), or none (404). */
+  async acknowledge(alert: string, rev: number, key: string, by: string): Promise<AlertRecord> {
+    const answer = await this.ask(`/alerts/${encodeURIComponent(alert)}/acknowledge`, {
+      method: 'POST',
+      headers: {
+        'Content-Type': 'application/json',
+        'Idempotency-Key': key,
+        'If-Match': `"${rev}"`,
+      },
+      body: JSON.stringify({ by, note: '' }),
+    });
+    return alertOf(answer);
+  }
+
+  private get(path: string): Promise<unknown> {
+    return this.ask(path, { headers: { Accept: 'application/json' } });
+  }
+
+  private async list<T>(path: string, of: (item: unknown) => T): Promise<T[]> {
+    const items: T[] = [];
+    let cursor: string | undefined;
+    for (let page = 0; page < PAGES_MAX; page++) {
+      const query = new URLSearchParams({ limit: '1000', ...(cursor ? { cursor } : {}) });
+      const answer = shape.object(await this.get(`${path}?${query}`));
+      items.push(...shape.array(answer, 'items').map(of));
+      cursor = nextOf(answer);
+      if (cursor === undefined) break;
+    }
+    return items;
+  }
+
+  private async ask(path: string, init: RequestInit): Promise<unknown> {
+    const signal = AbortSignal.timeout(ANSWER_MS);
+    const response = await this.fetch(this.base + path, { ...init, signal });
+    const answer: unknown = await response.json().catch(() => undefined);
+    if (!response.ok) throw new Refused(response.status, answer);
+    return answer;
+  }
+}
+
+/** The alert as it is, out of the problem document of a 409. */
+export function currentOf(refused: Refused): AlertRecord | undefined {
+  try {
+    return alertOf(shape.object(refused.problem)['current']);
+  } catch {
+    return undefined;
+  }
+}
+
+function nextOf(answer: shape.Json): string | undefined {
+  const next = answer['next'];
+  return next === null || next === undefined ? undefined : String(next);
+}
+
+export function wallOf(value: unknown): WallPlan {
+  const from = shape.object(value, 'wall');
+  return { title: textOf(from['title'], 'title'), tiles: shape.array(from, 'tiles').map(tileOf) };
+}
+
+function tileOf(value: unknown): Tile {
+  const from = shape.object(value, 'tile');
+  const statistic = from['statistic'] ? shape.word(from, 'statistic', STATISTICS) : undefined;
+  const levels = from['levels'] ? shape.array(from, 'levels').map(levelOf) : [];
+  return {
+    id: shape.string(from, 'id'),
+    field: shape.word(from, 'field', FIELDS),
+    label: textOf(from['label'], 'label'),
+    metric: shape.string(from, 'metric'),
+    unit: shape.optionalString(from, 'unit') ?? '',
+    digits: shape.optionalNumber(from, 'digits') ?? 0,
+    levels: levels.sort((a, b) => a.at - b.at),
+    device: shape.optionalString(from, 'device'),
+    kind: shape.optionalString(from, 'kind'),
+    statistic,
+  };
+}
+
+function levelOf(value: unknown): Level {
+  const from = shape.object(value, 'level');
+  return { at: shape.number(from, 'at'), severity: severityOf(from, 'severity') };
+}
+
+export function deviceOf(value: unknown): Device {
+  const from = shape.object(value, 'device');
+  const metrics = Array.isArray(from['metrics']) ? (from['metrics'] as unknown[]) : [];
+  const units = metrics.map((each) => {
+    const spec = shape.object(each, 'metric');
+    return [shape.string(spec, 'metric'), shape.optionalString(spec, 'unit') ?? ''] as const;
+  });
+  return {
+    id: shape.string(from, 'id'),
+    name: textOf(from['name'], 'name'),
+    kind: shape.string(from, 'kind'),
+    field: shape.word(from, 'field', FIELDS),
+    area: shape.optionalString(from, 'area'),
+    lat: shape.number(from, 'lat'),
+    lon: shape.number(from, 'lon'),
+    interval_ms: shape.number(from, 'interval_ms'),
+    units: Object.fromEntries(units),
+  };
+}
+
+export function mapOf(value: unknown): ProvinceMap {
+  const from = shape.object(value, 'map');
+  for (const each of shape.array(from, 'features')) {
+    const feature = shape.object(each, 'feature');
+    shape.string(shape.object(feature['properties'], 'properties'), 'layer');
+    shape.string(shape.object(feature['geometry'], 'geometry'), 'type');
+  }
+  return value as ProvinceMap;
+}
+
+const QUALITIES: Record<string, Quality> = { good: 0, suspect: 1, bad: 2 };
+
+function pointOf(value: unknown): HistoryPoint {
+  const from = shape.object(value, 'reading');
+  const quality = QUALITIES[shape.optionalString(from, 'quality') ?? 'good'] ?? 1;
+  return { at: shape.time(from, 'event_time'), value: shape.number(from, 'value'), quality };
+}
