@@ -1,69 +1,77 @@
 //! The time-series store: raw readings and roll-ups, idempotent, with the aggregator's checkpoint.
 //!
 //! The contract, for every backend:
-//! - [`Store::write`] makes points and summaries visible to queries at once;
-//! - [`Store::commit`] makes everything written so far durable together with a checkpoint;
+//! - [`Store::write`] makes points visible to queries at once;
+//! - [`Store::commit`] makes every point written so far durable together with summaries and a
+//!   checkpoint, all in one transaction: after a crash all of it is there, or none;
 //! - writing the same points again changes nothing: identity is (series, event time, sequence) and
-//!   the first one written counts; a summary of a window replaces the earlier one.
+//!   the first one written counts; a summary of a window replaces the earlier one;
+//! - one task writes and commits; any number of tasks query.
+//!
+//! # How the embedded backend works
+//!
+//! ```text
+//!  write ──▶ head (memory) ──commit──▶ tail rows ─┐ one transaction with
+//!              │     ▲                            │ summaries and checkpoint
+//!              │     └──────── reopen ────────────┘
+//!              └──seal, 200 series at a time──▶ chunks (compressed), then the tail rows go
+//! ```
+//!
+//! The log upstream is the truth: what was written after the last commit is not on disk here and
+//! comes back by replay from the checkpoint. A commit appends the new points as they are (cheap:
+//! one sequential write); sealing rewrites them by series into chunks in the background, in slices
+//! small enough that neither writer nor readers wait. A crash between slices is harmless: points
+//! are then both in the tail and in a chunk, and everything that reads takes equal identities as
+//! one. Queries copy the head first and read the chunks after, so a point on its way from one to
+//! the other is seen in at least one of them.
+//!
+//! # When the file is damaged
+//!
+//! A file SQLite cannot use is moved aside as `sen.db.damaged-1`, with an error in the log, and a
+//! new one is begun, to be filled from what the log upstream still holds. A damaged tail row costs
+//! the checkpoint, so that everything the log still holds is replayed over it; a damaged chunk
+//! costs that chunk, is counted (`sen_store_damaged_total`) and kept aside in table `damaged`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use sen_model::{DeviceId, Metric, Quality, SeriesKey, Timestamp};
+use sen_model::{DeviceId, Metric, SeriesKey, Timestamp};
+use tokio::sync::Mutex;
 
-pub mod partial;
-pub use partial::Partial;
+mod bytes;
+mod chunk;
+mod config;
+mod database;
+mod directory;
+pub mod downsample;
+mod head;
+mod merge;
+mod point;
+mod reader;
+mod retention;
+mod seal;
+mod summary;
+mod tail;
+mod writer;
 
-/// One reading as the store keeps it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Point {
-    /// When it was measured.
-    pub event_time: Timestamp,
-    /// Tells points of one millisecond apart.
-    pub sequence: u32,
-    /// The value.
-    pub value: f64,
-    /// How far to trust it.
-    pub quality: Quality,
-    /// When it was heard.
-    pub received_at: Timestamp,
-}
+pub use config::Config;
+pub use point::{Point, SeriesId, Span, Summary, Tier};
+pub use sen_model::Partial;
 
-/// How long the windows of a roll-up are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Tier {
-    /// One minute.
-    Minute,
-}
+use crate::head::Shared;
+use crate::reader::Readers;
+use crate::writer::{Order, Writer};
 
-/// The result of one window of one series.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Summary {
-    /// Start of the window (inclusive).
-    pub start: Timestamp,
-    /// Which roll-up.
-    pub tier: Tier,
-    /// The mergeable aggregate.
-    pub partial: Partial,
-}
-
-/// A handle of a series in this store; small, so that the hot path never hashes names twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SeriesId(pub u32);
-
-/// How the embedded store keeps its file.
-#[derive(Clone, Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    /// Raw readings older than this are deleted, in days.
-    pub raw_days: u32,
-    /// One-minute summaries older than this are deleted, in days.
-    pub minute_days: u32,
-}
-
-/// An open store; cheap to clone.
+/// An open store; cheap to clone. When the last clone goes, its thread is joined.
 #[derive(Clone)]
-pub struct Store {
-    _p: (),
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    writer: Writer,
+    readers: Readers,
+    /// Held from the look-up of identities to their insertion: one writer at a time.
+    turn: Mutex<()>,
 }
 
 /// Why the store could not do it.
@@ -72,12 +80,54 @@ pub enum StoreError {
     /// SQLite said no.
     #[error("the store's database failed")]
     Database(#[from] rusqlite::Error),
+    /// The folder cannot be used.
+    #[error("the store's folder failed")]
+    Io(#[from] std::io::Error),
     /// A block that cannot be read.
     #[error("the store is damaged: {0}")]
     Damaged(String),
+    /// The file was written by a later version of Sen.
+    #[error("the store's file has version {version}, this program knows up to {known}")]
+    Newer {
+        /// That of the file.
+        version: i32,
+        /// The highest this program knows.
+        known: i32,
+    },
+    /// There is no room for another series; what is known goes on.
+    #[error("there are {limit} series already, the limit of `store.max_series`")]
+    TooManySeries {
+        /// The limit.
+        limit: u32,
+    },
+    /// pco refused the points of a chunk.
+    #[error("a chunk could not be compressed")]
+    Uncompressed,
+    /// A piece of background work that was waited for failed.
+    #[error("the store's background work failed: {0}")]
+    Background(String),
     /// Its thread ended.
     #[error("the store is closed")]
     Closed,
+}
+
+impl StoreError {
+    /// Whether trying again later can help (a full or slow disk) or cannot (damage, a closed
+    /// store, too many series).
+    pub fn is_retryable(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match self {
+            Self::Io(_) | Self::Background(_) => true,
+            Self::Database(error) => error
+                .sqlite_error_code()
+                .is_some_and(|code| !matches!(code, DatabaseCorrupt | NotADatabase)),
+            Self::Damaged(_)
+            | Self::Newer { .. }
+            | Self::TooManySeries { .. }
+            | Self::Uncompressed
+            | Self::Closed => false,
+        }
+    }
 }
 
 /// Where the writer had come to in its input when it last committed.
@@ -89,79 +139,162 @@ pub struct Checkpoint {
     pub next: u64,
 }
 
-/// A time range, from inclusive to exclusive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    /// First instant in it.
-    pub from: Timestamp,
-    /// First instant after it.
-    pub to: Timestamp,
+/// What became of points given to [`Store::write`], beside the new ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Points whose identity was known: nothing changed.
+    pub repeated: usize,
+    /// Points older than retention keeps; not stored.
+    pub expired: usize,
+}
+
+/// The store in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// New points since the store was opened.
+    pub points: u64,
+    /// Points in memory, not yet sealed into chunks.
+    pub head_points: u64,
+    /// Series known.
+    pub series: u32,
+    /// Size of the files, in bytes.
+    pub disk_bytes: u64,
 }
 
 impl Store {
-    /// Opens (or creates) the embedded store in a folder.
-    pub fn open(_folder: PathBuf, _config: Config) -> Result<Self, StoreError> {
-        unimplemented!()
+    /// Opens (or creates) the embedded store in a folder. Blocks for as long as it takes to load
+    /// the unsealed points: milliseconds to a second.
+    pub fn open(folder: PathBuf, config: Config) -> Result<Self, StoreError> {
+        let opened = database::open(&folder, &config)?;
+        let shared = Arc::new(opened.shared);
+        let readers = Readers::new(opened.file.clone(), Arc::clone(&shared));
+        let writer = Writer::start(opened.connection, opened.file, config, Arc::clone(&shared))?;
+        Ok(Self(Arc::new(Inner { shared, writer, readers, turn: Mutex::new(()) })))
     }
 
-    /// The handle of a series, made if it is new.
-    pub async fn series_id(&self, _key: &SeriesKey) -> Result<SeriesId, StoreError> {
-        unimplemented!()
+    /// The handle of a series, made if it is new. Costs one hash of the two names.
+    pub fn series_id(&self, device: &DeviceId, metric: &Metric) -> Result<SeriesId, StoreError> {
+        if let Some(known) = self.find(device, metric) {
+            return Ok(known);
+        }
+        let id = self.0.shared.directory_mut().add(device, metric)?;
+        self.0.shared.head().reserve(id);
+        Ok(id)
     }
 
     /// The handle of a series if it exists.
-    pub fn find(&self, _device: &DeviceId, _metric: &Metric) -> Option<SeriesId> {
-        unimplemented!()
+    pub fn find(&self, device: &DeviceId, metric: &Metric) -> Option<SeriesId> {
+        self.0.shared.directory().find(device, metric)
     }
 
     /// Every series there is.
     pub fn series(&self) -> Vec<(SeriesId, SeriesKey)> {
-        unimplemented!()
+        self.0.shared.directory().all()
     }
 
-    /// Adds points, visible at once. Returns how many were new: known identities change nothing.
-    pub async fn write(&self, _points: Vec<(SeriesId, Point)>) -> Result<usize, StoreError> {
-        unimplemented!()
+    /// Adds points, visible at once, and leaves in `points` those that were new, in their order.
+    /// On an error nothing was added and `points` is untouched.
+    pub async fn write(&self, points: &mut Vec<(SeriesId, Point)>) -> Result<Written, StoreError> {
+        let _turn = self.0.turn.lock().await;
+        let behind = {
+            let mut head = self.0.shared.head();
+            let behind = head.behind(points);
+            if behind.is_empty() {
+                return Ok(head.insert(points, &[]));
+            }
+            behind
+        };
+        // Some may be repeats of sealed points: ask the chunks, then insert. Sealing moves points
+        // only from the head to chunks, so an identity that is in neither now cannot appear.
+        let sealed = self.0.readers.which_are_sealed(behind).await?;
+        Ok(self.0.shared.head().insert(points, &sealed))
     }
 
     /// Makes every point written so far durable, together with these summaries (which replace
-    /// those of the same window) and the checkpoint.
+    /// those of the same window) and the checkpoint. On an error nothing became durable; the next
+    /// commit includes the points again, the summaries are the caller's to give again.
     pub async fn commit(
         &self,
-        _summaries: Vec<(SeriesId, Summary)>,
-        _checkpoint: Checkpoint,
+        summaries: Vec<(SeriesId, Summary)>,
+        checkpoint: Checkpoint,
     ) -> Result<(), StoreError> {
-        unimplemented!()
+        let _turn = self.0.turn.lock().await;
+        self.0.writer.ask(|done| Order::Commit { summaries, checkpoint, done }).await?
+    }
+
+    /// Deletes raw points and summaries older than the configured days before `now`, in slices
+    /// between commits, and gives the space back to the file system. Returns when it is done.
+    pub async fn retain(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.0.writer.ask(|done| Order::Retain { now, done }).await?
+    }
+
+    /// Seals everything committed into chunks now and returns when it is done: before a backup,
+    /// or to measure. In daily life sealing happens by itself.
+    pub async fn seal(&self) -> Result<(), StoreError> {
+        self.0.writer.ask(|done| Order::Seal { done }).await?
     }
 
     /// The last committed checkpoint.
     pub async fn checkpoint(&self) -> Result<Option<Checkpoint>, StoreError> {
-        unimplemented!()
+        Ok(self.0.shared.head().checkpoint.clone())
     }
 
-    /// The latest point (by event time, then sequence) of a series.
-    pub async fn latest(&self, _series: SeriesId) -> Result<Option<Point>, StoreError> {
-        unimplemented!()
+    /// The latest point (by event time, then sequence) of a series; from memory.
+    pub async fn latest(&self, series: SeriesId) -> Result<Option<Point>, StoreError> {
+        Ok(self.0.shared.head().latest(series))
+    }
+
+    /// The latest point of every series that has one; from memory.
+    pub fn latest_of_all(&self) -> Vec<(SeriesId, Point)> {
+        self.0.shared.head().latest_of_all()
     }
 
     /// Points of a series in a span, in order, at most `limit`.
     pub async fn points(
         &self,
-        _series: SeriesId,
-        _span: Span,
-        _limit: usize,
+        series: SeriesId,
+        span: Span,
+        limit: usize,
     ) -> Result<Vec<Point>, StoreError> {
-        unimplemented!()
+        self.0.readers.points(series, span, limit).await
+    }
+
+    /// At most `max_points` points of a series in a span, in order: all of them if they fit,
+    /// otherwise the smallest and the largest of each of equal steps, so that peaks stay.
+    pub async fn points_downsampled(
+        &self,
+        series: SeriesId,
+        span: Span,
+        max_points: usize,
+    ) -> Result<Vec<Point>, StoreError> {
+        self.0.readers.points_downsampled(series, span, max_points).await
+    }
+
+    /// The aggregate of the points of each series and span, from what is stored at this moment.
+    pub async fn fold(&self, windows: Vec<(SeriesId, Span)>) -> Result<Vec<Partial>, StoreError> {
+        self.0.readers.fold(windows).await
     }
 
     /// Summaries of a series in a span, in order, at most `limit`.
     pub async fn summaries(
         &self,
-        _series: SeriesId,
-        _tier: Tier,
-        _span: Span,
-        _limit: usize,
+        series: SeriesId,
+        tier: Tier,
+        span: Span,
+        limit: usize,
     ) -> Result<Vec<Summary>, StoreError> {
-        unimplemented!()
+        self.0.readers.summaries(series, tier, span, limit).await
+    }
+
+    /// The newest event time of a series, whether in memory or sealed.
+    pub fn newest(&self, series: SeriesId) -> Option<Timestamp> {
+        self.0.shared.head().latest(series).map(|point| point.event_time)
+    }
+
+    /// The store in numbers.
+    pub fn stats(&self) -> Stats {
+        let (points, head_points) = self.0.shared.head().counts();
+        let series = self.0.shared.directory().len();
+        Stats { points, head_points, series, disk_bytes: self.0.readers.disk_bytes() }
     }
 }

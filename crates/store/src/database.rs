@@ -1,0 +1,247 @@
+//! The file: its tables, how it is opened, checked, and moved aside when it is damaged.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use sen_model::{DeviceId, Metric, Timestamp};
+
+use crate::directory::Directory;
+use crate::head::{Head, Shared};
+use crate::point::{Point, SeriesId, quality_of_code};
+use crate::{Checkpoint, Config, StoreError, tail};
+
+/// The file's name in the folder.
+const FILE: &str = "sen.db";
+/// Stands beside the file after SQLite has called it corrupt while running: check all of it.
+const SUSPECT: &str = "sen.db.suspect";
+/// Files up to this size are checked in full at every start (some 50 ms); larger ones only when
+/// they are suspect, since a start must not take minutes. SQLite itself survives crashes.
+const CHECKED_BYTES: u64 = 32 << 20;
+/// Damaged files kept beside the good one before the last name is used again.
+const KEPT_DAMAGED: u32 = 100;
+
+/// Version of the tables; a file of a higher one is refused, not touched.
+const VERSION: i32 = 1;
+/// `minute` is by window first: a minute's summaries of all series are one sequential write, and
+/// retention is one range delete. `chunk` is by day first for the same reason.
+/// `series` holds the newest sealed point of each series; `state` the checkpoint and the floor.
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS series (
+    id INTEGER PRIMARY KEY, device TEXT NOT NULL, metric TEXT NOT NULL,
+    event_time INTEGER, sequence INTEGER, value_bits INTEGER, quality INTEGER, received_at INTEGER);
+CREATE TABLE IF NOT EXISTS tail (id INTEGER PRIMARY KEY, points BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS chunk (
+    day INTEGER, series INTEGER, first_time INTEGER, first_sequence INTEGER,
+    last_time INTEGER NOT NULL, count INTEGER NOT NULL, points BLOB NOT NULL,
+    PRIMARY KEY (day, series, first_time, first_sequence)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS minute (
+    start INTEGER, series INTEGER, partial BLOB NOT NULL,
+    PRIMARY KEY (start, series)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS damaged (
+    id INTEGER PRIMARY KEY, day INTEGER, series INTEGER, first_time INTEGER, points BLOB);
+";
+
+/// An opened store, loaded into memory.
+pub(crate) struct Opened {
+    pub(crate) connection: Connection,
+    pub(crate) file: PathBuf,
+    pub(crate) shared: Shared,
+}
+
+/// Opens or creates the file in a folder; a damaged one is moved aside and a new one begun.
+pub(crate) fn open(folder: &Path, config: &Config) -> Result<Opened, StoreError> {
+    std::fs::create_dir_all(folder)?;
+    let file = folder.join(FILE);
+    match load(&file, config) {
+        Err(error) if is_damage(&error) => {
+            let aside = move_aside(folder, &file)?;
+            metrics::counter!("sen_store_damaged_total", "what" => "file").increment(1);
+            tracing::error!(
+                error = %error, aside = %aside.display(),
+                "the store was damaged: it is begun anew from what the log still holds"
+            );
+            load(&file, config)
+        }
+        opened => opened,
+    }
+}
+
+/// A connection for writing.
+pub(crate) fn connect(file: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open(file)?;
+    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    // Before the first table: neither can be changed afterwards. Chunks fit into pages of 8 KiB.
+    connection.pragma_update(None, "page_size", 8_192)?;
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // FULL: every commit is followed by fsync. NORMAL would only do so at checkpoints.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    connection.pragma_update(None, "cache_size", -8_192)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    Ok(connection)
+}
+
+/// A connection for queries.
+pub(crate) fn connect_to_read(file: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags)?;
+    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    connection.pragma_update(None, "cache_size", -4_096)?;
+    Ok(connection)
+}
+
+/// Notes that the file must be checked in full at the next start.
+pub(crate) fn mark_suspect(file: &Path) {
+    if let Err(error) = std::fs::write(file.with_file_name(SUSPECT), b"") {
+        tracing::error!(%error, "cannot note that the store is damaged");
+    }
+}
+
+fn load(file: &Path, config: &Config) -> Result<Opened, StoreError> {
+    let connection = connect(file)?;
+    check(&connection, file)?;
+    let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version > VERSION {
+        return Err(StoreError::Newer { version, known: VERSION });
+    }
+    connection.execute_batch(SCHEMA)?;
+    connection.pragma_update(None, "user_version", VERSION)?;
+    let (directory, sealed) = load_series(&connection, config)?;
+    let checkpoint = load_checkpoint(&connection)?;
+    let floor: Option<i64> = state(&connection, "floor")?.and_then(|text| text.parse().ok());
+    let floor = Timestamp::from_millis(floor.unwrap_or(i64::MIN));
+    let mut head = Head::new(sealed, floor, checkpoint);
+    if !load_tail(&connection, directory.len(), &mut head)? {
+        forget_checkpoint(&connection)?;
+        head.checkpoint = None;
+    }
+    Ok(Opened { connection, file: file.to_owned(), shared: Shared::new(directory, head) })
+}
+
+fn check(connection: &Connection, file: &Path) -> Result<(), StoreError> {
+    let suspect = file.with_file_name(SUSPECT);
+    if suspect.exists() || std::fs::metadata(file)?.len() <= CHECKED_BYTES {
+        let verdict: String =
+            connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        if verdict != "ok" {
+            return Err(StoreError::Damaged(verdict));
+        }
+    }
+    if suspect.exists() {
+        std::fs::remove_file(suspect)?;
+    }
+    Ok(())
+}
+
+fn is_damage(error: &StoreError) -> bool {
+    matches!(error, StoreError::Damaged(_) | StoreError::Database(_)) && !error.is_retryable()
+}
+
+fn move_aside(folder: &Path, file: &Path) -> Result<PathBuf, StoreError> {
+    let name = |number: u32| folder.join(format!("{FILE}.damaged-{number}"));
+    let free = (1..KEPT_DAMAGED).map(name).find(|path| !path.exists());
+    let aside = free.unwrap_or_else(|| name(KEPT_DAMAGED));
+    std::fs::rename(file, &aside)?;
+    for ending in ["-wal", "-shm"] {
+        let beside = |path: &Path| PathBuf::from(format!("{}{ending}", path.display()));
+        if beside(file).exists() {
+            std::fs::rename(beside(file), beside(&aside))?;
+        }
+    }
+    let suspect = file.with_file_name(SUSPECT);
+    if suspect.exists() {
+        std::fs::remove_file(suspect)?;
+    }
+    Ok(aside)
+}
+
+fn load_series(
+    connection: &Connection,
+    config: &Config,
+) -> Result<(Directory, Vec<Option<Point>>), StoreError> {
+    // What is on disk counts even if the limit was lowered since.
+    let known: u32 = connection.query_row("SELECT count(*) FROM series", [], |row| row.get(0))?;
+    let mut directory = Directory::new(config.max_series.max(known));
+    let mut sealed = Vec::with_capacity(known as usize);
+    let mut statement = connection.prepare(
+        "SELECT id, device, metric, event_time, sequence, value_bits, quality, received_at
+         FROM series ORDER BY id",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let names = (row.get_ref(1)?.as_str(), row.get_ref(2)?.as_str());
+        let (Ok(device), Ok(metric)) = names else {
+            return Err(StoreError::Damaged("a series without a name".to_owned()));
+        };
+        let (Ok(device), Ok(metric)) = (DeviceId::new(device), Metric::new(metric)) else {
+            return Err(StoreError::Damaged(format!("series `{device}/{metric}`")));
+        };
+        if directory.add(&device, &metric)? != SeriesId(row.get(0)?) {
+            return Err(StoreError::Damaged("the series are not numbered in order".to_owned()));
+        }
+        sealed.push(newest_sealed(row)?);
+    }
+    Ok((directory, sealed))
+}
+
+fn newest_sealed(row: &rusqlite::Row<'_>) -> Result<Option<Point>, StoreError> {
+    let Some(event_time) = row.get(3)? else { return Ok(None) };
+    Ok(Some(Point {
+        event_time: Timestamp::from_millis(event_time),
+        sequence: row.get(4)?,
+        value: f64::from_bits(row.get::<_, i64>(5)? as u64),
+        quality: quality_of_code(row.get(6)?),
+        received_at: Timestamp::from_millis(row.get(7)?),
+    }))
+}
+
+/// Loads the unsealed points; tells whether all of them could be read. A row that cannot is
+/// deleted, since what it held comes back by replay.
+fn load_tail(connection: &Connection, series: u32, head: &mut Head) -> Result<bool, StoreError> {
+    let mut damaged = Vec::new();
+    let mut statement = connection.prepare("SELECT id, points FROM tail ORDER BY id")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let runs = row.get_ref(1)?.as_blob().ok().and_then(tail::decode);
+        match runs.filter(|runs| runs.iter().all(|(id, _)| id.0 < series)) {
+            Some(runs) => runs.into_iter().for_each(|(series, points)| head.load(series, points)),
+            None => damaged.push(row.get::<_, i64>(0)?),
+        }
+    }
+    for id in &damaged {
+        metrics::counter!("sen_store_damaged_total", "what" => "tail").increment(1);
+        tracing::error!(id, "a tail row is damaged: everything the log still holds is replayed");
+        connection.execute("DELETE FROM tail WHERE id = ?1", [id])?;
+    }
+    Ok(damaged.is_empty())
+}
+
+fn load_checkpoint(connection: &Connection) -> Result<Option<Checkpoint>, StoreError> {
+    let epoch = state(connection, "epoch")?;
+    let next = state(connection, "next")?.and_then(|text| text.parse().ok());
+    Ok(epoch.zip(next).map(|(epoch, next)| Checkpoint { epoch, next }))
+}
+
+fn forget_checkpoint(connection: &Connection) -> Result<(), StoreError> {
+    connection.execute("DELETE FROM state WHERE key IN ('epoch', 'next')", [])?;
+    Ok(())
+}
+
+fn state(connection: &Connection, key: &str) -> Result<Option<String>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT value FROM state WHERE key = ?1")?;
+    Ok(statement.query_row([key], |row| row.get(0)).optional()?)
+}
+
+/// Sets one value of the state.
+pub(crate) fn set_state(
+    connection: &Connection,
+    key: &str,
+    value: &str,
+) -> Result<(), rusqlite::Error> {
+    let mut statement =
+        connection.prepare_cached("INSERT OR REPLACE INTO state (key, value) VALUES (?1, ?2)")?;
+    statement.execute(params![key, value])?;
+    Ok(())
+}

@@ -1,0 +1,189 @@
+//! Sealing: durable points of the head become compressed chunks, some series at a time.
+
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+
+use crate::StoreError;
+use crate::chunk;
+use crate::head::Shared;
+use crate::merge::{self, Extent};
+use crate::point::{Point, SeriesId, day_of, quality_to_code};
+use crate::writer::Done;
+
+/// Series and points of one slice: some ten milliseconds of work, then a waiting commit goes first.
+const SLICE_SERIES: usize = 200;
+const SLICE_POINTS: usize = 50_000;
+
+/// One pass over all series. When it is through, everything the tail held at its beginning is in
+/// chunks, and those tail rows go.
+pub(crate) struct Pass {
+    tail_to: Option<i64>,
+    next: usize,
+    waiting: Vec<Done>,
+}
+
+impl Pass {
+    /// Begins at the first series.
+    pub(crate) fn begin(connection: &Connection) -> Result<Self, StoreError> {
+        let tail_to = connection.query_row("SELECT max(id) FROM tail", [], |row| row.get(0))?;
+        Ok(Self { tail_to, next: 0, waiting: Vec::new() })
+    }
+
+    /// Tells one more when the pass is through.
+    pub(crate) fn add_waiting(&mut self, done: Done) {
+        self.waiting.push(done);
+    }
+
+    /// Seals one slice; tells whether the pass is through.
+    pub(crate) fn step(
+        &mut self,
+        connection: &mut Connection,
+        shared: &Shared,
+    ) -> Result<bool, StoreError> {
+        let (slice, next) = shared.head().to_seal(self.next, SLICE_SERIES, SLICE_POINTS);
+        if !slice.is_empty() {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            for (series, points) in &slice {
+                seal(&transaction, *series, points)?;
+            }
+            transaction.commit()?;
+            // Only now: a query that copied the head before finds them there, one that copies it
+            // from now on finds them in the chunks.
+            shared.head().sealed(&slice);
+        }
+        let Some(next) = next else {
+            connection.execute("DELETE FROM tail WHERE id <= ?1", [self.tail_to])?;
+            return Ok(true);
+        };
+        self.next = next;
+        Ok(false)
+    }
+
+    /// Tells those who wait, and hands the error on.
+    pub(crate) fn end(self, outcome: Result<(), StoreError>) -> Result<(), StoreError> {
+        tell(self.waiting, &outcome);
+        outcome
+    }
+}
+
+/// Tells everybody who waits for a piece of background work how it ended.
+pub(crate) fn tell(waiting: Vec<Done>, outcome: &Result<(), StoreError>) {
+    for done in waiting {
+        let _ = done.send(match outcome {
+            Ok(()) => Ok(()),
+            Err(error) => Err(StoreError::Background(error.to_string())),
+        });
+    }
+}
+
+/// Merges points of one series, in order, into its chunks.
+fn seal(
+    transaction: &Transaction<'_>,
+    series: SeriesId,
+    points: &[Point],
+) -> Result<(), StoreError> {
+    let same_day = |a: &Point, b: &Point| day_of(a.identity().0) == day_of(b.identity().0);
+    for points in points.chunk_by(same_day) {
+        seal_day(transaction, series, day_of(points[0].identity().0), points)?;
+    }
+    points.last().map_or(Ok(()), |newest| note_newest(transaction, series, newest))
+}
+
+fn seal_day(
+    transaction: &Transaction<'_>,
+    series: SeriesId,
+    day: i64,
+    points: &[Point],
+) -> Result<(), StoreError> {
+    let extents = extents(transaction, series, day)?;
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO chunk (day, series, first_time, first_sequence, last_time, count, points)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
+    for rewrite in merge::plan(&extents, points) {
+        let mut old = Vec::new();
+        for extent in &extents[rewrite.chunks] {
+            old.append(&mut take_chunk(transaction, series, day, extent)?);
+        }
+        for piece in merge::cut(&merge::merge(&old, &points[rewrite.points])) {
+            let (Some(first), Some(last)) = (piece.first(), piece.last()) else { continue };
+            let bytes = chunk::encode(piece).ok_or(StoreError::Uncompressed)?;
+            let ((time, sequence), (last, _)) = (first.identity(), last.identity());
+            let count = piece.len() as i64;
+            insert.execute(params![day, series.0, time, sequence, last, count, bytes])?;
+        }
+    }
+    Ok(())
+}
+
+/// The chunks of a series and day, in order.
+fn extents(
+    transaction: &Transaction<'_>,
+    series: SeriesId,
+    day: i64,
+) -> Result<Vec<Extent>, StoreError> {
+    let mut select = transaction.prepare_cached(
+        "SELECT first_time, first_sequence, last_time, count FROM chunk
+         WHERE day = ?1 AND series = ?2 ORDER BY first_time, first_sequence",
+    )?;
+    let rows = select.query_map(params![day, series.0], |row| {
+        let (first, last_ms) = ((row.get(0)?, row.get(1)?), row.get(2)?);
+        Ok(Extent { first, last_ms, count: row.get::<_, i64>(3)? as usize })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Reads a chunk and deletes it, for it is written anew with more in it. A damaged one is kept
+/// aside: the points that join it must not be lost with it.
+fn take_chunk(
+    transaction: &Transaction<'_>,
+    series: SeriesId,
+    day: i64,
+    extent: &Extent,
+) -> Result<Vec<Point>, StoreError> {
+    let (time, sequence) = extent.first;
+    let key = params![day, series.0, time, sequence];
+    let mut select = transaction.prepare_cached(
+        "SELECT points FROM chunk
+         WHERE day = ?1 AND series = ?2 AND first_time = ?3 AND first_sequence = ?4",
+    )?;
+    let bytes: Vec<u8> = select.query_row(key, |row| row.get(0))?;
+    let points = chunk::decode(day, &bytes).unwrap_or_default();
+    if points.is_empty() {
+        note_damage(series, day);
+        let mut keep = transaction.prepare_cached(
+            "INSERT INTO damaged (day, series, first_time, points) VALUES (?1, ?2, ?3, ?4)",
+        )?;
+        keep.execute(params![day, series.0, time, bytes])?;
+    }
+    let mut delete = transaction.prepare_cached(
+        "DELETE FROM chunk
+         WHERE day = ?1 AND series = ?2 AND first_time = ?3 AND first_sequence = ?4",
+    )?;
+    delete.execute(key)?;
+    Ok(points)
+}
+
+/// Tells of a chunk that cannot be read.
+pub(crate) fn note_damage(series: SeriesId, day: i64) {
+    metrics::counter!("sen_store_damaged_total", "what" => "chunk").increment(1);
+    tracing::error!(series = series.0, day, "a chunk is damaged: its points are lost");
+}
+
+/// Notes the newest sealed point of a series; a late one leaves it as it is.
+fn note_newest(
+    transaction: &Transaction<'_>,
+    series: SeriesId,
+    newest: &Point,
+) -> Result<(), StoreError> {
+    let mut update = transaction.prepare_cached(
+        "UPDATE series SET event_time = ?2, sequence = ?3, value_bits = ?4, quality = ?5,
+             received_at = ?6
+         WHERE id = ?1 AND (event_time IS NULL OR (event_time, sequence) < (?2, ?3))",
+    )?;
+    let (time, sequence) = newest.identity();
+    let bits = newest.value.to_bits() as i64;
+    let (quality, received) = (quality_to_code(newest.quality), newest.received_at.as_millis());
+    update.execute(params![series.0, time, sequence, bits, quality, received])?;
+    Ok(())
+}

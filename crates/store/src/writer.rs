@@ -1,0 +1,326 @@
+//! The store's one thread: it owns the writing connection, commits, and works off sealing and
+//! retention in slices while nobody asks for a commit.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
+use sen_model::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::head::{Frozen, Shared};
+use crate::point::{SeriesId, Summary, Tier};
+use crate::retention::Sweep;
+use crate::seal::Pass;
+use crate::{Checkpoint, Config, StoreError, database, summary, tail};
+
+/// Orders that wait for the thread, at most; askers beyond it wait their turn.
+const OPEN_ORDERS: usize = 8;
+/// Series whose points are copied out of the head under one lock.
+const SERIES_PER_LOCK: usize = 256;
+
+/// Where the outcome of an order goes.
+pub(crate) type Done = oneshot::Sender<Result<(), StoreError>>;
+
+/// What the thread is asked to do.
+pub(crate) enum Order {
+    /// Make everything written durable, with these.
+    Commit { summaries: Vec<(SeriesId, Summary)>, checkpoint: Checkpoint, done: Done },
+    /// Delete what is too old.
+    Retain { now: Timestamp, done: Done },
+    /// Seal everything committed.
+    Seal { done: Done },
+}
+
+/// The thread, seen from outside; joined when dropped.
+pub(crate) struct Writer {
+    orders: Option<mpsc::Sender<Order>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub(crate) fn start(
+        connection: Connection,
+        file: PathBuf,
+        config: Config,
+        shared: Arc<Shared>,
+    ) -> Result<Self, StoreError> {
+        let (orders, receiver) = mpsc::channel(OPEN_ORDERS);
+        let named = shared.directory().len();
+        let work = Work {
+            connection,
+            file,
+            config,
+            shared,
+            named,
+            pass: None,
+            sweep: None,
+            failing: false,
+        };
+        let run = move || work.run(receiver);
+        let thread = std::thread::Builder::new().name("sen-store".to_owned()).spawn(run)?;
+        Ok(Self { orders: Some(orders), thread: Some(thread) })
+    }
+
+    /// Gives an order and waits for its outcome.
+    pub(crate) async fn ask(
+        &self,
+        order: impl FnOnce(Done) -> Order,
+    ) -> Result<Result<(), StoreError>, StoreError> {
+        let (done, outcome) = oneshot::channel();
+        let orders = self.orders.as_ref().ok_or(StoreError::Closed)?;
+        orders.send(order(done)).await.map_err(|_| StoreError::Closed)?;
+        outcome.await.map_err(|_| StoreError::Closed)
+    }
+}
+
+impl Drop for Writer {
+    /// Waits for the slice in work, some ten milliseconds, so that the file is closed for certain.
+    fn drop(&mut self) {
+        self.orders = None;
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the store's thread panicked");
+        }
+    }
+}
+
+/// The thread, seen from inside.
+struct Work {
+    connection: Connection,
+    file: PathBuf,
+    config: Config,
+    shared: Arc<Shared>,
+    /// How many series have their names on disk.
+    named: u32,
+    pass: Option<Pass>,
+    sweep: Option<Sweep>,
+    /// Whether the last slice failed: the next failure is not told again.
+    failing: bool,
+}
+
+impl Work {
+    fn run(mut self, mut orders: mpsc::Receiver<Order>) {
+        loop {
+            if self.pass.is_none() && self.sweep.is_none() {
+                let Some(order) = orders.blocking_recv() else { return };
+                self.carry_out(order);
+                continue;
+            }
+            match orders.try_recv() {
+                Ok(order) => self.carry_out(order),
+                Err(mpsc::error::TryRecvError::Empty) => self.step(),
+                Err(mpsc::error::TryRecvError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn carry_out(&mut self, order: Order) {
+        match order {
+            Order::Commit { summaries, checkpoint, done } => {
+                let outcome = self.commit(&summaries, checkpoint);
+                if outcome.is_ok() {
+                    self.keep_the_head_small();
+                }
+                // Whoever asked may have gone; the commit stands all the same.
+                let _ = done.send(outcome);
+            }
+            Order::Seal { done } => {
+                // A pass under way began before what was committed last.
+                self.finish_pass();
+                match self.begin_pass() {
+                    Ok(pass) => pass.add_waiting(done),
+                    Err(error) => drop(done.send(Err(self.failed(error)))),
+                }
+            }
+            Order::Retain { now, done } => {
+                let begun = Sweep::begin(&self.connection, &self.shared, &self.config, now);
+                match begun {
+                    Ok(sweep) => self.sweep = Some(sweep.taking_over(self.sweep.take(), done)),
+                    Err(error) => drop(done.send(Err(self.failed(error)))),
+                }
+            }
+        }
+    }
+
+    /// Begins a pass when the head is full; if it is over-full, finishes it before anything else:
+    /// whoever writes then waits for the commit.
+    fn keep_the_head_small(&mut self) {
+        let (_, points) = self.shared.head().counts();
+        let full = u64::from(self.config.seal_points);
+        if points >= full
+            && self.pass.is_none()
+            && let Err(error) = self.begin_pass()
+        {
+            self.failed(error);
+        }
+        if points >= 2 * full {
+            self.finish_pass();
+        }
+    }
+
+    fn finish_pass(&mut self) {
+        while self.pass.is_some() {
+            self.step();
+        }
+    }
+
+    fn begin_pass(&mut self) -> Result<&mut Pass, StoreError> {
+        let pass = Pass::begin(&self.connection)?;
+        Ok(self.pass.insert(pass))
+    }
+
+    /// One slice of what waits to be done: sealing first, since it frees memory.
+    fn step(&mut self) {
+        let stepped = if let Some(mut pass) = self.pass.take() {
+            match pass.step(&mut self.connection, &self.shared) {
+                Ok(true) => pass.end(Ok(())),
+                Ok(false) => {
+                    self.pass = Some(pass);
+                    Ok(())
+                }
+                Err(error) => pass.end(Err(error)),
+            }
+        } else if let Some(mut sweep) = self.sweep.take() {
+            match sweep.step(&mut self.connection) {
+                Ok(true) => sweep.end(Ok(())),
+                Ok(false) => {
+                    self.sweep = Some(sweep);
+                    Ok(())
+                }
+                Err(error) => sweep.end(Err(error)),
+            }
+        } else {
+            Ok(())
+        };
+        match stepped {
+            Ok(()) if self.failing => {
+                self.failing = false;
+                tracing::info!("the store's background work goes on");
+            }
+            Ok(()) => {}
+            Err(error) => drop(self.failed(error)),
+        }
+    }
+
+    fn commit(
+        &mut self,
+        summaries: &[(SeriesId, Summary)],
+        checkpoint: Checkpoint,
+    ) -> Result<(), StoreError> {
+        let frozen = self.shared.head().freeze();
+        match self.write_commit(&frozen, summaries, &checkpoint) {
+            Ok(named) => {
+                self.named = named;
+                self.shared.head().committed(&frozen, checkpoint);
+                Ok(())
+            }
+            Err(error) => {
+                self.shared.head().thaw(frozen);
+                Err(self.mended_after(error))
+            }
+        }
+    }
+
+    /// Returns how many series have names on disk after it.
+    fn write_commit(
+        &mut self,
+        frozen: &Frozen,
+        summaries: &[(SeriesId, Summary)],
+        checkpoint: &Checkpoint,
+    ) -> Result<u32, StoreError> {
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let named = put_names(&transaction, &self.shared, self.named)?;
+        put_tail(&transaction, &self.shared, frozen)?;
+        put_summaries(&transaction, summaries)?;
+        database::set_state(&transaction, "epoch", &checkpoint.epoch)?;
+        database::set_state(&transaction, "next", &checkpoint.next.to_string())?;
+        transaction.commit()?;
+        Ok(named)
+    }
+
+    /// Tells of a failure of background work, once until it works again; it is taken up again
+    /// after a later commit.
+    fn failed(&mut self, error: StoreError) -> StoreError {
+        if !std::mem::replace(&mut self.failing, true) {
+            tracing::warn!(error = %error, "the store's background work failed");
+        }
+        metrics::counter!("sen_store_background_failures_total").increment(1);
+        self.mended_after(error)
+    }
+
+    /// Does what an error asks for, so that the next try has a chance.
+    fn mended_after(&mut self, error: StoreError) -> StoreError {
+        let StoreError::Database(cause) = &error else { return error };
+        match cause.sqlite_error_code() {
+            // After a failed fsync nobody knows what the connection's cached pages are worth.
+            Some(ErrorCode::SystemIoFailure) => match database::connect(&self.file) {
+                Ok(connection) => self.connection = connection,
+                Err(error) => tracing::debug!(%error, "the store could not be reopened yet"),
+            },
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                database::mark_suspect(&self.file);
+            }
+            _ => {}
+        }
+        error
+    }
+}
+
+fn put_names(
+    transaction: &Transaction<'_>,
+    shared: &Shared,
+    named: u32,
+) -> Result<u32, StoreError> {
+    let new = shared.directory().from(named);
+    let mut insert = transaction
+        .prepare_cached("INSERT INTO series (id, device, metric) VALUES (?1, ?2, ?3)")?;
+    for (id, key) in &new {
+        insert.execute(params![id.0, key.device.as_str(), key.metric.as_str()])?;
+    }
+    Ok(named + new.len() as u32)
+}
+
+fn put_tail(
+    transaction: &Transaction<'_>,
+    shared: &Shared,
+    frozen: &Frozen,
+) -> Result<(), StoreError> {
+    let mut insert = transaction.prepare_cached("INSERT INTO tail (points) VALUES (?1)")?;
+    let mut row = Vec::new();
+    for some in frozen.series.chunks(SERIES_PER_LOCK) {
+        {
+            let head = shared.head();
+            for series in some {
+                let points = head.frozen(frozen, *series);
+                if !points.is_empty() {
+                    tail::put_run(&mut row, *series, &points);
+                }
+            }
+        }
+        if row.len() >= tail::ROW_BYTES {
+            insert.execute([tail::finish(&row)])?;
+            row.clear();
+        }
+    }
+    if !row.is_empty() {
+        insert.execute([tail::finish(&row)])?;
+    }
+    Ok(())
+}
+
+fn put_summaries(
+    transaction: &Transaction<'_>,
+    summaries: &[(SeriesId, Summary)],
+) -> Result<(), StoreError> {
+    let mut insert = transaction.prepare_cached(
+        "INSERT OR REPLACE INTO minute (start, series, partial) VALUES (?1, ?2, ?3)",
+    )?;
+    for (series, Summary { start, tier: Tier::Minute, partial }) in summaries {
+        let bytes = summary::encode(*start, partial);
+        insert.execute(params![start.as_millis(), series.0, bytes])?;
+    }
+    Ok(())
+}
