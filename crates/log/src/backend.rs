@@ -97,7 +97,7 @@ pub(crate) struct TopicOptions {
     pub(crate) name: String,
     pub(crate) retention: Retention,
     /// Whether it may use part of the disk's reserve.
-    pub(crate) vital: bool,
+    pub(crate) is_vital: bool,
 }
 
 /// Encoded records, packed end to end.

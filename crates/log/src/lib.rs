@@ -120,7 +120,7 @@ impl Log {
     /// Opens (or creates) a topic. The same name must always be used with the same type; the
     /// retention given first in a process counts.
     pub fn topic<T: Wire>(&self, name: &str, retention: Retention) -> Result<Topic<T>, OpenError> {
-        self.open_topic(TopicOptions { name: name.to_owned(), retention, vital: false })
+        self.open_topic(TopicOptions { name: name.to_owned(), retention, is_vital: false })
     }
 
     /// As [`topic`](Self::topic), for what must still be recorded when the disk is nearly full
@@ -131,7 +131,7 @@ impl Log {
         name: &str,
         retention: Retention,
     ) -> Result<Topic<T>, OpenError> {
-        self.open_topic(TopicOptions { name: name.to_owned(), retention, vital: true })
+        self.open_topic(TopicOptions { name: name.to_owned(), retention, is_vital: true })
     }
 
     fn open_topic<T: Wire>(&self, options: TopicOptions) -> Result<Topic<T>, OpenError> {

@@ -1,0 +1,140 @@
+//! The thread that saves cursors and deletes old segments, so that neither makes appends wait.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::fault::{self, Step};
+use super::identity::{SavedCursor, epoch_of};
+use super::shared::Shared;
+use super::{CURSORS_FOLDER, disk, retention};
+use crate::backend::{AppendError, Checkpoint, CursorBackend, Offset, Pending, ReadError};
+use crate::{OpenError, lock};
+
+/// Chores waiting at most; whoever saves a cursor waits while it is full.
+const CHORES: usize = 64;
+/// Largest state beside a cursor, in bytes.
+const STATE_BYTES: usize = 64 << 20;
+
+/// Something to do.
+pub(crate) enum Chore {
+    /// Make a cursor durable, then delete what nobody needs any more.
+    Save {
+        /// Its topic.
+        topic: Arc<Shared>,
+        /// Its name.
+        name: String,
+        /// The next offset to read.
+        next: Offset,
+        /// What its owner keeps beside it.
+        state: Vec<u8>,
+        /// Where the outcome goes.
+        reply: oneshot::Sender<Result<(), AppendError>>,
+    },
+    /// Delete what nobody needs any more.
+    Retain(Arc<Shared>),
+    /// Finish.
+    Stop,
+}
+
+/// Starts the thread; it ends with [`Chore::Stop`] or when nobody can send chores any more.
+pub(crate) fn start() -> std::io::Result<(mpsc::Sender<Chore>, JoinHandle<()>)> {
+    let (sender, mut chores) = mpsc::channel(CHORES);
+    let thread = thread::Builder::new().name("log-keeper".to_owned()).spawn(move || {
+        while let Some(chore) = chores.blocking_recv() {
+            match chore {
+                Chore::Stop => break,
+                Chore::Retain(topic) => retention::apply(&topic),
+                Chore::Save { topic, name, next, state, reply } => {
+                    let saved = save(&topic, &name, next, state);
+                    let is_saved = saved.is_ok();
+                    // The owner may have stopped waiting.
+                    let _ = reply.send(saved);
+                    if is_saved {
+                        retention::apply(&topic);
+                    }
+                }
+            }
+        }
+    })?;
+    Ok((sender, thread))
+}
+
+fn path_of(topic: &Shared, name: &str) -> PathBuf {
+    topic.folder.join(CURSORS_FOLDER).join(name)
+}
+
+fn save(topic: &Shared, name: &str, next: Offset, state: Vec<u8>) -> Result<(), AppendError> {
+    if state.len() > STATE_BYTES {
+        let (bytes, limit) = (state.len() as u64, STATE_BYTES as u64);
+        return Err(AppendError::TooLarge { bytes, limit });
+    }
+    let head = *topic.head.borrow();
+    // A cursor beyond the head would look like lost records at the next start.
+    let next = next.min(head + 1);
+    write(topic, name, SavedCursor { epoch: topic.epoch, head, next, state })
+        .map_err(AppendError::from)?;
+    lock(&topic.cursors).insert(name.to_owned(), next);
+    Ok(())
+}
+
+fn write(topic: &Shared, name: &str, cursor: SavedCursor) -> std::io::Result<()> {
+    let before_rename = || fault::check(Step::CursorRename, &topic.name);
+    disk::replace_file(&path_of(topic, name), &cursor.encode(), before_rename).map(drop)
+}
+
+/// A cursor of the embedded log.
+pub(crate) struct EmbeddedCursor {
+    topic: Arc<Shared>,
+    name: String,
+    chores: mpsc::Sender<Chore>,
+}
+
+impl EmbeddedCursor {
+    /// Opens a cursor, or registers a new one durably, so that it holds retention back at once.
+    pub(crate) fn open(
+        topic: Arc<Shared>,
+        name: &str,
+        chores: mpsc::Sender<Chore>,
+    ) -> Result<Self, OpenError> {
+        let mut cursors = lock(&topic.cursors);
+        if !cursors.contains_key(name) {
+            let (epoch, head) = (topic.epoch, *topic.head.borrow());
+            let fresh = SavedCursor { epoch, head, next: 0, state: Vec::new() };
+            let path = path_of(&topic, name);
+            write(&topic, name, fresh).map_err(|source| OpenError::Io { path, source })?;
+            cursors.insert(name.to_owned(), 0);
+        }
+        drop(cursors);
+        Ok(Self { topic, name: name.to_owned(), chores })
+    }
+}
+
+impl CursorBackend for EmbeddedCursor {
+    fn load(&self) -> Result<Option<Checkpoint>, ReadError> {
+        let bytes = std::fs::read(path_of(&self.topic, &self.name)).map_err(ReadError::Io)?;
+        let saved = SavedCursor::decode(&bytes)
+            .filter(|saved| saved.epoch == self.topic.epoch && saved.next > 0);
+        Ok(saved.map(|saved| Checkpoint {
+            epoch: epoch_of(saved.epoch),
+            next: saved.next,
+            state: saved.state,
+        }))
+    }
+
+    fn save(&self, next: Offset, state: Vec<u8>) -> Pending<'_, Result<(), AppendError>> {
+        Box::pin(async move {
+            if self.topic.is_closed.load(Ordering::Acquire) {
+                return Err(AppendError::Closed);
+            }
+            let (reply, outcome) = oneshot::channel();
+            let (topic, name) = (Arc::clone(&self.topic), self.name.clone());
+            let chore = Chore::Save { topic, name, next, state, reply };
+            self.chores.send(chore).await.map_err(|_| AppendError::Closed)?;
+            outcome.await.map_err(|_| AppendError::Closed)?
+        })
+    }
+}

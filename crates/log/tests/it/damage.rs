@@ -1,0 +1,164 @@
+//! Damage on the disk: it costs the records it hits, is counted, and is never hidden.
+
+use std::fs::{self, OpenOptions};
+use std::path::Path;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use sen_log::{Log, Offset, Topic};
+
+use crate::common::{KEEP_ALL, Note, note, open, read_from, runtime, segments};
+
+const SEGMENT_BYTES: u64 = 600;
+const TOPIC: &str = "notes";
+
+fn topic(log: &Log) -> Topic<Note> {
+    log.topic(TOPIC, KEEP_ALL).unwrap()
+}
+
+/// A closed log with these records; gives its epoch.
+async fn filled(folder: &Path, records: &[Vec<u8>]) -> String {
+    let log = open(folder, SEGMENT_BYTES);
+    let topic = topic(&log);
+    for record in records {
+        topic.append(vec![Note(record.clone())]).await.unwrap();
+    }
+    log.close().await;
+    topic.epoch().0
+}
+
+fn numbered(records: &[Vec<u8>]) -> Vec<(Offset, Note)> {
+    (1..).zip(records.iter().cloned().map(Note)).collect()
+}
+
+proptest! {
+    // Every case writes a real log with an fsync a record.
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn one_damaged_byte_costs_one_record(
+        records in vec(vec(any::<u8>(), 0..200), 1..20),
+        file: Index, place: Index, change in 1_u8..,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        runtime().block_on(async {
+            let epoch = filled(folder.path(), &records).await;
+            let files = segments(folder.path(), TOPIC);
+            let path = &files[file.index(files.len())];
+            let mut bytes = fs::read(path).unwrap();
+            let place = place.index(bytes.len());
+            bytes[place] ^= change;
+            fs::write(path, &bytes).unwrap();
+
+            let log = open(folder.path(), SEGMENT_BYTES);
+            let topic = topic(&log);
+            let read = read_from(&topic, 1).await;
+            let all = numbered(&records);
+            // The first 128 bytes of a segment are its header: frames do not need it.
+            let is_record = place >= 128;
+            prop_assert!(read.iter().all(|record| all.contains(record)), "nothing is invented");
+            prop_assert_eq!(read.len(), records.len() - usize::from(is_record));
+            prop_assert_eq!(topic.stats().damaged_records > 0, is_record);
+            prop_assert_eq!(folder.path().join(TOPIC).join("damaged").exists(), is_record);
+            prop_assert_eq!(&topic.epoch().0, &epoch);
+            // An offset that was acknowledged never means another record.
+            let appended = topic.append(vec![note("after")]).await.unwrap();
+            prop_assert!(appended.start > records.len() as u64);
+            log.close().await;
+            // The same is found again, and no offset is given twice, at the next start.
+            let log = open(folder.path(), SEGMENT_BYTES);
+            let topic = log.topic(TOPIC, KEEP_ALL).unwrap();
+            let again = read_from(&topic, 1).await;
+            let expected = [read, vec![(appended.start, note("after"))]].concat();
+            prop_assert_eq!(again, expected);
+            prop_assert_eq!(topic.epoch().0, epoch);
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn a_log_cut_short_begins_a_new_epoch_unless_nothing_is_missing(
+        records in vec(vec(any::<u8>(), 0..200), 1..10), cut in 0..400_u64,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        runtime().block_on(async {
+            let epoch = filled(folder.path(), &records).await;
+            let last = segments(folder.path(), TOPIC).pop().unwrap();
+            let length = fs::metadata(&last).unwrap().len();
+            let file = OpenOptions::new().write(true).open(&last).unwrap();
+            file.set_len(length.saturating_sub(cut)).unwrap();
+
+            let log = open(folder.path(), SEGMENT_BYTES);
+            let topic = topic(&log);
+            let read = read_from(&topic, 1).await;
+            let kept = topic.head() as usize;
+            prop_assert_eq!(&read, &numbered(&records[..kept]));
+            prop_assert_eq!(topic.epoch().0 == epoch, kept == records.len());
+            // Offsets stay contiguous.
+            let appended = topic.append(vec![note("after")]).await.unwrap();
+            prop_assert_eq!(appended.start, kept as u64 + 1);
+            log.close().await;
+            Ok(())
+        })?;
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_beyond_the_end_shows_that_records_are_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path(), 1 << 20);
+    let topic = topic(&log);
+    let cursor = log.cursor(&topic, "reader").unwrap();
+    let (gone, epoch) = (segments(folder.path(), TOPIC), topic.epoch());
+    assert!(gone.is_empty());
+    topic.append((0..10).map(|n| note(&n.to_string())).collect()).await.unwrap();
+    cursor.save(6, b"five".to_vec()).await.unwrap();
+    assert_eq!(cursor.load().unwrap().unwrap().next, 6);
+    log.close().await;
+    fs::remove_file(&segments(folder.path(), TOPIC)[0]).unwrap();
+    // Without the note of the last close, as after a crash, the cursor alone tells.
+    let log = open(folder.path(), 1 << 20);
+    let topic = log.topic::<Note>(TOPIC, KEEP_ALL).unwrap();
+    let cursor = log.cursor(&topic, "reader").unwrap();
+    assert_ne!(topic.epoch(), epoch);
+    assert_eq!(cursor.load().unwrap(), None, "its position belongs to another life of the topic");
+    assert_eq!(topic.append(vec![note("new")]).await.unwrap(), 1..2);
+    log.close().await;
+}
+
+#[tokio::test]
+async fn a_segment_missing_in_the_middle_costs_its_records_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let records: Vec<Vec<u8>> = (0..30).map(|n| vec![n; 100]).collect();
+    filled(folder.path(), &records).await;
+    let files = segments(folder.path(), TOPIC);
+    assert!(files.len() >= 3);
+    fs::remove_file(&files[1]).unwrap();
+    let log = open(folder.path(), SEGMENT_BYTES);
+    let topic = topic(&log);
+    let read = read_from(&topic, 1).await;
+    let lost = topic.stats().damaged_records;
+    assert!(lost > 0);
+    assert_eq!(read.len() as u64 + lost, 30);
+    assert!(read.iter().all(|record| numbered(&records).contains(record)));
+    // Told once, however often it is read.
+    read_from(&topic, 1).await;
+    assert_eq!(topic.stats().damaged_records, lost);
+}
+
+#[tokio::test]
+async fn a_later_format_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    filled(folder.path(), &[b"record".to_vec()]).await;
+    let path = &segments(folder.path(), TOPIC)[0];
+    let mut bytes = fs::read(path).unwrap();
+    bytes[8] = 2;
+    let crc = crc32c::crc32c(&bytes[..124]);
+    bytes[124..128].copy_from_slice(&crc.to_le_bytes());
+    fs::write(path, &bytes).unwrap();
+    let log = open(folder.path(), SEGMENT_BYTES);
+    let refused = log.topic::<Note>(TOPIC, KEEP_ALL).err().map(|error| error.to_string());
+    assert!(refused.is_some_and(|text| text.contains("has format 2")));
+    assert_eq!(fs::read(path).unwrap(), bytes);
+}
