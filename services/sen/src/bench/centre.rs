@@ -22,11 +22,15 @@ const ASK_EVERY: Duration = Duration::from_millis(50);
 /// A centre whose sums have not moved for this long will not move any more.
 const STANDSTILL: Duration = Duration::from_secs(10);
 
-/// Keys that differ from the shipped ones: nothing that changes what a reading costs, only ports,
-/// quiet logs, and room for a fleet that appears all at once.
-const VARIABLES: [(&str, &str); 3] = [
+/// Keys that differ from the shipped ones: nothing that changes what a reading costs, only free
+/// ports, quiet logs, and room for fleets and screens that appear all at once.
+const VARIABLES: [(&str, &str); 7] = [
     ("SEN__GATEWAY__LISTEN", "127.0.0.1:0"),
-    ("SEN__INGEST__MQTT__LISTEN", "127.0.0.1:0"),
+    ("SEN__GATEWAY__LIVE_CONNECTIONS", "20000"),
+    ("SEN__INGEST__LISTEN", "127.0.0.1:0"),
+    ("SEN__INGEST__MAX_CONNECTIONS", "40000"),
+    ("SEN__INGEST__MAX_SERIES", "2000000"),
+    ("SEN__INGEST__MAX_NEW_SERIES_PER_MINUTE", "1000"),
     ("SEN__TELEMETRY__FILTER", "warn"),
 ];
 

@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 use sen_chassis::clock::Stopwatch;
 use serde_json::Value;
 
-use super::report::{Outcome, Sample, histogram};
+use super::report::{Headline, Outcome, Sample, histogram};
 
 /// Blocks written one by one to learn what the disk takes for an `fdatasync`.
 const SYNCS: usize = 200;
@@ -34,7 +34,8 @@ pub(super) fn describe(folder: &Path) -> anyhow::Result<Outcome> {
         ("processor", model(&processor).unwrap_or("unknown").into()),
         ("file_system", file_system.into()),
     ];
-    Ok(Outcome::new(settings, &[sync_times(folder)?], None))
+    let headline = Headline { figure: "sync_p50_ms", target: None };
+    Ok(Outcome::new(settings, &[sync_times(folder)?], headline))
 }
 
 /// Refuses to begin what the limit of open files would break in the middle.

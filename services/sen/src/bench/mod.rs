@@ -85,10 +85,12 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
     };
     let mut faults = Vec::new();
     for measurement in measurements {
-        let outcome = repeat(&measurement, &bench, command.runs).await?;
-        tell(&outcome)?;
-        let named = |fault| format!("{:?}: {fault}", measurement);
-        faults.extend(outcome.faults().into_iter().map(named));
+        // One that fails takes nothing away from the others.
+        let told = match repeat(&measurement, &bench, command.runs).await {
+            Ok(outcome) => tell(&outcome).map(|()| outcome.faults()),
+            Err(error) => Ok(vec![format!("{error:#}")]),
+        };
+        faults.extend(told?.into_iter().map(|fault| format!("{measurement:?}: {fault}")));
     }
     if !faults.is_empty() {
         bail!("{}", faults.join("; "));
@@ -102,11 +104,10 @@ async fn repeat(measurement: &Measurement, bench: &Bench, runs: u8) -> anyhow::R
         let sample = tokio::time::timeout(RUN_TIMEOUT, measurement.run(bench))
             .await
             .with_context(|| format!("not done in {RUN_TIMEOUT:?}"))
-            .and_then(|sample| sample)
-            .with_context(|| format!("{measurement:?}"))?;
+            .and_then(|sample| sample)?;
         samples.push(sample);
     }
-    Ok(Outcome::new(measurement.settings(), &samples, measurement.target()))
+    Ok(Outcome::new(measurement.settings(), &samples, measurement.headline()))
 }
 
 fn tell(outcome: &Outcome) -> anyhow::Result<()> {

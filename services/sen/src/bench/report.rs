@@ -57,13 +57,13 @@ impl Sample {
     }
 }
 
-/// What a figure should reach.
+/// The figure a measurement is made for, and what it should reach.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Target {
+pub(super) struct Headline {
     /// The figure.
     pub figure: &'static str,
-    /// The limit.
-    pub limit: Limit,
+    /// What it should reach, if anything was agreed.
+    pub target: Option<Limit>,
 }
 
 /// Which side of a number is good.
@@ -75,20 +75,22 @@ pub(super) enum Limit {
     AtMost(f64),
 }
 
-impl Target {
-    /// As text, such as `ack_p99_ms <= 10`.
-    fn text(&self) -> String {
-        match self.limit {
-            Limit::AtLeast(limit) => format!("{} >= {limit}", self.figure),
-            Limit::AtMost(limit) => format!("{} <= {limit}", self.figure),
+impl Limit {
+    fn is_met_by(self, value: f64) -> bool {
+        match self {
+            Self::AtLeast(limit) => value >= limit,
+            Self::AtMost(limit) => value <= limit,
         }
     }
+}
 
-    fn is_met_by(&self, value: f64) -> bool {
-        match self.limit {
-            Limit::AtLeast(limit) => value >= limit,
-            Limit::AtMost(limit) => value <= limit,
-        }
+impl Headline {
+    /// The target as text, such as `ack_p99_ms <= 10`.
+    fn target_text(&self) -> Option<String> {
+        Some(match self.target? {
+            Limit::AtLeast(limit) => format!("{} >= {limit}", self.figure),
+            Limit::AtMost(limit) => format!("{} <= {limit}", self.figure),
+        })
     }
 }
 
@@ -99,7 +101,7 @@ pub(super) struct Outcome {
     pub settings: Vec<(&'static str, Value)>,
     figures: Vec<(&'static str, Kind, f64)>,
     runs: usize,
-    target: Option<Target>,
+    headline: Headline,
     noise: Option<f64>,
 }
 
@@ -108,7 +110,7 @@ impl Outcome {
     pub(super) fn new(
         settings: Vec<(&'static str, Value)>,
         samples: &[Sample],
-        target: Option<Target>,
+        headline: Headline,
     ) -> Self {
         let shape = samples.first().map_or(&[][..], |sample| &sample.0);
         let column = |index: usize| -> Vec<f64> {
@@ -122,16 +124,16 @@ impl Outcome {
             };
             (*name, *kind, value)
         });
-        let noise = target
-            .and_then(|target| shape.iter().position(|(name, ..)| *name == target.figure))
-            .and_then(|index| spread(&column(index)));
-        Self { settings, figures: figures.collect(), runs: samples.len(), target, noise }
+        let at = shape.iter().position(|(name, ..)| *name == headline.figure);
+        let noise = at.and_then(|index| spread(&column(index)));
+        Self { settings, figures: figures.collect(), runs: samples.len(), headline, noise }
     }
 
     /// Whether the target is met; none if there is no target.
     pub(super) fn met(&self) -> Option<bool> {
-        let target = self.target?;
-        let (.., value) = self.figures.iter().find(|(name, ..)| *name == target.figure)?;
+        let Headline { figure, target } = self.headline;
+        let target = target?;
+        let (.., value) = self.figures.iter().find(|(name, ..)| *name == figure)?;
         Some(target.is_met_by(*value))
     }
 
@@ -170,9 +172,9 @@ impl Outcome {
                 self.runs
             );
         }
-        if let (Some(target), Some(met)) = (&self.target, self.met()) {
+        if let (Some(target), Some(met)) = (self.headline.target_text(), self.met()) {
             let verdict = if met { "met" } else { "MISSED" };
-            let _ = writeln!(text, "  target {:<21} {verdict:>14}", target.text());
+            let _ = writeln!(text, "  target {:<21} {verdict:>14}", target);
         }
         text
     }
@@ -189,7 +191,7 @@ impl Serialize for Outcome {
         }
         map.serialize_entry("runs", &self.runs)?;
         map.serialize_entry("noise", &self.noise.map(rounded))?;
-        map.serialize_entry("target", &self.target.map(|target| target.text()))?;
+        map.serialize_entry("target", &self.headline.target_text())?;
         map.serialize_entry("met", &self.met())?;
         map.end()
     }
@@ -232,7 +234,8 @@ fn rounded(value: f64) -> Value {
 mod tests {
     use super::*;
 
-    const TARGET: Target = Target { figure: "readings_per_s", limit: Limit::AtLeast(15_000.0) };
+    const HEADLINE: Headline =
+        Headline { figure: "readings_per_s", target: Some(Limit::AtLeast(15_000.0)) };
 
     fn sample(rate: f64, lost: u64) -> Sample {
         Sample::default()
@@ -242,7 +245,7 @@ mod tests {
     }
 
     fn outcome(samples: &[Sample]) -> Outcome {
-        Outcome::new(vec![("bench", "qos1".into()), ("window", 100.into())], samples, Some(TARGET))
+        Outcome::new(vec![("bench", "qos1".into()), ("window", 100.into())], samples, HEADLINE)
     }
 
     #[test]
@@ -273,9 +276,20 @@ mod tests {
 
     #[test]
     fn targets_include_their_limit() {
-        let at_most = Target { figure: "p99_ms", limit: Limit::AtMost(10.0) };
-        assert!(at_most.is_met_by(10.0) && !at_most.is_met_by(10.001));
-        assert!(TARGET.is_met_by(15_000.0) && !TARGET.is_met_by(14_999.9));
+        let (least, most) = (Limit::AtLeast(10.0), Limit::AtMost(10.0));
+        for (value, at_least, at_most) in
+            [(9.999, false, true), (10.0, true, true), (10.001, true, false)]
+        {
+            assert_eq!((least.is_met_by(value), most.is_met_by(value)), (at_least, at_most));
+        }
+    }
+
+    #[test]
+    fn without_a_target_the_noise_is_told_all_the_same() {
+        let headline = Headline { target: None, ..HEADLINE };
+        let outcome = Outcome::new(Vec::new(), &[sample(9.0, 0), sample(11.0, 0)], headline);
+        let json = serde_json::to_value(&outcome).unwrap();
+        assert_eq!((&json["noise"], &json["target"]), (&0.2.into(), &Value::Null));
     }
 
     #[test]

@@ -11,9 +11,9 @@ const TICKS_PER_S: f64 = 100.0;
 pub(super) struct Usage {
     /// User and system time of all its threads, in seconds, to the hundredth.
     pub cpu_s: f64,
-    /// Resident memory, in MiB.
+    /// Resident memory, in MB.
     pub rss_mb: f64,
-    /// The most it ever was, in MiB.
+    /// The most it ever was, in MB.
     pub peak_rss_mb: f64,
 }
 
@@ -42,19 +42,19 @@ fn parse(stat: &str, status: &str) -> Option<Usage> {
 fn size_mb(status: &str, key: &str) -> Option<f64> {
     let line = status.lines().find_map(|line| line.strip_prefix(key))?;
     let kib: f64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(kib / 1024.0)
+    Some(kib * 1_024.0 / 1e6)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const STATUS: &str = "Name:\tsen\nVmPeak:\t  900 kB\nVmHWM:\t  4096 kB\nVmRSS:\t  2048 kB\n";
+    const STATUS: &str = "Name:\tsen\nVmPeak:\t  900 kB\nVmHWM:\t  4000 kB\nVmRSS:\t  1953125 kB\n";
 
     #[test]
     fn reads_time_and_memory() {
         let stat = "7 (sen) S 1 7 7 0 -1 4194304 98 0 0 0 250 50 9 9 20 0 4 0 215965 3133440 390";
-        let expected = Usage { cpu_s: 3.0, rss_mb: 2.0, peak_rss_mb: 4.0 };
+        let expected = Usage { cpu_s: 3.0, rss_mb: 2_000.0, peak_rss_mb: 4.096 };
         assert_eq!(parse(stat, STATUS), Some(expected));
     }
 

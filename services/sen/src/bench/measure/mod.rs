@@ -14,7 +14,7 @@ use clap::error::ErrorKind;
 use serde_json::Value;
 
 use super::centre::Bench;
-use super::report::{Limit, Sample, Target};
+use super::report::{Headline, Limit, Sample};
 
 /// Bounds of what may be asked for: every measurement stops by itself.
 const CONNECTIONS: RangeInclusive<u64> = 1..=20_000;
@@ -141,23 +141,21 @@ impl Measurement {
         std::iter::once(("bench", name.into())).chain(numbers).collect()
     }
 
-    /// What it should reach on two cores with the generator beside it; none where the settings
-    /// are not those the target was set for, or where there is none.
-    pub(super) fn target(&self) -> Option<Target> {
-        if !Self::all().contains(self) {
-            return None;
-        }
-        let (figure, limit) = match self {
-            Self::Qos1 { .. } => ("readings_per_s", Limit::AtLeast(15_000.0)),
-            Self::Qos0 { .. } => ("readings_per_s", Limit::AtLeast(60_000.0)),
-            Self::Cpu { .. } => ("cpu_s_per_million", Limit::AtMost(60.0)),
-            Self::Latency { .. } => ("alert_p99_ms", Limit::AtMost(10.0)),
-            Self::Series { count: 100_000 } => ("rss_mb", Limit::AtMost(150.0)),
-            Self::Start => ("first_alert_ms", Limit::AtMost(300.0)),
-            Self::Screens { .. } => ("alert_p99_ms", Limit::AtMost(1_000.0)),
-            Self::Series { .. } | Self::Recovery { .. } => return None,
+    /// Its figure, and what that should reach on two cores with the generator beside it; the target
+    /// holds only for the settings it was set for.
+    pub(super) fn headline(&self) -> Headline {
+        let (figure, target) = match self {
+            Self::Qos1 { .. } => ("readings_per_s", Some(Limit::AtLeast(15_000.0))),
+            Self::Qos0 { .. } => ("readings_per_s", Some(Limit::AtLeast(60_000.0))),
+            Self::Cpu { .. } => ("cpu_s_per_million", Some(Limit::AtMost(60.0))),
+            Self::Latency { .. } => ("alert_p99_ms", Some(Limit::AtMost(10.0))),
+            Self::Screens { .. } => ("alert_p99_ms", Some(Limit::AtMost(1_000.0))),
+            Self::Series { count: 100_000 } => ("rss_mb", Some(Limit::AtMost(150.0))),
+            Self::Series { .. } => ("rss_mb", None),
+            Self::Start => ("first_alert_ms", Some(Limit::AtMost(300.0))),
+            Self::Recovery { .. } => ("caught_up_ms", None),
         };
-        Some(Target { figure, limit })
+        Headline { figure, target: target.filter(|_| Self::all().contains(self)) }
     }
 
     /// Connections it makes, which the limit of open files must allow.
@@ -241,9 +239,9 @@ mod tests {
 
     #[test]
     fn targets_hold_only_for_the_settings_they_were_set_for() {
-        assert!(parsed(&["qos0", "--connections", "8"]).unwrap().target().is_some());
-        assert!(parsed(&["qos0", "--connections", "9"]).unwrap().target().is_none());
-        assert!(parsed(&["series", "--count", "10000"]).unwrap().target().is_none());
+        assert!(parsed(&["qos0", "--connections", "8"]).unwrap().headline().target.is_some());
+        assert!(parsed(&["qos0", "--connections", "9"]).unwrap().headline().target.is_none());
+        assert!(parsed(&["series", "--count", "10000"]).unwrap().headline().target.is_none());
     }
 
     #[test]

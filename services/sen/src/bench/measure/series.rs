@@ -36,7 +36,7 @@ pub(super) async fn series(bench: &Bench, count: u64) -> anyhow::Result<Sample> 
     let full = centre.usage()?;
     centre.kill().await?;
 
-    let per_series = (full.rss_mb - connected.rss_mb) * 1_048_576.0 / count as f64;
+    let per_series = (full.rss_mb - connected.rss_mb) * 1e6 / count as f64;
     Ok(Sample::default()
         .typical("rss_mb", full.rss_mb)
         .worst("peak_rss_mb", full.peak_rss_mb)
