@@ -1,0 +1,4 @@
+//! Where packets come from: our own endpoint, and brokers of others.
+
+pub(crate) mod broker;
+pub(crate) mod listener;
