@@ -1,0 +1,82 @@
+//! What every connection and every request looks at: the ports, the folds, the fixed pages.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use bytes::Bytes;
+use sen_model::Timestamp;
+use tokio::sync::watch;
+
+use crate::projection::{Alerts, Counts, Latest, Screens};
+use crate::ticks::Ticks;
+use crate::wall::Wall;
+use crate::{Config, Ports};
+
+/// Shared by all tasks of the gateway. Locks are held for the time of one fold or one frame, and
+/// never across an await.
+pub(crate) struct Centre {
+    pub(crate) config: Config,
+    pub(crate) ports: Ports,
+    /// When this gateway began to count.
+    pub(crate) since: Timestamp,
+    /// The fold of the alert log.
+    pub(crate) alerts: RwLock<Alerts>,
+    /// The offset `alerts` stands for.
+    pub(crate) alerts_as_of: watch::Sender<u64>,
+    /// The latest readings.
+    pub(crate) latest: RwLock<Latest>,
+    /// Counts of quarantine.
+    pub(crate) counts: Mutex<Counts>,
+    /// Who is connected.
+    pub(crate) screens: Mutex<Screens>,
+    /// What changed, for everybody.
+    pub(crate) ticks: Ticks,
+    /// `GET /map`.
+    pub(crate) map: Bytes,
+    /// `GET /wall`.
+    pub(crate) wall: Wall,
+}
+
+impl Centre {
+    /// Now, by the centre's clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.ports.clock.now_ms())
+    }
+
+    /// The epoch of the alert log.
+    pub(crate) fn epoch(&self) -> String {
+        self.ports.alerts.epoch().0
+    }
+
+    /// Reads the latest values.
+    pub(crate) fn latest(&self) -> std::sync::RwLockReadGuard<'_, Latest> {
+        self.latest.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the latest values.
+    pub(crate) fn latest_mut(&self) -> std::sync::RwLockWriteGuard<'_, Latest> {
+        self.latest.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the alerts.
+    pub(crate) fn alerts(&self) -> std::sync::RwLockReadGuard<'_, Alerts> {
+        self.alerts.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the alerts.
+    pub(crate) fn alerts_mut(&self) -> std::sync::RwLockWriteGuard<'_, Alerts> {
+        self.alerts.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The counts of quarantine.
+    pub(crate) fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The screens.
+    pub(crate) fn screens(&self) -> MutexGuard<'_, Screens> {
+        self.screens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A centre and the connections it serves; cheap to clone.
+pub(crate) type Shared = Arc<Centre>;

@@ -1,0 +1,38 @@
+//! The doors for machines: is it alive, is it ready, what does it count.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use serde::Serialize;
+
+use crate::centre::Shared;
+
+/// The process lives.
+pub(crate) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// What the parts say of themselves.
+#[derive(Serialize)]
+struct Readiness {
+    ready: bool,
+    /// Each part with its trouble; null where there is none.
+    parts: BTreeMap<&'static str, Option<String>>,
+}
+
+/// 200 when every part works, else 503 with the reasons.
+pub(crate) async fn readyz(State(centre): State<Shared>) -> impl IntoResponse {
+    let parts = centre.ports.health.report();
+    let ready = !parts.is_empty() && parts.values().all(Option::is_none);
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Readiness { ready, parts }))
+}
+
+/// Prometheus text.
+pub(crate) async fn metrics(State(centre): State<Shared>) -> impl IntoResponse {
+    let media_type = "text/plain; version=0.0.4; charset=utf-8";
+    ([(header::CONTENT_TYPE, media_type)], centre.ports.metrics.render())
+}

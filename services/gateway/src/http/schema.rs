@@ -1,0 +1,225 @@
+//! What the nouns of the model look like in JSON, for the OpenAPI document. Tests hold these
+//! descriptions against what the nouns really print.
+#![expect(dead_code, reason = "described, never made")]
+
+use utoipa::ToSchema;
+
+/// Words in both languages.
+#[derive(ToSchema)]
+pub(crate) struct Text {
+    /// Vietnamese.
+    vi: String,
+    /// English.
+    en: String,
+}
+
+/// The newest record of an alert: the whole alert as it is after its last change.
+#[derive(ToSchema)]
+pub(crate) struct Alert {
+    /// The episode.
+    id: String,
+    /// 1 for the raise, then one more for each change.
+    rev: u32,
+    /// What happened last: `raised`, `acknowledged`, `cleared`.
+    kind: String,
+    /// `unacknowledged`, `acknowledged`, `returned_unacknowledged`, `normal`.
+    state: String,
+    /// The rule that holds.
+    rule: String,
+    /// Which edition of it.
+    rule_version: String,
+    /// 1 (critical) to 4 (low).
+    severity: u8,
+    /// One of the five fields.
+    field: String,
+    /// The device it is about.
+    device: String,
+    /// The metric it is about; absent for a device that is silent altogether.
+    metric: Option<String>,
+    /// The commune of the device, where known.
+    area: Option<String>,
+    /// The value that decided; absent for absence.
+    value: Option<f64>,
+    /// The limit of the rule; absent for absence.
+    limit: Option<f64>,
+    /// When the last change happened.
+    #[schema(format = DateTime)]
+    event_time: String,
+    /// When the condition began to hold.
+    #[schema(format = DateTime)]
+    started_at: String,
+    /// When it ceased to hold.
+    #[schema(format = DateTime)]
+    cleared_at: Option<String>,
+    /// When Sen recorded the last change.
+    #[schema(format = DateTime)]
+    recorded_at: String,
+    /// Who took it.
+    acknowledgement: Option<Acknowledgement>,
+    /// Whether it was found in data that came late.
+    late: bool,
+    /// What to show.
+    text: Text,
+}
+
+/// Who took an alert.
+#[derive(ToSchema)]
+pub(crate) struct Acknowledgement {
+    /// The person or screen.
+    by: String,
+    /// When.
+    #[schema(format = DateTime)]
+    at: String,
+    /// Their note; may be empty.
+    note: String,
+}
+
+/// A device of the registry.
+#[derive(ToSchema)]
+pub(crate) struct Device {
+    /// Its id in topics.
+    id: String,
+    /// What people call it.
+    name: Text,
+    /// What kind of station it is.
+    kind: String,
+    /// One of the five fields.
+    field: String,
+    /// The commune it stands in.
+    area: String,
+    /// Degrees north.
+    lat: f64,
+    /// Degrees east.
+    lon: f64,
+    /// How often it reports, in milliseconds.
+    interval_ms: i64,
+    /// What it measures.
+    metrics: Vec<MetricSpec>,
+}
+
+/// What a metric of a device means.
+#[derive(ToSchema)]
+pub(crate) struct MetricSpec {
+    /// Its name in payloads.
+    metric: String,
+    /// What people call it.
+    name: Text,
+    /// UCUM unit.
+    unit: String,
+    /// Smallest plausible value.
+    min: Option<f64>,
+    /// Largest plausible value.
+    max: Option<f64>,
+}
+
+/// A rule in force.
+#[derive(ToSchema)]
+pub(crate) struct Rule {
+    /// Its id, stable over edits.
+    id: String,
+    /// What the alert is called.
+    name: Text,
+    /// One of the five fields.
+    field: String,
+    /// 1 (critical) to 4 (low).
+    severity: u8,
+    /// Which series it judges.
+    #[schema(value_type = Object)]
+    r#match: (),
+    /// When it holds.
+    #[schema(value_type = Object)]
+    condition: (),
+    /// Where the limit comes from.
+    source: String,
+    /// The unit that must act.
+    owner: Text,
+    /// What the operator is expected to do.
+    response: Text,
+    /// Whether a returned episode waits for a person; absent = by its severity.
+    needs_acknowledgement: Option<bool>,
+}
+
+/// A happening reported by a system or a person.
+#[derive(ToSchema)]
+pub(crate) struct Event {
+    /// The reporter's id of it.
+    id: String,
+    /// Who reported it.
+    device: String,
+    /// What kind of happening.
+    kind: String,
+    /// When it happened.
+    #[schema(format = DateTime)]
+    event_time: String,
+    /// When Sen heard of it.
+    #[schema(format = DateTime)]
+    received_at: String,
+    /// What the reporter wrote; never markup.
+    text: String,
+    /// Anything else, as text.
+    #[schema(value_type = Object)]
+    attributes: (),
+}
+
+/// Something that was not taken.
+#[derive(ToSchema)]
+pub(crate) struct Quarantined {
+    /// When Sen heard it.
+    #[schema(format = DateTime)]
+    received_at: String,
+    /// Where it came in.
+    source: String,
+    /// The client, as it named itself.
+    client: String,
+    /// The topic or path.
+    topic: String,
+    /// The stable name of the reason.
+    reason: String,
+    /// What was wrong, in words.
+    detail: String,
+    /// The beginning of the payload, as text.
+    payload: String,
+    /// How long the payload was, in bytes.
+    payload_bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+    use sen_model::Field;
+    use serde_json::Value;
+    use utoipa::PartialSchema;
+
+    /// Every key that is printed is described, and every key that must be there is.
+    fn holds<D: PartialSchema>(printed: &impl serde::Serialize) {
+        let printed = serde_json::to_value(printed).unwrap();
+        let schema = serde_json::to_value(D::schema()).unwrap();
+        for key in printed.as_object().unwrap().keys() {
+            assert!(schema["properties"].get(key).is_some(), "`{key}` is not described: {schema}");
+        }
+        for key in schema["required"].as_array().unwrap().iter().filter_map(Value::as_str) {
+            assert!(printed.get(key).is_some(), "`{key}` is described as always there: {printed}");
+        }
+    }
+
+    #[test]
+    fn the_descriptions_say_what_is_printed() {
+        let mut full = sample::alert("a", 3, Field::Environment);
+        full.area = Some(sen_model::AreaCode::new("28261").unwrap());
+        let at = full.event_time;
+        full.acknowledgement =
+            Some(sen_model::alert::Acknowledgement { by: "Lan".into(), at, note: String::new() });
+        holds::<Acknowledgement>(full.acknowledgement.as_ref().unwrap());
+        holds::<Alert>(&full);
+        let mut bare = sample::alert("a", 1, Field::Environment);
+        (bare.metric, bare.value, bare.limit) = (None, None, None);
+        holds::<Alert>(&bare);
+        holds::<Text>(&bare.text);
+        holds::<Device>(&sample::device("stn-my-tho", "water_level_m"));
+        holds::<MetricSpec>(&sample::device("stn-my-tho", "water_level_m").metrics[0]);
+        holds::<Rule>(&sample::rule("flood"));
+        holds::<Event>(&sample::event("cam-01", "e1"));
+        holds::<Quarantined>(&sample::refused("gw-1", "plant/7"));
+    }
+}

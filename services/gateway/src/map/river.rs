@@ -1,0 +1,49 @@
+//! Pure: the Tiền river, as a smooth line through its stations from the border to the sea.
+
+use sen_model::{Place, PlaceKind};
+use serde_json::{Value, json};
+
+/// What the names of the stations on the Tiền and on its mouth have in them.
+const NAMES: [&str; 3] = ["sông Tiền", "Sa Đéc/Tiền", "sông Cửa Tiểu"];
+/// Points between two stations.
+const STEPS: usize = 12;
+
+/// How the river is told.
+pub(super) fn properties() -> Value {
+    json!({"layer": "river", "name": "Sông Tiền", "name_en": "Tiền river"})
+}
+
+/// Longitudes and latitudes from west to east; none if fewer than two stations are known.
+pub(super) fn line(places: &[Place]) -> Option<Vec<[f64; 2]>> {
+    let on_tien = |place: &&Place| {
+        place.kind == PlaceKind::RiverStation
+            && NAMES.iter().any(|name| place.name.vi.contains(name))
+    };
+    let mut stations: Vec<[f64; 2]> =
+        places.iter().filter(on_tien).map(|place| [place.lon, place.lat]).collect();
+    stations.sort_by(|a, b| a[0].total_cmp(&b[0]));
+    if stations.len() < 2 {
+        return None;
+    }
+    let at = |index: isize| stations[index.clamp(0, stations.len() as isize - 1) as usize];
+    let mut line = Vec::with_capacity(stations.len() * STEPS);
+    for index in 0..stations.len() as isize - 1 {
+        let around = [at(index - 1), at(index), at(index + 1), at(index + 2)];
+        line.extend((0..STEPS).map(|step| between(around, step as f64 / STEPS as f64)));
+    }
+    line.push(at(stations.len() as isize - 1));
+    Some(line)
+}
+
+/// A point of the Catmull-Rom curve between the second and the third of four points.
+fn between([before, from, to, after]: [[f64; 2]; 4], t: f64) -> [f64; 2] {
+    let along = |axis: usize| {
+        let (a, b, c, d) = (before[axis], from[axis], to[axis], after[axis]);
+        let value = 2.0 * b
+            + (c - a) * t
+            + (2.0 * a - 5.0 * b + 4.0 * c - d) * t * t
+            + (3.0 * b - a - 3.0 * c + d) * t * t * t;
+        (value / 2.0 * 1e4).round() / 1e4
+    };
+    [along(0), along(1)]
+}

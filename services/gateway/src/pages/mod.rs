@@ -1,0 +1,57 @@
+//! The screens, embedded in the binary; or, where they were not built, one plain page.
+
+mod plain;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri, header};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::get;
+use rust_embed::{Embed, EmbeddedFile};
+
+use crate::centre::Shared;
+
+/// What `make web` has built; the folder is empty where it was not run.
+#[derive(Embed)]
+#[folder = "../../web/dist"]
+struct Files;
+
+const INDEX: &str = "index.html";
+
+/// The paths of the screens.
+pub(crate) fn router() -> Router<Shared> {
+    Router::new()
+        .route("/", get(|| async { Redirect::temporary("/wall") }))
+        .route("/wall", get(screen))
+        .route("/desk", get(screen))
+        .route("/oncall", get(screen))
+        .fallback(get(file))
+}
+
+/// Every screen is the same page, which looks at its own path.
+async fn screen(State(centre): State<Shared>) -> Response {
+    match Files::get(INDEX) {
+        Some(index) => answer(INDEX, index),
+        None => Html(plain::page(&centre)).into_response(),
+    }
+}
+
+async fn file(uri: Uri) -> Response {
+    let path = uri.path().trim_start_matches('/');
+    match Files::get(path) {
+        Some(file) => answer(path, file),
+        None => {
+            (StatusCode::NOT_FOUND, "Không có trang này. There is no such page.\n").into_response()
+        }
+    }
+}
+
+fn answer(path: &str, file: EmbeddedFile) -> Response {
+    // The build puts a hash of the content into the names of the files under assets/.
+    let is_hashed = path.starts_with("assets/");
+    let cache = if is_hashed { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let media_type = mime_guess::from_path(path).first_or_octet_stream();
+    let headers =
+        [(header::CONTENT_TYPE, media_type.to_string()), (header::CACHE_CONTROL, cache.to_owned())];
+    (headers, file.data).into_response()
+}

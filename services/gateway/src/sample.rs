@@ -1,0 +1,116 @@
+//! Values for the unit tests of this crate.
+
+use sen_model::{AlertId, AlertRecord, AlertState, Change, DeviceId, Field, Metric, RuleId};
+use sen_model::{Quality, Reading, ReadingBatch, Severity, Timestamp, text::Text};
+
+/// A record of the alert `id`; revision 1 raises, 2 acknowledges, 3 and more clear.
+pub(crate) fn alert(id: &str, rev: u32, field: Field) -> AlertRecord {
+    let (change, state) = match rev {
+        1 => (Change::Raised, AlertState::Unacknowledged),
+        2 => (Change::Acknowledged, AlertState::Acknowledged),
+        _ => (Change::Cleared, AlertState::Normal),
+    };
+    let at = Timestamp::from_millis(1_000 * i64::from(rev));
+    AlertRecord {
+        id: AlertId::from_text(id),
+        rev,
+        change,
+        state,
+        rule: RuleId::new("flood").unwrap(),
+        rule_version: "1".into(),
+        severity: Severity::HIGH,
+        field,
+        device: DeviceId::new("stn-my-tho").unwrap(),
+        metric: Some(Metric::new("water_level_m").unwrap()),
+        area: None,
+        value: Some(1.62),
+        limit: Some(1.6),
+        event_time: at,
+        started_at: Timestamp::from_millis(1_000),
+        cleared_at: (state == AlertState::Normal).then_some(at),
+        recorded_at: at,
+        acknowledgement: None,
+        late: false,
+        text: Text::new("Mực nước cao", "High water"),
+    }
+}
+
+/// One reading of one series.
+pub(crate) fn batch(device: &str, metric: &str, at_ms: i64, value: f64) -> ReadingBatch {
+    ReadingBatch {
+        device: DeviceId::new(device).unwrap(),
+        received_at: Timestamp::from_millis(at_ms + 5),
+        readings: vec![Reading {
+            metric: Metric::new(metric).unwrap(),
+            event_time: Timestamp::from_millis(at_ms),
+            value,
+            quality: Quality::Good,
+            sequence: 0,
+        }],
+    }
+}
+
+/// A device with one metric.
+pub(crate) fn device(id: &str, metric: &str) -> sen_model::Device {
+    let spec = sen_model::MetricSpec {
+        metric: Metric::new(metric).unwrap(),
+        name: Text::new("Mực nước", "Water level"),
+        unit: "m".into(),
+        min: Some(-2.0),
+        max: Some(9.0),
+    };
+    sen_model::Device {
+        id: DeviceId::new(id).unwrap(),
+        name: Text::new("Mỹ Tho", "My Tho"),
+        kind: "river".into(),
+        field: Field::Environment,
+        area: sen_model::AreaCode::new("28261").unwrap(),
+        lat: 10.35,
+        lon: 106.36,
+        interval_ms: 60_000,
+        metrics: vec![spec],
+    }
+}
+
+/// A rule.
+pub(crate) fn rule(id: &str) -> sen_model::Rule {
+    sen_model::Rule {
+        id: RuleId::new(id).unwrap(),
+        name: Text::new("Lũ", "Flood"),
+        field: Field::Environment,
+        severity: Severity::HIGH,
+        selector: sen_model::Selector::default(),
+        condition: sen_model::Condition::Absence { missing_ms: 60_000 },
+        source: "a decision".into(),
+        owner: Text::new("Đội", "Team"),
+        response: Text::new("Gọi", "Call"),
+        needs_acknowledgement: None,
+    }
+}
+
+/// An event.
+pub(crate) fn event(device: &str, id: &str) -> sen_model::Event {
+    sen_model::Event {
+        id: id.into(),
+        device: DeviceId::new(device).unwrap(),
+        kind: "crowd".into(),
+        event_time: Timestamp::from_millis(1),
+        received_at: Timestamp::from_millis(2),
+        text: "đông người".into(),
+        attributes: std::collections::BTreeMap::new(),
+    }
+}
+
+/// Something refused.
+pub(crate) fn refused(client: &str, topic: &str) -> sen_model::Quarantined {
+    sen_model::Quarantined {
+        received_at: Timestamp::from_millis(2),
+        source: "mqtt".into(),
+        client: client.into(),
+        topic: topic.into(),
+        reason: sen_model::RejectReason::BadJson,
+        detail: "not JSON".into(),
+        payload: b"x".to_vec(),
+        payload_bytes: 1,
+    }
+}

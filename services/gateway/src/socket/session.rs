@@ -1,0 +1,272 @@
+//! The life of one screen's connection: hello, welcome, replay, live.
+//!
+//! Nothing is queued for a screen. The connection reads the alert log by cursor and waits on the
+//! head; telemetry waits as a position. A screen that takes nothing holds up this task only.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sen_chassis::Shutdown;
+use sen_log::{Offset, ReadError, Reader};
+use sen_model::AlertRecord;
+use sen_model::time::HOUR_MS;
+use tokio::sync::watch;
+use tokio::time::{Interval, MissedTickBehavior};
+
+use super::Desk;
+use super::link::{Ending, Link};
+use super::snapshot::parts;
+use crate::centre::Centre;
+use crate::sequencer::Sequencer;
+use crate::ticks::Lane;
+use crate::view::View;
+use crate::wire::{self, CloseCode, FromScreen, FromServer, Hello, Mode, Start, Welcome};
+
+/// Records taken from the log at once.
+const BATCH: usize = 256;
+/// How long a screen waits for the alerts to be read after a start, before it is sent away.
+const FOLD_WAIT: Duration = Duration::from_secs(10);
+/// Alerts that ended this long ago are in a snapshot.
+const ENDED_MS: i64 = HOUR_MS;
+
+const RESTART: Ending = Ending::Close(CloseCode::Restart, "the server restarts");
+
+/// Serves a socket until one side ends it.
+pub(super) async fn run(
+    centre: &Centre,
+    desk: &Desk,
+    link: &mut Link,
+    shutdown: &Shutdown,
+) -> Ending {
+    let (hello, view) = match greeting(centre, link, shutdown).await {
+        Ok(greeting) => greeting,
+        Err(ending) => return ending,
+    };
+    let (connection, leave) = desk.take(&hello.screen);
+    centre.screens().connect(&hello.screen, view, connection, centre.now());
+    let talk = async {
+        let mut session = Session::welcome(centre, link, &hello, view).await?;
+        session.talk(shutdown).await
+    };
+    let ended: Result<(), Ending> = tokio::select! {
+        biased;
+        () = leave.notified() => {
+            Err(Ending::Close(CloseCode::Superseded, "the same screen connected again"))
+        }
+        ended = talk => ended,
+    };
+    desk.give_back(&hello.screen, connection);
+    centre.screens().disconnect(&hello.screen, connection, centre.now());
+    ended.err().unwrap_or(RESTART)
+}
+
+/// Waits for `hello`, and checks it.
+async fn greeting(
+    centre: &Centre,
+    link: &mut Link,
+    shutdown: &Shutdown,
+) -> Result<(Hello, View), Ending> {
+    let patience = Duration::from_millis(centre.config.hello_ms);
+    let first = tokio::select! {
+        biased;
+        () = shutdown.requested() => return Err(RESTART),
+        first = tokio::time::timeout(patience, link.receive()) => first,
+    };
+    let Ok(first) = first else {
+        return Err(Ending::Close(CloseCode::Slow, "no hello in time"));
+    };
+    let FromScreen::Hello(hello) = first? else {
+        return Err(Ending::Close(CloseCode::BadFrame, "the first frame is hello"));
+    };
+    if hello.v != wire::VERSION {
+        return Err(Ending::Close(CloseCode::BadFrame, "this server speaks version 1"));
+    }
+    if !wire::is_screen_name(&hello.screen) {
+        return Err(Ending::Close(CloseCode::BadFrame, "not a screen name"));
+    }
+    let view = View::named(&hello.view);
+    let view = view.ok_or(Ending::Close(CloseCode::Forbidden, "there is no such view"))?;
+    Ok((hello, view))
+}
+
+/// A connection that was welcomed.
+struct Session<'a> {
+    centre: &'a Centre,
+    link: &'a mut Link,
+    screen: &'a str,
+    head: watch::Receiver<Offset>,
+    reader: Reader<AlertRecord>,
+    sequencer: Sequencer,
+    lane: Lane,
+    heartbeat: Interval,
+    is_live: bool,
+}
+
+impl<'a> Session<'a> {
+    /// Answers `hello` and sends the snapshot, if there must be one.
+    async fn welcome(
+        centre: &'a Centre,
+        link: &'a mut Link,
+        hello: &'a Hello,
+        view: View,
+    ) -> Result<Self, Ending> {
+        let alerts = &centre.ports.alerts;
+        let (epoch, floor, head) = (centre.epoch(), alerts.floor(), alerts.head());
+        let start = wire::start(hello.resume.as_ref(), &epoch, floor, head);
+        if start == Start::SnapshotAfterLoss {
+            let seq = hello.resume.as_ref().map_or(0, |resume| resume.seq);
+            tracing::error!(
+                screen = hello.screen,
+                seq,
+                head,
+                "a screen has seen more than the log holds"
+            );
+            metrics::counter!("sen_live_ahead_of_log_total").increment(1);
+        }
+        let resume = if let Start::Resume(seq) = start { Some(seq) } else { None };
+        if resume.is_none() {
+            fold_reaches(centre, head).await?;
+        }
+        let mode = if resume.is_some() { Mode::Resume } else { Mode::Snapshot };
+        link.send(&FromServer::Welcome(greet(centre, &epoch, floor, head, mode))).await?;
+        let told = match resume {
+            Some(seq) => seq,
+            None => send_snapshot(centre, link, &epoch, view).await?,
+        };
+        let every = Duration::from_millis(centre.config.heartbeat_ms);
+        let mut heartbeat = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Ok(Self {
+            centre,
+            link,
+            screen: &hello.screen,
+            head: alerts.watch(),
+            reader: alerts.read_from(told + 1),
+            sequencer: Sequencer::new(view, told),
+            lane: centre.ticks.lane(view, &centre.latest()),
+            heartbeat,
+            is_live: false,
+        })
+    }
+
+    /// Sends what there is and takes what comes, until one side ends it.
+    async fn talk(&mut self, shutdown: &Shutdown) -> Result<(), Ending> {
+        loop {
+            self.head.borrow_and_update();
+            let more = self.send_alerts().await?;
+            if !more && !self.is_live {
+                self.link.send(&FromServer::Live {}).await?;
+                self.is_live = true;
+            }
+            // Only now, with no readable alert left, may one frame of ticks go.
+            if !more && let Some(frame) = self.lane.next(self.centre) {
+                self.link.send_text(frame).await?;
+            }
+            let busy = more || self.lane.is_busy();
+            tokio::select! {
+                biased;
+                () = shutdown.requested() => {
+                    while self.send_alerts().await? {}
+                    return Err(RESTART);
+                }
+                _ = self.heartbeat.tick() => self.send_heartbeat().await?,
+                frame = self.link.receive() => self.take(frame?)?,
+                changed = self.head.changed() => changed.map_err(|_| RESTART)?,
+                () = self.lane.changed(), if !busy => {}
+                () = std::future::ready(()), if busy => {}
+            }
+        }
+    }
+
+    /// Sends the next records; tells whether there may be more at once.
+    async fn send_alerts(&mut self) -> Result<bool, Ending> {
+        if self.reader.position() > self.centre.ports.alerts.head() {
+            return Ok(false);
+        }
+        let entries = self.reader.available(BATCH).await.map_err(unreadable)?;
+        for entry in &entries {
+            for frame in self.sequencer.take(entry.offset, &entry.record).into_iter().flatten() {
+                self.link.send(&frame).await?;
+            }
+        }
+        if let Some(skip) = self.sequencer.settle(self.reader.position().saturating_sub(1)) {
+            self.link.send(&skip).await?;
+        }
+        Ok(entries.len() == BATCH)
+    }
+
+    async fn send_heartbeat(&mut self) -> Result<(), Ending> {
+        let head = self.centre.ports.alerts.head();
+        self.link.send(&FromServer::Heartbeat { head, now: self.centre.now() }).await
+    }
+
+    fn take(&mut self, frame: FromScreen) -> Result<(), Ending> {
+        match frame {
+            FromScreen::Seen { seq } => {
+                let head = self.centre.ports.alerts.head();
+                self.centre.screens().saw(self.screen, seq, head);
+                Ok(())
+            }
+            FromScreen::Unknown => Ok(()),
+            FromScreen::Hello(_) => Err(Ending::Close(CloseCode::BadFrame, "hello comes once")),
+        }
+    }
+}
+
+/// Waits until the fold of the alerts stands for `head` at least.
+async fn fold_reaches(centre: &Centre, head: Offset) -> Result<(), Ending> {
+    let mut as_of = centre.alerts_as_of.subscribe();
+    let reached = as_of.wait_for(|as_of| *as_of >= head);
+    match tokio::time::timeout(FOLD_WAIT, reached).await {
+        Ok(Ok(_)) => Ok(()),
+        _ => Err(Ending::Close(CloseCode::Restart, "the alerts are still being read")),
+    }
+}
+
+/// Sends the state; returns the offset it stands for.
+async fn send_snapshot(
+    centre: &Centre,
+    link: &mut Link,
+    epoch: &str,
+    view: View,
+) -> Result<Offset, Ending> {
+    let since = centre.now().plus_ms(-ENDED_MS);
+    let (as_of, records) = {
+        let alerts = centre.alerts();
+        (alerts.as_of(), alerts.snapshot(view, since))
+    };
+    let parts = parts(&records);
+    for (index, range) in parts.iter().enumerate() {
+        let frame = FromServer::Snapshot {
+            epoch: epoch.to_owned(),
+            as_of,
+            part: index + 1,
+            n: parts.len(),
+            items: records[range.clone()].iter().map(Arc::clone).collect(),
+        };
+        link.send(&frame).await?;
+    }
+    Ok(as_of)
+}
+
+fn greet(centre: &Centre, epoch: &str, floor: Offset, head: Offset, mode: Mode) -> Welcome {
+    Welcome {
+        v: wire::VERSION,
+        epoch: epoch.to_owned(),
+        head,
+        floor,
+        mode,
+        heartbeat_ms: centre.config.heartbeat_ms,
+        now: centre.now(),
+        build: env!("CARGO_PKG_VERSION").to_owned(),
+        insecure_dev: centre.config.insecure_dev,
+    }
+}
+
+/// A log that cannot be read: the screen comes back, and resumes or gets a snapshot.
+fn unreadable(error: ReadError) -> Ending {
+    if !matches!(error, ReadError::Closed) {
+        tracing::warn!(error = &error as &dyn std::error::Error, "a screen cannot be served");
+    }
+    RESTART
+}
