@@ -52,8 +52,10 @@ impl Settings {
         let mut problems = Vec::new();
 
         let telemetry = checked(&mut layers, "telemetry", telemetry::Config::check, &mut problems);
-        let log = checked(&mut layers, "log", sen_log::Config::check, &mut problems);
-        let store = checked(&mut layers, "store", sen_store::Config::check, &mut problems);
+        let check = |config: &sen_log::Config| of_section("log", config.check());
+        let log = checked(&mut layers, "log", check, &mut problems);
+        let check = |config: &sen_store::Config| of_section("store", config.check());
+        let store = checked(&mut layers, "store", check, &mut problems);
         let ingest = checked(&mut layers, "ingest", sen_ingest::Config::check, &mut problems);
         let aggregate =
             checked(&mut layers, "aggregate", sen_aggregate::Config::check, &mut problems);
@@ -103,6 +105,13 @@ fn checked<T: serde::de::DeserializeOwned>(
     let section = layers.section(name)?;
     problems.extend(check(&section));
     Some(section)
+}
+
+/// The log and the store know no `chassis`: they tell key and message.
+fn of_section<K: std::fmt::Display>(section: &str, told: Vec<(K, String)>) -> Vec<Problem> {
+    told.into_iter()
+        .map(|(key, message)| Problem::new(format!("{section}.{key}"), message))
+        .collect()
 }
 
 /// Reads one file beside `sen.toml`.

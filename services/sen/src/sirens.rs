@@ -2,6 +2,7 @@
 
 use sen_ingest::Publisher;
 use sen_notify::channel::Channel;
+use sen_notify::channel::mqtt::{Mqtt, Publish};
 
 /// The endpoint's publisher, as the notify service wants it.
 pub struct Sirens(Publisher);
@@ -9,6 +10,12 @@ pub struct Sirens(Publisher);
 impl Sirens {
     /// The channel over this publisher.
     pub fn channel(publisher: Publisher) -> Box<dyn Channel> {
-        Box::new(sen_notify::channel::mqtt::Mqtt::new(Self(publisher)))
+        Box::new(Mqtt::new(Self(publisher)))
+    }
+}
+
+impl Publish for Sirens {
+    async fn publish_retained(&self, topic: String, payload: Vec<u8>) -> Result<(), String> {
+        self.0.publish(&topic, payload).await.map_err(|error| error.to_string())
     }
 }

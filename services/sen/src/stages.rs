@@ -33,7 +33,8 @@ impl Stages {
         let Some(service) = service else { return };
         let shutdown = Shutdown::new();
         let running = run(service, shutdown.clone());
-        self.tasks.spawn(name, async move { running.await.map_err(|error| StageError(error.into())) });
+        self.tasks
+            .spawn(name, async move { running.await.map_err(|error| StageError(error.into())) });
         self.order.push((name, shutdown));
     }
 

@@ -191,7 +191,7 @@ async fn ingest(shared: &Shared) -> anyhow::Result<sen_ingest::Ingest> {
         clock: shared.clock.clone(),
         health: shared.health.clone(),
     };
-    let (config, sources) = (shared.settings.ingest.clone(), shared.settings.sources.clone());
+    let (config, sources) = (&shared.settings.ingest, &shared.settings.sources);
     Ok(sen_ingest::Ingest::bind(config, sources, ports).await?)
 }
 
@@ -219,10 +219,7 @@ fn alert(shared: &mut Shared) -> anyhow::Result<sen_alert::Alert> {
     Ok(sen_alert::Alert::bind(shared.settings.alert.clone(), rules, ports)?)
 }
 
-fn notify(
-    shared: &Shared,
-    publisher: sen_ingest::Publisher,
-) -> anyhow::Result<sen_notify::Notify> {
+fn notify(shared: &Shared, publisher: sen_ingest::Publisher) -> anyhow::Result<sen_notify::Notify> {
     let ports = sen_notify::Ports {
         alerts: shared.topics.alerts.clone(),
         cursor: shared.log.cursor(&shared.topics.alerts, "notify")?,

@@ -10,7 +10,6 @@ use std::ops::RangeInclusive;
 
 use clap::Subcommand;
 use clap::builder::TypedValueParser;
-use clap::error::ErrorKind;
 use serde_json::Value;
 
 use super::centre::Bench;
@@ -197,12 +196,8 @@ impl Measurement {
 /// Numbers within a range; the message names it.
 fn within(range: RangeInclusive<u64>) -> impl TypedValueParser<Value = u64> {
     clap::value_parser!(u64).try_map(move |number| {
-        let text = format!("must be from {} to {}", range.start(), range.end());
-        if range.contains(&number) {
-            Ok(number)
-        } else {
-            Err(clap::Error::raw(ErrorKind::ValueValidation, text))
-        }
+        let inside = range.contains(&number).then_some(number);
+        inside.ok_or_else(|| format!("must be from {} to {}", range.start(), range.end()))
     })
 }
 
