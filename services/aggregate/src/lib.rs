@@ -1,1 +1,268 @@
-//! To be written.
+//! Readings to summaries: raw readings and one-minute windows into the store, exactly.
+//!
+//! The service is a replayable consumer of topic `readings`. The store takes points at once, so
+//! that queries see them, and makes points, summaries and the position in the log durable in one
+//! transaction every so often; after a crash it goes on from there and ends in the same state.
+//! [`window`] holds the logic and the reason why that is so; `writer` joins it with the store;
+//! this file reads the log.
+
+use std::time::Duration;
+
+use sen_chassis::backoff::Backoff;
+use sen_chassis::tasks::TaskError;
+use sen_chassis::{Clock, Problem, Shutdown, Tasks};
+use sen_log::{Cursor, Entry, Offset, ReadError, Reader, Topic};
+use sen_model::{Progress, ReadingBatch, Timestamp};
+use sen_store::{Checkpoint, Store, StoreError};
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+mod config;
+pub mod window;
+mod writer;
+
+pub use config::Config;
+
+use crate::window::Windows;
+use crate::writer::Writer;
+
+/// Records read from the log at once, at most.
+const RECORDS_AT_ONCE: usize = 4_096;
+/// How often what is too old is deleted.
+const RETENTION_INTERVAL: Duration = Duration::from_secs(3_600);
+/// Between tries while the log cannot be read: from, to.
+const RETRY_FROM: Duration = Duration::from_millis(100);
+const RETRY_TO: Duration = Duration::from_secs(10);
+
+/// What the service stands on.
+pub struct Ports {
+    /// Where readings come from.
+    pub readings: Topic<ReadingBatch>,
+    /// Keeps the log from deleting what is not durable here yet.
+    pub cursor: Cursor,
+    /// Where points and summaries go. Nobody else may write to it.
+    pub store: Store,
+    /// Bounds watermarks, and tells what is too old.
+    pub clock: Clock,
+}
+
+/// Why the service could not be bound.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// A mistake in its section of the config.
+    #[error("{0}")]
+    Config(Problem),
+}
+
+/// Why the service stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The store cannot go on.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    /// The log cannot be read.
+    #[error("the log failed")]
+    Log(#[from] ReadError),
+    /// The task that deletes what is too old panicked: a bug.
+    #[error("retention failed")]
+    Retention(#[source] Box<TaskError<RunError>>),
+}
+
+/// The bound service.
+pub struct Aggregate {
+    config: Config,
+    ports: Ports,
+    progress: watch::Sender<Progress>,
+}
+
+impl Aggregate {
+    /// Takes the ports; starts nothing.
+    pub fn bind(config: Config, ports: Ports) -> Result<Self, BindError> {
+        if let Some(problem) = config.check().into_iter().next() {
+            return Err(BindError::Config(problem));
+        }
+        Ok(Self { config, ports, progress: watch::Sender::default() })
+    }
+
+    /// Follows how far it has come. Points up to there are visible in the store, durable or not.
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+
+    /// Works until asked to stop; then reads to the head of the log, commits, and returns.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), RunError> {
+        let mut tasks = Tasks::new();
+        let (store, clock) = (self.ports.store.clone(), self.ports.clock.clone());
+        tasks.spawn("retention", retain(store, clock, shutdown.clone()));
+        let reading = Reading::begin(self, shutdown.clone()).await?;
+        // On an error the other task is aborted with `tasks`.
+        reading.run(&shutdown).await?;
+        tasks.join_all().await.map_err(|error| RunError::Retention(Box::new(error)))
+    }
+}
+
+/// Deletes what is too old, at the start and every hour.
+async fn retain(store: Store, clock: Clock, shutdown: Shutdown) -> Result<(), RunError> {
+    let mut every = tokio::time::interval(RETENTION_INTERVAL);
+    loop {
+        tokio::select! {
+            () = shutdown.requested() => return Ok(()),
+            _ = every.tick() => {}
+        }
+        let now = Timestamp::from_millis(clock.now_ms());
+        tokio::select! {
+            () = shutdown.requested() => return Ok(()),
+            retained = store.retain(now) => if let Err(error) = retained {
+                tracing::warn!(%error, "what is too old could not be deleted: again in an hour");
+            },
+        }
+    }
+}
+
+/// The service at work.
+struct Reading {
+    config: Config,
+    ports: Ports,
+    progress: watch::Sender<Progress>,
+    writer: Writer,
+    reader: Reader<ReadingBatch>,
+    epoch: String,
+    /// Where the last commit stands.
+    committed: Offset,
+    backoff: Backoff,
+}
+
+impl Reading {
+    /// Finds the position to go on from.
+    async fn begin(service: Aggregate, shutdown: Shutdown) -> Result<Self, RunError> {
+        let Aggregate { config, ports, progress } = service;
+        let checkpoint = ports.store.checkpoint().await?;
+        let next = position(checkpoint.as_ref(), &ports.readings);
+        let windows = Windows::new(config.hot_ms, config.max_open_windows);
+        let writer = Writer::new(ports.store.clone(), windows, ports.clock.clone(), shutdown);
+        let backoff = Backoff::new(RETRY_FROM, RETRY_TO, next);
+        progress.send_modify(|progress| progress.next = next);
+        Ok(Self {
+            reader: ports.readings.read_from(next),
+            epoch: ports.readings.epoch().0,
+            // Not `next`: a position that was moved is committed even if nothing comes.
+            committed: checkpoint.map_or(0, |checkpoint| checkpoint.next),
+            config,
+            ports,
+            progress,
+            writer,
+            backoff,
+        })
+    }
+
+    async fn run(mut self, shutdown: &Shutdown) -> Result<(), RunError> {
+        let mut every =
+            tokio::time::interval(Duration::from_millis(self.config.commit_interval_ms));
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let entries = tokio::select! {
+                biased;
+                () = shutdown.requested() => break,
+                _ = every.tick() => {
+                    self.commit().await?;
+                    continue;
+                }
+                entries = self.reader.next(RECORDS_AT_ONCE) => entries,
+            };
+            match entries {
+                Ok(entries) => self.take(&entries).await?,
+                Err(error) => self.mend(error, shutdown).await?,
+            }
+        }
+        self.drain(shutdown).await?;
+        self.commit().await
+    }
+
+    /// Reads what is left up to the head.
+    async fn drain(&mut self, shutdown: &Shutdown) -> Result<(), RunError> {
+        loop {
+            match self.reader.available(RECORDS_AT_ONCE).await {
+                Ok(entries) if entries.is_empty() => return Ok(()),
+                Ok(entries) => self.take(&entries).await?,
+                Err(error) => self.mend(error, shutdown).await?,
+            }
+        }
+    }
+
+    async fn take(&mut self, entries: &[Entry<ReadingBatch>]) -> Result<(), RunError> {
+        if self.backoff.succeeded() {
+            tracing::info!("the log can be read again");
+        }
+        let taken = self.writer.take(entries.iter().map(|entry| &*entry.record)).await?;
+        self.progress.send_modify(|progress| {
+            progress.next = self.reader.position();
+            progress.readings += taken.readings;
+            progress.new += taken.new;
+        });
+        if self.writer.uncommitted() >= self.config.commit_points || self.writer.is_full() {
+            self.commit().await?;
+        }
+        Ok(())
+    }
+
+    /// Commits, then lets the log go up to there.
+    async fn commit(&mut self) -> Result<(), RunError> {
+        let next = self.reader.position();
+        if next == self.committed {
+            return Ok(());
+        }
+        self.writer.commit(Checkpoint { epoch: self.epoch.clone(), next }).await?;
+        self.committed = next;
+        // The store's checkpoint is the one that counts; this one only holds the log back. If it
+        // cannot be saved the log keeps more than it need, until the next one is.
+        if let Err(error) = self.ports.cursor.save(next, Vec::new()).await {
+            tracing::debug!(%error, "the cursor could not be saved");
+        }
+        Ok(())
+    }
+
+    /// Waits for the log, or steps over what it no longer has.
+    async fn mend(&mut self, error: ReadError, shutdown: &Shutdown) -> Result<(), RunError> {
+        match error {
+            ReadError::BelowFloor { wanted, floor } => {
+                tracing::error!(wanted, floor, "readings are lost: the log no longer has them");
+                metrics::counter!("sen_aggregate_lost_records_total")
+                    .increment(floor.saturating_sub(wanted));
+                self.reader = self.ports.readings.read_from(floor);
+                Ok(())
+            }
+            ReadError::Io(_) if !shutdown.is_requested() => {
+                if self.backoff.is_fresh() {
+                    tracing::warn!(%error, "the log cannot be read");
+                }
+                let delay = self.backoff.failed();
+                tokio::select! {
+                    () = tokio::time::sleep(delay) => {}
+                    () = shutdown.requested() => {}
+                }
+                Ok(())
+            }
+            error => Err(error.into()),
+        }
+    }
+}
+
+/// Where to go on: at the checkpoint if it belongs to this log, else at the first record kept.
+/// Records read twice are repeats to the store and change nothing.
+fn position(checkpoint: Option<&Checkpoint>, readings: &Topic<ReadingBatch>) -> Offset {
+    let floor = readings.floor();
+    match checkpoint {
+        Some(Checkpoint { epoch, next }) if *epoch == readings.epoch().0 => {
+            if *next <= readings.head().saturating_add(1) {
+                return *next;
+            }
+            tracing::error!(next, head = readings.head(), "the log is shorter than it was");
+            floor
+        }
+        Some(_) => {
+            tracing::warn!("the log was begun anew: it is read from its beginning");
+            floor
+        }
+        None => floor,
+    }
+}
