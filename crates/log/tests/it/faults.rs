@@ -20,6 +20,9 @@ async fn fails_once(topic_name: &str, step: &str, kind: &str) -> AppendError {
     let expected = [(1, note("first")), (2, note("second"))];
     assert_eq!(read_from(&topic, 1).await, expected);
     assert_eq!(topic.stats().failed_commits, 1);
+    // A file whose write or fsync failed is never written to again.
+    let is_sealed = matches!(step, "write" | "sync");
+    assert_eq!(segments(folder.path(), topic_name).len(), 1 + usize::from(is_sealed));
     let epoch = topic.epoch();
     log.close().await;
     let log = open(folder.path(), SEGMENT_BYTES);

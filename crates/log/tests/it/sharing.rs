@@ -33,6 +33,28 @@ async fn many_appenders_share_one_commit() {
     assert_eq!(read_from(&topic, 1).await.len(), 500);
 }
 
+#[tokio::test]
+async fn a_full_queue_makes_appenders_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path(), 1 << 20);
+    let topic = log.topic::<Note>("waiting-line", KEEP_ALL).unwrap();
+    fail::cfg("log::write::waiting-line", "pause").unwrap();
+    let mut appends = JoinSet::new();
+    // More than the queue takes, by number and by bytes.
+    for number in 0..6_000_usize {
+        let (topic, bytes) = (topic.clone(), if number < 40 { 1 << 20 } else { 1 });
+        appends.spawn(async move { topic.append(vec![Note(vec![7; bytes])]).await });
+    }
+    yield_now().await;
+    fail::remove("log::write::waiting-line");
+    let mut offsets = Vec::new();
+    while let Some(appended) = appends.join_next().await {
+        offsets.push(appended.unwrap().unwrap().start);
+    }
+    offsets.sort_unstable();
+    assert_eq!(offsets, (1..=6_000).collect::<Vec<_>>());
+}
+
 static DECODED: AtomicU64 = AtomicU64::new(0);
 
 /// Counts how often it is decoded.
@@ -104,6 +126,34 @@ async fn a_reader_waits_and_loses_nothing_when_it_is_cancelled() {
     assert_eq!(reader.next(10).await.unwrap().len(), 1);
     assert!(matches!(reader.next(10).await, Err(ReadError::Closed)));
     assert!(matches!(topic.append(vec![note("late")]).await, Err(AppendError::Closed)));
+}
+
+/// Knows only records that begin with `a`, like a program older than the others.
+struct Older;
+
+impl Wire for Older {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(b'a');
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        if bytes.starts_with(b"a") { Ok(Self) } else { Err(DecodeError::Truncated) }
+    }
+}
+
+#[tokio::test]
+async fn records_of_a_later_version_are_skipped() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path(), 1 << 20);
+    let topic = log.topic::<Note>("versions", KEEP_ALL).unwrap();
+    topic.append(vec![note("new"), note("a"), note("new"), note("b")]).await.unwrap();
+    log.close().await;
+    let log = open(folder.path(), 1 << 20);
+    let mut reader = log.topic::<Older>("versions", KEEP_ALL).unwrap().read_from(1);
+    let entries = reader.available(10).await.unwrap();
+    assert_eq!(entries.iter().map(|entry| entry.offset).collect::<Vec<_>>(), [2]);
+    assert_eq!(reader.available(10).await.unwrap().len(), 0);
+    assert_eq!(reader.position(), 5);
 }
 
 #[tokio::test]
