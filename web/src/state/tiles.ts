@@ -142,12 +142,12 @@ export function tilesOf(tiles: Tile[], tab: Tab): Tile[] {
   return ranked.slice(0, TILES_SHOWN).map(([tile]) => tile);
 }
 
-/** The tile whose trend is drawn large: the worst one, or else the first. */
+/** The tile whose trend is drawn large: the worst one, or else the first with levels. */
 export function mainTile(
   tiles: Tile[],
   severity: (tile: Tile) => Severity | undefined,
 ): Tile | undefined {
-  const calm = 5;
-  const ranked = tiles.map((tile) => ({ tile, rank: severity(tile) ?? calm }));
+  const calm = (tile: Tile) => (tile.levels.length > 0 ? 5 : 6);
+  const ranked = tiles.map((tile) => ({ tile, rank: severity(tile) ?? calm(tile) }));
   return ranked.sort((a, b) => a.rank - b.rank)[0]?.tile;
 }

@@ -14,6 +14,13 @@ export interface Columns {
   value: (number | null)[];
 }
 
+/** How many hours back the points reach, as one of a few whole spans: what a chart shows. */
+export function hoursOf(columns: Columns, now: number): number {
+  const first = columns.at[0] ?? now - TRAIL_MS;
+  const covered = (now - first) / 3_600_000;
+  return [1, 3, 6, 12].find((hours) => covered <= hours) ?? 24;
+}
+
 export class Trail {
   /** Which step since 1970 each cell holds; -1 where it holds none. */
   private readonly step = new Int32Array(STEPS).fill(-1);

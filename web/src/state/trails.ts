@@ -1,6 +1,6 @@
 // The trails of every series that a tile of this wall speaks of; other series leave no trail.
 import type { Upsert } from '../wire/frames';
-import type { Api, Device, Tile } from '../wire/http';
+import { Refused, type Api, type Device, type Tile } from '../wire/http';
 import { seriesKey } from './latest';
 import { combineTrails, devicesOf } from './tiles';
 import { Trail, TRAIL_MS, STEP_MS, STEPS, type Columns } from './trail';
@@ -18,7 +18,8 @@ interface Series {
 export class TrailBook {
   private readonly trails = new Map<string, Trail>();
   private readonly wanted = new Map<string, Series>();
-  private loaded_until = -Infinity;
+  /** Until when the history of each series has come, milliseconds UTC. */
+  private readonly filled = new Map<string, number>();
 
   constructor(private readonly devices_max = DEVICES_MAX) {}
 
@@ -40,28 +41,36 @@ export class TrailBook {
     this.trails.get(seriesKey(row.device, row.metric))?.add(row.at, row.value);
   }
 
-  /** Fills the trails from the store: 24 hours at first, later what came since. What cannot be
-   *  had is left to the ticks. */
+  /** Fills the trails from the store: 24 hours at first, later what came since the last time.
+   *  Throws when the server cannot be reached; what has come by then stays. */
   async load(api: Api, now: number): Promise<void> {
-    const waiting = [...this.wanted.values()];
-    const from = Math.max(now - TRAIL_MS, this.loaded_until - STEP_MS);
-    this.loaded_until = now;
+    const waiting = [...this.wanted];
     const lane = async () => {
       for (let next = waiting.shift(); next; next = waiting.shift()) {
-        await this.loadOne(api, next, from).catch((error: unknown) => {
-          console.warn('history not loaded', next?.device, next?.metric, String(error));
+        await this.loadOne(api, ...next, now).catch((error: unknown) => {
+          waiting.length = 0;
+          throw error;
         });
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, lane));
   }
 
-  private async loadOne(api: Api, series: Series, from: number): Promise<void> {
-    const points = await api.readings(series.device, series.metric, from, STEPS);
-    const trail = this.trails.get(seriesKey(series.device, series.metric));
+  private async loadOne(api: Api, key: string, series: Series, now: number): Promise<void> {
+    const from = Math.max(now - TRAIL_MS, (this.filled.get(key) ?? 0) - STEP_MS);
+    if (now - from < 2 * STEP_MS) return;
+    const points = await api
+      .readings(series.device, series.metric, from, STEPS)
+      .catch((error: unknown) => {
+        // The server knows of no such readings: the ticks will have to do.
+        if (error instanceof Refused) return [];
+        throw error;
+      });
+    const trail = this.trails.get(key);
     for (const point of points) {
       if (point.quality === 0) trail?.add(point.at, point.value);
     }
+    this.filled.set(key, now);
   }
 
   /** The 24 hours of a tile. */
@@ -71,10 +80,10 @@ export class TrailBook {
       const trail = this.trails.get(seriesKey(tile.device, tile.metric));
       return trail?.columns(now, interval_ms) ?? { at: [], value: [] };
     }
-    const trails = devices.slice(0, this.devices_max).flatMap((device) => {
-      const trail = this.trails.get(seriesKey(device.id, tile.metric));
-      return trail ? [trail] : [];
-    });
+    const keys = devices.slice(0, this.devices_max).map((each) => seriesKey(each.id, tile.metric));
+    // A sum over some of its devices would be drawn as if it were the whole.
+    if (!keys.every((key) => this.filled.has(key))) return { at: [], value: [] };
+    const trails = keys.flatMap((key) => this.trails.get(key) ?? []);
     return combineTrails(trails, tile.statistic ?? 'mean', now, 5 * interval_ms);
   }
 }

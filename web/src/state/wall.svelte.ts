@@ -95,6 +95,8 @@ export class WallState {
   private missed_until = 0;
   private clock_timer: ReturnType<typeof setInterval> | undefined;
   private stopped = false;
+  private history_wanted = false;
+  private history_loading = false;
 
   constructor(private readonly ports: Ports) {
     this.trails = new TrailBook(ports.trail_devices_max);
@@ -356,17 +358,19 @@ export class WallState {
     await Promise.all([this.loadTrails(), map]);
   }
 
-  private loading_trails = false;
-
   /** At the start and after each interruption: fills what was not heard. */
   private async loadTrails(): Promise<void> {
-    if (this.loading_trails || this.plan === null || this.devices.size === 0) return;
-    this.loading_trails = true;
+    this.history_wanted = true;
+    if (this.history_loading || this.plan === null || this.devices.size === 0) return;
+    this.history_loading = true;
     const shown = setInterval(() => (this.history_version += 1), 1_000);
-    await this.trails.load(this.ports.api, this.ports.clock.now());
+    while (this.history_wanted && !this.stopped) {
+      this.history_wanted = false;
+      await this.until(() => this.trails.load(this.ports.api, this.ports.clock.now()));
+    }
     clearInterval(shown);
     this.history_version += 1;
-    this.loading_trails = false;
+    this.history_loading = false;
   }
 
   private async until(work: () => Promise<unknown>): Promise<void> {

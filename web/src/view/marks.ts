@@ -7,6 +7,9 @@ import { iconName } from './map/icons';
 import type { MapMark, StationState } from './map/stage';
 import { shortName } from './place';
 
+/** Only the worst marks have their names beside them: more could not be read from afar. */
+const NAMED_MAX = 8;
+
 /** The marks to draw, the most urgent last so that it lies on top. */
 export function mapMarks(
   marks: Map<string, Mark>,
@@ -21,7 +24,10 @@ export function mapMarks(
     const name = shortName(device.name[lang]);
     return [{ id, lon: device.lon, lat: device.lat, name, icon, order }];
   });
-  return drawn.sort((a, b) => a.order - b.order);
+  drawn.sort((a, b) => a.order - b.order);
+  return drawn.map((mark, index) =>
+    index < drawn.length - NAMED_MAX ? { ...mark, name: '' } : mark,
+  );
 }
 
 /** How the plain dot of a station looks. `heard_at` is when it last measured anything. */

@@ -14,10 +14,11 @@ export function areaNames(map: ProvinceMap | null, lang: 'vi' | 'en'): Map<strin
 
 /** `Trạm Mỹ Tho (sông Tiền)` is `Mỹ Tho` on the map: its marker says the rest. */
 export function shortName(name: string): string {
-  return name
+  const short = name
     .replace(/\s*\(.*$/, '')
     .replace(/^(Trạm thủy văn|Trạm đo mưa|Trạm|Điểm đo|Phường|Xã|Thị trấn)\s+/, '')
     .replace(/\s+(hydrological station|station|gauge|ward|commune)$/i, '');
+  return short.charAt(0).toLocaleUpperCase('vi') + short.slice(1);
 }
 
 export function placeOf(

@@ -1,10 +1,10 @@
 // The chart of 24 hours: uPlot with the wall's type, the time of Vietnam and the tile's levels.
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
-import { TRAIL_MS, type Columns } from '../state/trail';
+import { hoursOf, type Columns } from '../state/trail';
 import type { Level } from '../wire/http';
 import type { Severity } from '../wire/nouns';
-import { plain } from '../words/format';
+import { clockShort, plain } from '../words/format';
 import { PALETTE, SEVERITY_COLOUR } from './palette';
 import { SHAPES } from './shapes';
 
@@ -78,24 +78,20 @@ export class TrendChart {
       cursor: { show: false },
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1_000), ZONE),
       scales: {
-        x: { time: true, range: () => [(this.now - TRAIL_MS) / 1_000, this.now / 1_000] },
+        x: { time: true, range: () => [this.now / 1_000 - hoursOf(this.columns, this.now) * 3_600, this.now / 1_000] },
         y: { range: () => rangeOf(this.columns, this.levels) },
       },
       axes: [
         {
           ...axis,
-          space: 6 * unit,
+          space: 5 * unit,
           size: 2.4 * unit,
-          incrs: [3, 6, 12].map((hours) => hours * 3_600),
-          values: (_, splits) =>
-            splits.map((seconds) => {
-              const at = uPlot.tzDate(new Date(seconds * 1_000), ZONE);
-              return `${String(at.getHours()).padStart(2, '0')}h`;
-            }),
+          incrs: [15, 30, 60, 120, 180, 360].map((minutes) => minutes * 60),
+          values: (_, splits) => splits.map((seconds) => clockShort(seconds * 1_000)),
         },
         {
           ...axis,
-          space: 3 * unit,
+          space: 2.1 * unit,
           size: 5.2 * unit,
           values: (_, splits) => splits.map((value) => plain(value)),
         },

@@ -86,8 +86,8 @@ export const en: Record<keyof typeof vi, string> = {
   'map.normal': 'Normal station',
   'map.silent': 'Silent station',
 
-  'trend.title': '{label}, last 24 hours',
-  'trend.none': 'Nothing in the last 24 hours yet',
+  'trend.title': '{label}, last {hours} h',
+  'trend.none': 'Nothing yet',
 
   'age.seconds': '{n} s',
   'age.minutes': '{n} min',

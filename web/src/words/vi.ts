@@ -84,8 +84,8 @@ export const vi = {
   'map.normal': 'Trạm bình thường',
   'map.silent': 'Trạm mất tín hiệu',
 
-  'trend.title': '{label}, 24 giờ qua',
-  'trend.none': 'Chưa có số liệu 24 giờ qua',
+  'trend.title': '{label}, {hours} giờ qua',
+  'trend.none': 'Chưa có số liệu',
 
   'age.seconds': '{n} giây',
   'age.minutes': '{n} phút',

@@ -8,7 +8,7 @@ import type { ProvinceMap } from '../../wire/http';
 import type { Severity } from '../../wire/nouns';
 import { boundsOf } from './geometry';
 import { drawIcons } from './icons';
-import { styleOf } from './style';
+import { nameCollection, styleOf } from './style';
 
 setWorkerUrl(workerUrl);
 
@@ -50,7 +50,6 @@ export class MapStage {
   static async open(
     place: HTMLElement,
     map: ProvinceMap,
-    lang: 'vi' | 'en',
     unit_px: number,
     lost: () => void,
   ): Promise<MapStage> {
@@ -62,7 +61,7 @@ export class MapStage {
     const bounds = boundsOf(map);
     const gl = new GlMap({
       container: place,
-      style: styleOf(map, lang, unit_px),
+      style: styleOf(unit_px, map),
       interactive: false,
       attributionControl: false,
       fadeDuration: 0,
@@ -70,7 +69,7 @@ export class MapStage {
       ...(bounds
         ? {
             bounds: [bounds.west, bounds.south, bounds.east, bounds.north],
-            fitBoundsOptions: { padding: 1.2 * unit_px },
+            fitBoundsOptions: { padding: paddingOf(unit_px) },
           }
         : {}),
     });
@@ -92,6 +91,11 @@ export class MapStage {
   setStations(stations: Station[]): void {
     this.told.clear();
     void this.source('stations')?.setData(collection(stations));
+  }
+
+  /** Writes the names of the areas in another language. */
+  setLanguage(map: ProvinceMap, lang: 'vi' | 'en'): void {
+    void this.source('names')?.setData(nameCollection(map, lang));
   }
 
   setStationState(id: string, state: StationState): void {
@@ -143,6 +147,12 @@ export class MapStage {
     });
     this.gl.on('webglcontextrestored', () => clearTimeout(this.restore_timer));
   }
+}
+
+/** The legend stands at the lower left, so the province stands a little to the right. */
+function paddingOf(unit_px: number) {
+  const around = 1.2 * unit_px;
+  return { top: around, bottom: around, left: 4 * unit_px, right: around };
 }
 
 function collection(points: (Station & object)[]): GeoJSON.FeatureCollection {

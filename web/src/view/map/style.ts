@@ -13,7 +13,7 @@ const RANKS: Record<string, number> = { smart_city_ward: 0, ward: 1 };
 const EMPTY: GeoJSON.FeatureCollection = { type: 'FeatureCollection', features: [] };
 
 /** The style of the map; `unit_px` is a hundredth of the picture's width. */
-export function styleOf(map: ProvinceMap, lang: 'vi' | 'en', unit_px: number): StyleSpecification {
+export function styleOf(unit_px: number, map: ProvinceMap): StyleSpecification {
   return {
     version: 8,
     sources: {
@@ -23,7 +23,7 @@ export function styleOf(map: ProvinceMap, lang: 'vi' | 'en', unit_px: number): S
         promoteId: 'code',
         tolerance: 0.1,
       },
-      names: { type: 'geojson', data: nameCollection(map, lang) },
+      names: { type: 'geojson', data: EMPTY },
       stations: { type: 'geojson', data: EMPTY, promoteId: 'id' },
       marks: { type: 'geojson', data: EMPTY, promoteId: 'id' },
     },
@@ -89,7 +89,7 @@ function stationLayers(unit_px: number): StyleSpecification['layers'] {
   const silent: ExpressionSpecification = ['boolean', ['feature-state', 'silent'], false];
   const halo = {
     'text-halo-color': PALETTE.background,
-    'text-halo-width': 0.14 * unit_px,
+    'text-halo-width': 0.16 * unit_px,
   };
   return [
     {
@@ -97,12 +97,12 @@ function stationLayers(unit_px: number): StyleSpecification['layers'] {
       type: 'circle',
       source: 'stations',
       paint: {
-        'circle-radius': ['case', shown, 0.34 * unit_px, 0.2 * unit_px],
+        'circle-radius': ['case', shown, 0.3 * unit_px, 0.2 * unit_px],
         'circle-color': ['case', silent, PALETTE.background, PALETTE.station],
-        'circle-opacity': ['case', shown, 1, 0.45],
+        'circle-opacity': ['case', shown, 0.9, 0.4],
         'circle-stroke-color': ['case', silent, PALETTE.station, PALETTE.background],
         'circle-stroke-width': 0.09 * unit_px,
-        'circle-stroke-opacity': ['case', shown, 1, 0.45],
+        'circle-stroke-opacity': ['case', shown, 0.9, 0.4],
       },
     },
     {
@@ -113,11 +113,28 @@ function stationLayers(unit_px: number): StyleSpecification['layers'] {
         'text-field': ['get', 'name'],
         'text-font': FONT,
         'text-size': 1.35 * unit_px,
-        'text-padding': 0.5 * unit_px,
+        'text-padding': 0.2 * unit_px,
         'text-max-width': 20,
         'symbol-sort-key': ['get', 'rank'],
       },
       paint: { 'text-color': PALETTE.muted, ...halo },
+    },
+    // Below the marks in this list, so it is laid out after them and keeps clear of them all.
+    {
+      id: 'mark-names',
+      type: 'symbol',
+      source: 'marks',
+      layout: {
+        'symbol-sort-key': ['-', ['get', 'order']],
+        'text-field': ['get', 'name'],
+        'text-font': FONT,
+        'text-size': 1.4 * unit_px,
+        'text-variable-anchor': ['left', 'right', 'top', 'bottom'],
+        'text-radial-offset': 1.1,
+        'text-justify': 'auto',
+        'text-max-width': 14,
+      },
+      paint: { 'text-color': PALETTE.text, ...halo },
     },
     {
       id: 'marks',
@@ -127,23 +144,13 @@ function stationLayers(unit_px: number): StyleSpecification['layers'] {
         'icon-image': ['get', 'icon'],
         'icon-allow-overlap': true,
         'symbol-sort-key': ['get', 'order'],
-        'symbol-z-order': 'source',
-        'text-field': ['get', 'name'],
-        'text-font': FONT,
-        'text-size': 1.4 * unit_px,
-        'text-variable-anchor': ['left', 'right', 'top', 'bottom'],
-        'text-radial-offset': 1,
-        'text-justify': 'auto',
-        'text-max-width': 14,
-        'text-optional': true,
       },
-      paint: { 'text-color': PALETTE.text, ...halo },
     },
   ];
 }
 
 /** Names of wards; the rest of the communes are found by their marks. */
-function nameCollection(map: ProvinceMap, lang: 'vi' | 'en'): GeoJSON.FeatureCollection {
+export function nameCollection(map: ProvinceMap, lang: 'vi' | 'en'): GeoJSON.FeatureCollection {
   const areas = map.features.filter(({ properties }) => properties.layer === 'area');
   const ranked = areas.some(({ properties }) => (properties.kind ?? '') in RANKS);
   const features = areas.flatMap((area): GeoJSON.Feature[] => {
