@@ -163,10 +163,10 @@ fn drama(device: &Device, elapsed_s: f64) -> Push {
     match device.id.as_str() {
         // At this gate a push of 0.35 is about 1.4 g/L.
         "gate-nguyen-tan-thanh" => {
-            Push { salt: 0.35 * wave(within_s, 20.0, 60.0, 200.0, 60.0), ..Push::default() }
+            Push { salt: 0.35 * wave(within_s, 0.0, 45.0, 180.0, 60.0), ..Push::default() }
         }
         "bridge-rach-mieu" => {
-            Push { jam: wave(within_s, 40.0, 15.0, 240.0, 30.0), ..Push::default() }
+            Push { jam: wave(within_s, 20.0, 15.0, 240.0, 30.0), ..Push::default() }
         }
         _ => Push::default(),
     }

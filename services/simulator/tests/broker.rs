@@ -12,7 +12,7 @@ use bytes::BytesMut;
 use rumqttc::mqttbytes::v4::{ConnAck, ConnectReturnCode, Packet, PubAck};
 use rumqttc::{AsyncClient, Event, EventLoop, Incoming, MqttOptions, QoS};
 use sen_chassis::{Clock, Shutdown};
-use sen_model::{Device, Registry};
+use sen_model::{Device, Registry, registry_file};
 use sen_simulator::{Config, Faults, Ports, RunError, Simulator};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -36,6 +36,11 @@ fn device(id: &str) -> Device {
 }
 
 fn simulator(broker: SocketAddr, devices: &[&str], connections: usize) -> Simulator {
+    let devices = devices.iter().map(|id| device(id)).collect();
+    province(broker, Registry::new(devices, Vec::new()), connections)
+}
+
+fn province(broker: SocketAddr, registry: Registry, connections: usize) -> Simulator {
     let config = Config {
         seed: 1,
         speed: 1.0,
@@ -46,8 +51,7 @@ fn simulator(broker: SocketAddr, devices: &[&str], connections: usize) -> Simula
         buffer_packets: 4_000,
         faults: Faults { gap_rate: 0.0, late_rate: 0.0, duplicate_rate: 0.0, bad_rate: 0.0 },
     };
-    let devices = devices.iter().map(|id| device(id)).collect();
-    let registry = Arc::new(Registry::new(devices, Vec::new()));
+    let registry = Arc::new(registry);
     Simulator::bind(config, Ports { registry, broker, clock: Clock::system() }).unwrap()
 }
 
@@ -150,7 +154,8 @@ impl Listener {
                     continue;
                 };
                 let body: Value = serde_json::from_slice(&publish.payload).unwrap();
-                assert!(body["values"]["water_level_m"].is_number(), "{body}");
+                let values = body["values"].as_object().unwrap();
+                assert!(values.values().all(Value::is_number) && !values.is_empty(), "{body}");
                 let device = publish.topic.split('/').nth(2).unwrap().to_owned();
                 self.heard.entry(device).or_default().push(body["ts"].as_i64().unwrap());
             }
@@ -194,6 +199,21 @@ async fn what_was_measured_while_the_broker_was_away_arrives() {
         shutdown.request();
         running.await.unwrap().unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_device_of_the_shipped_registry_is_heard() {
+    let devices = include_str!("../../../config/devices.toml");
+    let places = include_str!("../../../config/places.toml");
+    let registry = registry_file::parse(devices, places).unwrap();
+    let count = registry.devices().count();
+    let broker = Mosquitto::start().await;
+    let mut listener = Listener::subscribe(broker.address).await;
+    let shutdown = Shutdown::new();
+    let running = started(province(broker.address, registry, 0), &shutdown);
+    listener.until(|heard| heard.len() == count).await;
+    shutdown.request();
+    running.await.unwrap().unwrap();
 }
 
 /// Reads packets of one connection until it ends or `enough` publishes came; acknowledges them

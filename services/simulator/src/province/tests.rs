@@ -195,7 +195,8 @@ fn accumulations_agree_and_lamps_burn_by_night() {
         let lamps = show("lights-28261", "lamps_on", at);
         let night = !(5..19).contains(&(hour % 24));
         let day = (7..17).contains(&(hour % 24));
-        assert!(!(night && lamps == 0.0) && !(day && lamps > 0.0), "{} h: {lamps}", hour % 24);
+        assert!(!night || lamps > 0.0, "{} h: {lamps}", hour % 24);
+        assert!(!day || lamps == 0.0, "{} h: {lamps}", hour % 24);
     }
     assert!(rained, "August without a shower");
 }
