@@ -28,7 +28,7 @@ export async function startCentre(args = []) {
         ...process.env,
         SEN__TELEMETRY__FILTER: "warn",
         SEN__GATEWAY__LISTEN: "127.0.0.1:0",
-        SEN__INGEST__MQTT__LISTEN: "127.0.0.1:0",
+        SEN__INGEST__LISTEN: "127.0.0.1:0",
       },
     },
   );

@@ -94,7 +94,7 @@ impl Centre {
                 .args(&self.arguments)
                 .env("SEN__TELEMETRY__FILTER", "warn")
                 .env("SEN__GATEWAY__LISTEN", port(&self.http))
-                .env("SEN__INGEST__MQTT__LISTEN", port(&self.mqtt))
+                .env("SEN__INGEST__LISTEN", port(&self.mqtt))
                 .envs(self.variables.iter().map(|(k, v)| (k, v)))
                 .stdout(Stdio::piped()),
         )?;

@@ -47,7 +47,7 @@ fn two_centres_cannot_share_one_folder() -> anyhow::Result<()> {
         .arg("--data")
         .arg(centre.storage())
         .env("SEN__GATEWAY__LISTEN", "127.0.0.1:0")
-        .env("SEN__INGEST__MQTT__LISTEN", "127.0.0.1:0")
+        .env("SEN__INGEST__LISTEN", "127.0.0.1:0")
         .output()?;
     let told = String::from_utf8(output.stderr)?;
     assert_eq!(output.status.code(), Some(1), "{told}");
