@@ -24,8 +24,8 @@ impl Downsampler {
     /// At most `max_points` (at least 2) points of a span.
     pub fn new(span: Span, max_points: usize) -> Self {
         let steps = (max_points / 2).max(1) as i128;
-        let from_ms = i128::from(span.from.as_millis());
-        let length_ms = (i128::from(span.to.as_millis()) - from_ms).max(1);
+        let from_ms = i128::from(span.from_ms());
+        let length_ms = (i128::from(span.last_ms()) - from_ms + 1).max(1);
         let step_ms = (length_ms + steps - 1) / steps;
         Self { from_ms, step_ms, step: None, kept: Vec::new() }
     }
@@ -89,7 +89,7 @@ mod tests {
     fn the_widest_span_does_not_overflow() {
         let mut downsampler = Downsampler::new(span(i64::MIN, i64::MAX), 4);
         downsampler.add(point(i64::MIN, 1.0));
-        downsampler.add(point(i64::MAX - 1, 2.0));
+        downsampler.add(point(i64::MAX, 2.0));
         assert_eq!(downsampler.finish().len(), 2);
     }
 

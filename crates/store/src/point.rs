@@ -86,7 +86,7 @@ impl SeriesId {
     }
 }
 
-/// A time range, from inclusive to exclusive.
+/// A time range, from inclusive to exclusive; one that ends with `i64` has no end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     /// First instant in it.
@@ -96,8 +96,45 @@ pub struct Span {
 }
 
 impl Span {
+    /// All of time.
+    pub const ALL: Self =
+        Self { from: Timestamp::from_millis(i64::MIN), to: Timestamp::from_millis(i64::MAX) };
+
     /// Whether a time lies in it.
     pub fn contains(&self, time: Timestamp) -> bool {
-        self.from <= time && time < self.to
+        (self.from_ms()..=self.last_ms()).contains(&time.as_millis())
+    }
+
+    /// The first instant in it.
+    pub(crate) fn from_ms(&self) -> i64 {
+        self.from.as_millis()
+    }
+
+    /// The last instant in it; before the first one if it is empty.
+    pub(crate) fn last_ms(&self) -> i64 {
+        match self.to.as_millis() {
+            i64::MAX => i64::MAX,
+            to => to.saturating_sub(1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_holds_its_beginning_but_not_its_end() {
+        let time = Timestamp::from_millis;
+        let span = Span { from: time(-5), to: time(5) };
+        let inside = [-6, -5, 0, 4, 5].map(|ms| span.contains(time(ms)));
+        assert_eq!(inside, [false, true, true, true, false]);
+        assert!(Span::ALL.contains(time(i64::MIN)) && Span::ALL.contains(time(i64::MAX)));
+        assert!(!Span { from: time(5), to: time(5) }.contains(time(5)));
+    }
+
+    #[test]
+    fn days_before_the_epoch_are_negative() {
+        assert_eq!([-1, 0, DAY_MS - 1, DAY_MS].map(day_of), [-1, 0, 0, 1]);
     }
 }

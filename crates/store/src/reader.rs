@@ -92,7 +92,7 @@ impl Readers {
         let shared = Arc::clone(&self.shared);
         let in_memory = |(series, span): &(SeriesId, Span)| {
             let (points, sealed_to) = shared.head().points_in(*series, *span);
-            let only = sealed_to.is_none_or(|sealed_to| sealed_to < span.from.as_millis());
+            let only = sealed_to.is_none_or(|sealed_to| sealed_to < span.from_ms());
             (points, only)
         };
         let found: Vec<(Vec<Point>, bool)> = windows.iter().map(in_memory).collect();
@@ -168,7 +168,7 @@ impl Readers {
     ) -> Result<S, StoreError> {
         // The head first, the chunks after: a point may go from the one to the other between.
         let (points, sealed_to) = self.shared.head().points_in(series, span);
-        if sealed_to.is_none_or(|sealed_to| sealed_to < span.from.as_millis()) {
+        if sealed_to.is_none_or(|sealed_to| sealed_to < span.from_ms()) {
             let _ = points.into_iter().try_for_each(|point| take(&mut state, point));
             return Ok(state);
         }
@@ -216,21 +216,21 @@ fn scan(
     head: Vec<Point>,
     mut take: impl FnMut(Point) -> ControlFlow<()>,
 ) -> Result<(), StoreError> {
-    let (from, to) = (span.from.as_millis(), span.to.as_millis());
+    let (from, last) = (span.from_ms(), span.last_ms());
     let mut head = VecDeque::from(head);
     let mut next_day = connection.prepare_cached("SELECT min(day) FROM chunk WHERE day >= ?1")?;
     let mut select = connection.prepare_cached(
         "SELECT points FROM chunk
-         WHERE day = ?1 AND series = ?2 AND first_time < ?3 AND last_time >= ?4
+         WHERE day = ?1 AND series = ?2 AND first_time <= ?3 AND last_time >= ?4
          ORDER BY first_time, first_sequence",
     )?;
     let mut from_day = day_of(from);
     // Only days that exist are visited, however wide the span.
     while let Some(day) = next_day.query_row([from_day], |row| row.get::<_, Option<i64>>(0))? {
-        if day > day_of(to) {
+        if day > day_of(last) {
             break;
         }
-        let mut rows = select.query(params![day, series.0, to, from])?;
+        let mut rows = select.query(params![day, series.0, last, from])?;
         while let Some(row) = rows.next()? {
             let chunk = row.get_ref(0)?.as_blob().ok().and_then(|it| chunk::decode(day, it));
             let Some(chunk) = chunk else {
@@ -297,10 +297,10 @@ fn minutes(
     let mut select =
         connection.prepare_cached("SELECT partial FROM minute WHERE start = ?1 AND series = ?2")?;
     let mut found = Vec::new();
-    let mut from = span.from.as_millis();
+    let mut from = span.from_ms();
     while found.len() < limit {
         let start: Option<i64> = next.query_row([from], |row| row.get(0))?;
-        let Some(start) = start.filter(|start| *start < span.to.as_millis()) else { break };
+        let Some(start) = start.filter(|start| *start <= span.last_ms()) else { break };
         let mut rows = select.query(params![start, series.0])?;
         if let Some(row) = rows.next()? {
             let start = Timestamp::from_millis(start);
