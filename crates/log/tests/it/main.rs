@@ -1,5 +1,7 @@
 //! The durable log on a real disk: against a naive model, under damage, faults and `kill -9`.
 
+#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+
 mod common;
 mod crash;
 mod damage;

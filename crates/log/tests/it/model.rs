@@ -136,7 +136,9 @@ async fn take(
             real.reader = real.topic.read_from(model.position);
         }
         Step::Save { cursor, permille, state } => {
-            let next = 1 + model.head() * permille / 1_000;
+            // Owners only go forward: what is below a position may be gone once it was saved.
+            let before = model.cursors.get(CURSORS[cursor]).map_or(1, |saved| saved.0);
+            let next = before + (model.head() + 1 - before) * permille / 1_000;
             real.cursors[cursor].save(next, state.clone()).await.unwrap();
             model.cursors.insert(CURSORS[cursor], (next, state));
         }

@@ -1,6 +1,10 @@
 //! What is shared: fsyncs between appenders, decoded records between readers, folders with nobody.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 
 use sen_log::{AppendError, OpenError, ReadError};
 use sen_proto::{DecodeError, Wire};
@@ -15,13 +19,21 @@ async fn many_appenders_share_one_commit() {
     let topic = log.topic::<Note>("sharing", KEEP_ALL).unwrap();
     // While the disk is busy with the first commit, everybody else arrives.
     fail::cfg("log::write::sharing", "pause").unwrap();
-    let mut appends = JoinSet::new();
+    let (mut appends, arrived) = (JoinSet::new(), Arc::new(AtomicU64::new(0)));
     for number in 0..500 {
-        let topic = topic.clone();
-        appends.spawn(async move { topic.append(vec![note(&number.to_string())]).await });
+        let (topic, arrived) = (topic.clone(), Arc::clone(&arrived));
+        appends.spawn(async move {
+            let mut append = pin!(topic.append(vec![note(&number.to_string())]));
+            // Polled once, it is in the queue.
+            let first = poll_fn(|context| Poll::Ready(append.as_mut().poll(context))).await;
+            assert!(first.is_pending());
+            arrived.fetch_add(1, Ordering::SeqCst);
+            append.await
+        });
     }
-    // One turn of this single-threaded runtime: every append is in the queue.
-    yield_now().await;
+    while arrived.load(Ordering::SeqCst) < 500 {
+        yield_now().await;
+    }
     fail::remove("log::write::sharing");
     let mut offsets = Vec::new();
     while let Some(appended) = appends.join_next().await {
