@@ -3,7 +3,7 @@
 use sen_chassis::Problem;
 use serde::Deserialize;
 
-use crate::line::IN_FLIGHT_MOST;
+use crate::outbox::IN_FLIGHT_MOST;
 use crate::scenario::Scenario;
 
 /// Fastest and slowest a simulated day may go by.

@@ -13,11 +13,9 @@ use rumqttc::{AsyncClient, ConnectionError, Event, MqttOptions, Outgoing, Packet
 use sen_chassis::backoff::Backoff;
 use sen_chassis::{Clock, Shutdown};
 
-use crate::outbox::Outbox;
+use crate::outbox::{IN_FLIGHT_MOST, Outbox};
 use crate::reporter::Reporter;
 
-/// Most packets on the wire without an acknowledgement.
-pub(crate) const IN_FLIGHT_MOST: usize = 16;
 /// How often the client asks whether the broker still lives; a dead one is found in twice this.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// The waits between two attempts to connect.

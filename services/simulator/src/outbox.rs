@@ -5,6 +5,9 @@ use std::collections::VecDeque;
 
 use crate::packet::Packet;
 
+/// Most packets on the wire without an acknowledgement.
+pub(crate) const IN_FLIGHT_MOST: usize = 16;
+
 /// Where a packet is on its way.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Stage {

@@ -90,8 +90,8 @@ pub(crate) fn salinity_g_l(site: &Site, at_ms: i64, salt: f64) -> f64 {
     // At the crest of a drill: 9 g/L at Xuân Hòa (42 km) and 2 g/L at Phú Phong (64 km), as in
     // March 2024.
     let tongue = 9.0 * ((42.0 - site.river_km.max(20.0)) / 15.0).exp();
-    let sensor = 1.0 + 0.015 * wander(site.seed, at_ms, 3 * MINUTE_MS);
-    (with_tide + tongue * salt).min(32.0) * sensor
+    let noise = 0.015 * wander(site.seed, at_ms, 3 * MINUTE_MS) + 0.01 * jitter(site.seed, at_ms);
+    (with_tide + tongue * salt).min(32.0) * (1.0 + noise)
 }
 
 /// The sluices close from this salinity on: Nguyễn Tấn Thành was shut at 0.69 g/L.
