@@ -64,7 +64,7 @@ export class Trail {
       const cell = step % STEPS;
       if (this.step[cell] !== step) continue;
       const start = step * STEP_MS;
-      if (before !== -Infinity && start - before > longest) push(columns, before + STEP_MS / 2, null);
+      if (before !== -Infinity && start - before > longest) push(columns, before + STEP_MS, null);
       this.emit(columns, cell, start);
       before = start;
     }

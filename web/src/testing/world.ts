@@ -1,0 +1,135 @@
+// A world for the wall's state under test: a clock turned by hand, a socket held by the test, an
+// HTTP server that is a table. Nothing sleeps.
+import { WallState, type Ports } from '../state/wall.svelte';
+import { ServerClock } from '../wire/clock';
+import { Api } from '../wire/http';
+import { LiveLink, type Listener, type Socket } from '../wire/link';
+import type { AlertRecord } from '../wire/nouns';
+import { T0 } from './alerts';
+
+export class FakeSocket implements Socket {
+  onopen: (() => void) | null = null;
+  onmessage: ((event: { data: unknown }) => void) | null = null;
+  onclose: ((event: { code: number }) => void) | null = null;
+  readyState = 0;
+  readonly sent: Record<string, unknown>[] = [];
+  closed_with: number | undefined;
+
+  accept(): void {
+    this.readyState = 1;
+    this.onopen?.();
+  }
+  say(frame: object): void {
+    this.onmessage?.({ data: JSON.stringify(frame) });
+  }
+  /** The other side, or the network, ends it. */
+  drop(code: number): void {
+    this.readyState = 3;
+    this.onclose?.({ code });
+  }
+  send(text: string): void {
+    this.sent.push(JSON.parse(text) as Record<string, unknown>);
+  }
+  close(code?: number): void {
+    this.readyState = 3;
+    this.closed_with = code;
+  }
+}
+
+/** A record as it goes over the wire. */
+export function onWire(record: AlertRecord): object {
+  const time = (ms: number | undefined) => (ms === undefined ? undefined : new Date(ms).toISOString());
+  const { acknowledgement } = record;
+  return {
+    ...record,
+    rule_version: '1',
+    event_time: time(record.event_time),
+    started_at: time(record.started_at),
+    cleared_at: time(record.cleared_at),
+    recorded_at: time(record.recorded_at),
+    acknowledgement: acknowledgement && { ...acknowledgement, at: time(acknowledgement.at) },
+  };
+}
+
+export const EPOCH = '9f86d081884c7d659a2feaa0c55ad015';
+
+export function welcome(more: object = {}): object {
+  return {
+    type: 'welcome',
+    v: 1,
+    epoch: EPOCH,
+    head: 0,
+    floor: 1,
+    mode: 'snapshot',
+    heartbeat_ms: 5_000,
+    now: new Date(T0).toISOString(),
+    build: '1',
+    insecure_dev: false,
+    ...more,
+  };
+}
+
+export function snapshot(as_of: number, items: AlertRecord[] = []): object {
+  return { type: 'snapshot', epoch: EPOCH, as_of, part: 1, n: 1, items: items.map(onWire) };
+}
+
+export function alertFrame(prev: number, record: AlertRecord): object {
+  return { type: 'alert', seq: prev + 1, prev, ...onWire(record) };
+}
+
+export type Answer = { status: number; body: unknown };
+
+/** Turns time by hand: what `setInterval` and `setTimeout` do is up to the fake timers. */
+export class World {
+  elapsed_ms = 0;
+  readonly sockets: FakeSocket[] = [];
+  readonly chimes: string[] = [];
+  readonly requests: { url: string; init: RequestInit }[] = [];
+  answer: (url: string) => Answer = () => ({ status: 404, body: {} });
+  reloads = 0;
+  remembered: number | undefined;
+
+  readonly clock = new ServerClock({ monotonic: () => this.elapsed_ms, wall: () => T0 });
+
+  get socket(): FakeSocket {
+    const last = this.sockets.at(-1);
+    if (!last) throw new Error('nothing connected yet');
+    return last;
+  }
+
+  private readonly link = {
+    screen: 'wall-1',
+    connect: () => {
+      const socket = new FakeSocket();
+      this.sockets.push(socket);
+      return socket;
+    },
+    monotonic: () => this.elapsed_ms,
+    random: () => 0,
+  };
+
+  openLink(listener: Listener): LiveLink {
+    return new LiveLink(this.link, listener);
+  }
+
+  openWall(more: Partial<Ports> = {}): WallState {
+    const fetch = (url: string, init: RequestInit = {}) => {
+      this.requests.push({ url, init });
+      const { status, body } = this.answer(url);
+      return Promise.resolve(new Response(JSON.stringify(body), { status }));
+    };
+    return new WallState({
+      api: new Api(fetch),
+      clock: this.clock,
+      link: this.link,
+      speaker: { play: (chime) => void this.chimes.push(chime), state: () => 'on' },
+      paint: (run) => run(),
+      reload: () => void (this.reloads += 1),
+      make_key: () => `key-${this.requests.length}`,
+      by: 'Lan',
+      away_since: null,
+      remember: (now) => (this.remembered = now),
+      ...more,
+    });
+  }
+}
