@@ -30,6 +30,10 @@ use crate::wording::{Scene, withdrawn};
 pub(crate) const MOST_CLOSED: usize = 20_000;
 /// Keys of commands whose answers are remembered.
 const MOST_ANSWERS: usize = 10_000;
+/// Longest note kept, in characters: a record must fit into the log.
+const NOTE_CHARS: usize = 1_000;
+/// Longest name of a person kept, in characters.
+const NAME_CHARS: usize = 100;
 
 /// The alerts as the log has them.
 #[derive(Debug, Default)]
@@ -227,14 +231,14 @@ fn decide(
         AlertState::Normal => return (CommandOutcome::Over(held.clone()), None),
         _ => return (CommandOutcome::Stale(held.clone()), None),
     };
-    let (by, at, note) = (command.by.clone(), command.at, note.clone());
+    let (by, note) = (cut(&command.by, NAME_CHARS), cut(note, NOTE_CHARS));
     let record = AlertRecord {
         rev: held.rev + 1,
         change: Change::Acknowledged,
         state,
         event_time: command.at,
         recorded_at: now,
-        acknowledgement: Some(Acknowledgement { by, at, note }),
+        acknowledgement: Some(Acknowledgement { by, at: command.at, note }),
         ..held.clone()
     };
     (CommandOutcome::Done(record.clone()), Some(record))
@@ -245,7 +249,14 @@ fn is_own_repeat(held: &AlertRecord, command: &Command) -> bool {
         command.expected_rev.is_none_or(|seen| seen.checked_add(1) == Some(held.rev));
     held.change == Change::Acknowledged
         && seen_before_it
-        && held.acknowledgement.as_ref().is_some_and(|taken| taken.by == command.by)
+        && held
+            .acknowledgement
+            .as_ref()
+            .is_some_and(|taken| taken.by == cut(&command.by, NAME_CHARS))
+}
+
+fn cut(text: &str, most_chars: usize) -> String {
+    text.chars().take(most_chars).collect()
 }
 
 #[cfg(test)]

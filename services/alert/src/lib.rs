@@ -12,6 +12,8 @@
 mod book;
 mod desk;
 mod engine;
+#[cfg(test)]
+mod fixtures;
 mod journal;
 mod judge;
 mod memory;

@@ -16,10 +16,13 @@
 //!   older than the memory.
 //! - The same readings in the same order of arrival give the same episodes, so a replay does.
 //! - A late reading may reveal an episode that was missed altogether: it is raised as late, with
-//!   its true start, and cleared by what followed. It may complete or end the present one.
+//!   its start as far as it is known by then, and cleared by what followed. It may complete or end
+//!   the present one.
 //! - A late reading never withdraws, splits, shortens or moves an episode that was raised.
-//! - A late reading that splits a run is taken to end and begin it right there, since the readings
-//!   inside a run are not kept: durations are then exact to one reporting interval.
+//! - A run remembers its latest hole (a silence much longer than its usual spacing), so what a
+//!   device sends of it afterwards is judged as if it had come in time. Elsewhere the readings
+//!   inside a run are not kept, and a late one that splits it is taken to end and begin it right
+//!   there: durations are then exact to one reporting interval.
 //! - A reading older than the memory ([`MOST_RUNS`] changes of zone) is not judged.
 
 use std::collections::VecDeque;
@@ -104,11 +107,19 @@ impl Limit {
     }
 }
 
-/// Neighbouring readings of one zone.
+/// Neighbouring readings of one zone: the first, the last, how many, and the latest hole, given by
+/// the readings about it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Run(Zone, Stamp, Stamp);
+struct Run(Zone, Stamp, Stamp, u32, Option<(Stamp, Stamp)>);
+
+/// A gap this many times longer than the mean spacing of a run is a hole.
+const HOLE_SPACINGS: i64 = 4;
 
 impl Run {
+    fn new(zone: Zone, first: Stamp, last: Stamp) -> Self {
+        Self(zone, first, last, 1, None)
+    }
+
     fn zone(&self) -> Zone {
         self.0
     }
@@ -119,6 +130,40 @@ impl Run {
 
     fn last(&self) -> Stamp {
         self.2
+    }
+
+    fn hole_at(&self, at: Stamp) -> Option<(Stamp, Stamp)> {
+        self.4.filter(|(from, to)| *from < at && at < *to)
+    }
+
+    /// Adds a reading before or after all others.
+    fn extend(&mut self, at: Stamp) {
+        let gap = if at > self.2 { (self.2, at) } else { (at, self.1) };
+        let spacings = i64::from(self.3) - 1;
+        let length_ms = self.2.0.saturating_sub(self.1.0);
+        let gap_ms = gap.1.0.saturating_sub(gap.0.0);
+        if gap_ms.saturating_mul(spacings) >= length_ms.saturating_mul(HOLE_SPACINGS) {
+            self.4 = Some(gap);
+        }
+        (self.1, self.2) = (self.1.min(at), self.2.max(at));
+        self.3 = self.3.saturating_add(1);
+    }
+
+    /// Adds a reading within the run: it may fill a part of the hole.
+    fn fill(&mut self, at: Stamp) {
+        let Some((from, to)) = self.hole_at(at) else { return };
+        let (before, after) = (at.0.saturating_sub(from.0), to.0.saturating_sub(at.0));
+        self.4 = Some(if after >= before { (at, to) } else { (from, at) });
+    }
+
+    /// The parts of the run before and after a reading of another zone within it.
+    fn split(&self, at: Stamp) -> (Self, Self) {
+        let (from, to) = self.hole_at(at).unwrap_or((at.before(), at.after()));
+        let part = |first: Stamp, last: Stamp| {
+            let hole = self.4.filter(|(from, to)| first <= *from && *to <= last);
+            Self(self.0, first, last, self.3, hole)
+        };
+        (part(self.1, from), part(to, self.2))
     }
 
     fn lasted(&self, zone: Zone, duration_ms: i64) -> bool {
@@ -133,6 +178,12 @@ struct Episode(i64, Stamp, Option<Stamp>);
 impl Episode {
     fn started_at(&self) -> Timestamp {
         Timestamp::from_millis(self.0)
+    }
+
+    /// The episode began earlier than we knew. A raised one keeps its start, for its id is made of
+    /// it; but what comes late into the time before is not another episode.
+    fn reach_back(&mut self, run: &Run) {
+        self.1 = self.1.min(run.first());
     }
 
     fn touches(&self, run: &Run) -> bool {
@@ -205,11 +256,11 @@ impl Track {
         match self.runs.back_mut() {
             Some(run) if at <= run.last() => self.place_late(at, zone),
             Some(run) if run.zone() == zone => {
-                run.2 = at;
+                run.extend(at);
                 Placed::Newest
             }
             _ => {
-                self.runs.push_back(Run(zone, at, at));
+                self.runs.push_back(Run::new(zone, at, at));
                 Placed::Newest
             }
         }
@@ -218,26 +269,28 @@ impl Track {
     fn place_late(&mut self, at: Stamp, zone: Zone) -> Placed {
         let next = self.runs.partition_point(|run| run.first() <= at);
         if let Some(index) = next.checked_sub(1) {
-            let run = self.runs[index];
-            if at <= run.last() {
-                // The ends of a run are readings we know: another value for one of them is a
-                // retransmission gone wrong, and the first that reached the log counts.
-                if run.zone() == zone || at == run.first() || at == run.last() {
-                    return Placed::Repeat;
-                }
-                self.runs[index].2 = at.before();
-                self.runs.insert(next, Run(zone, at, at));
-                self.runs.insert(next + 1, Run(run.zone(), at.after(), run.last()));
+            let run = &mut self.runs[index];
+            // The ends of a run are readings we know: another value for one of them is a
+            // retransmission gone wrong, and the first that reached the log counts.
+            if (run.zone() == zone && at <= run.last()) || at == run.first() || at == run.last() {
+                run.fill(at);
+                return Placed::Repeat;
+            }
+            if at < run.last() {
+                let (before, after) = run.split(at);
+                *run = before;
+                self.runs.insert(next, Run::new(zone, at, at));
+                self.runs.insert(next + 1, after);
                 return Placed::Late(next);
             }
             if run.zone() == zone {
-                self.runs[index].2 = at;
+                run.extend(at);
                 return Placed::Late(index);
             }
         }
         match self.runs.get_mut(next) {
-            Some(run) if run.zone() == zone => run.1 = at,
-            _ => self.runs.insert(next, Run(zone, at, at)),
+            Some(run) if run.zone() == zone => run.extend(at),
+            _ => self.runs.insert(next, Run::new(zone, at, at)),
         }
         Placed::Late(next)
     }
@@ -269,8 +322,14 @@ impl Track {
     /// Whether a late reading made a past run into an episode that was missed.
     fn judge_past(&mut self, index: usize, limit: &Limit, findings: &mut Vec<Finding>) {
         let run = self.runs[index];
-        let is_known = self.episodes.iter().any(|episode| episode.touches(&run));
-        if is_known || !run.lasted(Zone::Broken, limit.for_ms) {
+        if run.zone() != Zone::Broken {
+            return;
+        }
+        if let Some(known) = self.episodes.iter_mut().find(|episode| episode.touches(&run)) {
+            known.reach_back(&run);
+            return;
+        }
+        if !run.lasted(Zone::Broken, limit.for_ms) {
             return;
         }
         let position = self.episodes.partition_point(|episode| episode.1 < run.first());
@@ -285,9 +344,9 @@ impl Track {
                 break;
             }
         }
-        if ended.is_none() && following.is_some() {
-            // Nothing good lasted between this and what was raised: the same episode, begun
-            // earlier than we knew. A raised one keeps its id and its start.
+        if let (None, Some(known)) = (ended, self.episodes.get_mut(position)) {
+            // Nothing good lasted between this and what was raised.
+            known.reach_back(&run);
             return;
         }
         let until = ended.map(|good| Stamp(good.0.saturating_add(limit.clear_for_ms), good.1));

@@ -165,9 +165,10 @@ fn unit(ucum: &str) -> String {
         "ug/m3" => "µg/m³",
         "mg/m3" => "mg/m³",
         "m3/s" => "m³/s",
-        other if other.starts_with('{') => return String::new(),
         "%" => return "%".to_owned(),
-        other => other,
+        other if other.starts_with('[') => return String::new(),
+        other if other.starts_with('{') && other.ends_with('}') => return String::new(),
+        other => &other.replace(['{', '}'], ""),
     };
     format!(" {shown}")
 }
@@ -186,6 +187,9 @@ fn within(name: &str) -> String {
 /// Hour and day in Vietnam: `14:02 23/11`.
 fn minute(time: Timestamp) -> String {
     let text = time.to_string();
+    if !text.contains('T') {
+        return text;
+    }
     match (text.get(11..16), text.get(8..10), text.get(5..7)) {
         (Some(minute), Some(day), Some(month)) => format!("{minute} {day}/{month}"),
         _ => text,
@@ -212,8 +216,15 @@ mod tests {
 
     #[test]
     fn units_and_times_are_what_people_read() {
-        for (ucum, shown) in [("m", " m"), ("1", ""), ("{lamps}", ""), ("Cel", " °C"), ("%", "%")]
-        {
+        for (ucum, shown) in [
+            ("m", " m"),
+            ("1", ""),
+            ("{lamps}", ""),
+            ("[pH]", ""),
+            ("{VND}/kg", " VND/kg"),
+            ("Cel", " °C"),
+            ("%", "%"),
+        ] {
             assert_eq!(unit(ucum), shown);
         }
         for (name, shown) in

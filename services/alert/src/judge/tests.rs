@@ -1,1 +1,275 @@
-//! Tests.
+//! Crashes at any point: the alert log ends up as if there had been none.
+
+use proptest::prelude::*;
+use sen_model::{AlertId, Condition, Order};
+
+use super::*;
+use crate::fixtures::{at, batch, limit, reading, registry, rule};
+
+#[derive(Clone, Debug)]
+enum Act {
+    /// A packet: device, event time, levels.
+    Hear {
+        device: usize,
+        event_ms: i64,
+        values: Vec<f64>,
+    },
+    /// Somebody acknowledges one of the alerts in the log.
+    Acknowledge(prop::sample::Index),
+    Checkpoint,
+    /// Another set of rules.
+    Edit(usize),
+}
+
+/// After which act the process dies, and how many of the records it was writing then survive.
+type Crash = (prop::sample::Index, usize);
+
+fn sets() -> [Vec<Rule>; 3] {
+    let instant = rule("instant", limit(None, 0, 0));
+    let banded = rule("banded", limit(Some(1.4), 0, 0));
+    let slow = rule("slow", limit(Some(1.4), 20, 15));
+    let low = Rule { severity: Severity::LOW, ..rule("slow", limit(None, 30, 0)) };
+    [vec![instant.clone(), banded.clone(), slow], vec![instant, low], vec![banded]]
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let value = prop_oneof![Just(1.0), Just(1.5), Just(1.7)];
+    let packet = (0_usize..2, -30_i64..20, proptest::collection::vec(value, 1..3));
+    let act = prop_oneof![
+        12 => packet.prop_map(|(device, event_ms, values)| Act::Hear { device, event_ms, values }),
+        2 => any::<prop::sample::Index>().prop_map(Act::Acknowledge),
+        1 => Just(Act::Checkpoint),
+        1 => (0_usize..3).prop_map(Act::Edit),
+    ];
+    proptest::collection::vec(act, 1..60)
+}
+
+/// What is on disk, and the process on top of it.
+struct World {
+    registry: Arc<Registry>,
+    readings: Vec<ReadingBatch>,
+    alerts: Vec<AlertRecord>,
+    /// Bytes, and the number of readings judged before.
+    checkpoint: Option<(Vec<u8>, usize)>,
+    rules: usize,
+    judge: Judge,
+    now: i64,
+}
+
+impl World {
+    fn new() -> Self {
+        let registry = Arc::new(registry());
+        let judge = begin(&registry, 0, None, &[]);
+        Self {
+            registry,
+            readings: vec![],
+            alerts: vec![],
+            checkpoint: None,
+            rules: 0,
+            judge,
+            now: 0,
+        }
+    }
+
+    /// Does one thing; if the process dies in it, only the first records reach the disk.
+    fn act(&mut self, act: &Act, surviving: Option<usize>) {
+        self.now += 10;
+        let (now, mut out) = (at(self.now), Vec::new());
+        match act {
+            Act::Hear { device, event_ms, values } => {
+                let event_ms = self.now + event_ms;
+                let readings = values.iter().zip(0..).map(|(v, n)| reading(event_ms + n, *v));
+                let packet = batch(["stn-a", "stn-b"][*device], self.now, readings.collect());
+                self.readings.push(packet);
+                let packet = &self.readings[self.readings.len() - 1];
+                self.judge.judge(packet, now, &mut out);
+            }
+            Act::Acknowledge(which) => {
+                if !self.alerts.is_empty() {
+                    let alert = self.alerts[which.index(self.alerts.len())].id.clone();
+                    let command = acknowledge(alert, self.now);
+                    self.judge.carry_out(&command, now, &mut out);
+                }
+            }
+            Act::Checkpoint => self.checkpoint(),
+            Act::Edit(rules) => {
+                self.checkpoint();
+                self.rules = *rules;
+                self.judge.replace_rules(&sets()[*rules], now, &mut out);
+            }
+        }
+        self.append(out, surviving);
+        if surviving.is_some() {
+            self.restart();
+        }
+    }
+
+    fn checkpoint(&mut self) {
+        let saved = self.judge.save(self.alerts.len() as u64 + 1);
+        self.checkpoint = Some((saved.encode().unwrap(), self.readings.len()));
+    }
+
+    fn append(&mut self, records: Vec<AlertRecord>, surviving: Option<usize>) {
+        self.alerts.extend(records.into_iter().take(surviving.unwrap_or(usize::MAX)));
+    }
+
+    fn restart(&mut self) {
+        let (saved, from) = match &self.checkpoint {
+            Some((bytes, from)) => (Some(Saved::decode(bytes).unwrap()), *from),
+            None => (None, 0),
+        };
+        self.judge = begin(&self.registry, self.rules, saved, &self.alerts);
+        let mut out = Vec::new();
+        for packet in &self.readings[from..] {
+            self.judge.judge(packet, at(self.now), &mut out);
+        }
+        self.judge.resume(at(self.now));
+        self.judge.withdraw(at(self.now), &mut out);
+        self.append(out, None);
+    }
+
+    /// The log without the moments of recording, which a crash may move.
+    fn log(&self) -> Vec<AlertRecord> {
+        let plain = |record: &AlertRecord| AlertRecord { recorded_at: at(0), ..record.clone() };
+        self.alerts.iter().map(plain).collect()
+    }
+}
+
+fn begin(
+    registry: &Arc<Registry>,
+    rules: usize,
+    saved: Option<Saved>,
+    log: &[AlertRecord],
+) -> Judge {
+    let mut desk = saved.as_ref().map_or_else(Desk::default, Saved::desk);
+    let from = saved.as_ref().map_or(0, |saved| saved.alerts_next as usize - 1);
+    log[from..].iter().for_each(|record| desk.fold(record.clone()));
+    Judge::new(&sets()[rules], Arc::clone(registry), 60_000, saved, desk, at(0))
+}
+
+fn acknowledge(alert: AlertId, now: i64) -> Command {
+    Command {
+        idempotency_key: format!("{now}"),
+        alert,
+        expected_rev: None,
+        order: Order::Acknowledge { note: String::new() },
+        by: "Lan".into(),
+        at: at(now),
+    }
+}
+
+/// A clear that a crash cut off is found again with the old edition's words or the new one's; what
+/// an edit closes says when that was, and a restart may be later.
+fn without_edit_times(mut log: Vec<AlertRecord>) -> Vec<AlertRecord> {
+    for record in &mut log {
+        if record.text.en.starts_with("The rule has changed") {
+            record.event_time = at(0);
+            record.cleared_at = None;
+        }
+    }
+    log
+}
+
+proptest! {
+    #[test]
+    fn a_crash_anywhere_changes_nothing_in_the_alert_log(
+        acts in acts(),
+        crashes in proptest::collection::vec((any::<prop::sample::Index>(), 0_usize..4), 1..4),
+    ) {
+        let mut undisturbed = World::new();
+        acts.iter().for_each(|act| undisturbed.act(act, None));
+        let mut crashed = World::new();
+        for (number, act) in acts.iter().enumerate() {
+            let crash = crashes.iter().find(|crash: &&Crash| crash.0.index(acts.len()) == number);
+            // A command whose record did not reach the disk was not answered: it is asked again
+            // in life, but not by this test.
+            let surviving = crash.map(|(_, surviving)| match act {
+                Act::Acknowledge(_) => usize::MAX,
+                _ => *surviving,
+            });
+            crashed.act(act, surviving);
+        }
+        prop_assert_eq!(without_edit_times(crashed.log()), without_edit_times(undisturbed.log()));
+        let mut keys: Vec<_> = crashed.alerts.iter().map(|a| (a.id.clone(), a.rev)).collect();
+        keys.sort();
+        keys.dedup();
+        prop_assert_eq!(keys.len(), crashed.alerts.len(), "each (id, rev) once");
+    }
+
+    #[test]
+    fn an_edit_closes_the_episodes_of_the_editions_it_removes_once_each(acts in acts(), last in 0_usize..3) {
+        let mut world = World::new();
+        acts.iter().for_each(|act| world.act(act, None));
+        world.act(&Act::Edit(last), None);
+        let before = world.alerts.len();
+        world.act(&Act::Edit(last), None);
+        prop_assert_eq!(world.alerts.len(), before, "the same set again closes nothing");
+        let versions: Vec<String> = sets()[last].iter().map(Rule::version).collect();
+        let mut desk = Desk::default();
+        world.alerts.iter().for_each(|record| desk.fold(record.clone()));
+        for alert in desk.open().into_iter().filter(|alert| holds(alert)) {
+            prop_assert!(versions.contains(&alert.rule_version), "{}", alert.rule);
+        }
+    }
+}
+
+/// An absence is raised by the clock, which a replay does not turn back.
+#[test]
+fn a_silence_raised_before_a_crash_is_neither_doubled_nor_lost() {
+    let registry = Arc::new(registry());
+    let rules = [rule("silent", Condition::Absence { missing_ms: 5_000 })];
+    let level = |device, ms| batch(device, ms, vec![reading(ms, 0.0)]);
+    let new = |log: &[AlertRecord], now| {
+        let mut desk = Desk::default();
+        log.iter().for_each(|record| desk.fold(record.clone()));
+        Judge::new(&rules, Arc::clone(&registry), 60_000, None, desk, at(now))
+    };
+    let mut judge = new(&[], 0);
+    let readings = [level("stn-a", 1_000), level("stn-b", 5_500)];
+    let mut log = Vec::new();
+    readings.iter().for_each(|packet| judge.judge(packet, at(5_500), &mut log));
+    judge.judge_silence(at(7_000), &mut log);
+    assert_eq!(log.len(), 1);
+
+    // The process dies without a checkpoint; every reading is judged again.
+    let mut judge = new(&log, 8_000);
+    let mut out = Vec::new();
+    readings.iter().for_each(|packet| judge.judge(packet, at(8_000), &mut out));
+    judge.resume(at(8_000));
+    judge.withdraw(at(8_000), &mut out);
+    judge.judge_silence(at(9_000), &mut out);
+    assert_eq!(out, [], "stn-a is known to be silent, stn-b has its time from the start");
+    judge.judge(&level("stn-a", 9_500), at(9_500), &mut out);
+    assert_eq!(out.len(), 1);
+    assert_eq!((out[0].id.clone(), out[0].rev), (log[0].id.clone(), 2));
+    judge.judge_silence(at(13_001), &mut out);
+    assert_eq!(out[1].device.as_str(), "stn-b");
+}
+
+#[test]
+fn a_restart_in_the_middle_of_the_time_does_not_begin_it_anew() {
+    let registry = Arc::new(registry());
+    let rules = [rule("slow", limit(None, 300_000, 0))];
+    let level = |ms| batch("stn-a", ms, vec![reading(ms, 2.0)]);
+    let new =
+        |saved| Judge::new(&rules, Arc::clone(&registry), 60_000, saved, Desk::default(), at(0));
+    let (mut judge, mut out) = (new(None), Vec::new());
+    judge.judge(&level(0), at(0), &mut out);
+    judge.judge(&level(150_000), at(150_000), &mut out);
+    let saved = Saved::decode(&judge.save(1).encode().unwrap());
+    let mut judge = new(saved);
+    judge.judge(&level(299_999), at(299_999), &mut out);
+    assert_eq!(out, []);
+    judge.judge(&level(300_000), at(300_000), &mut out);
+    assert_eq!((out[0].started_at, out[0].event_time), (at(0), at(300_000)));
+}
+
+#[test]
+fn a_checkpoint_of_another_form_is_not_read() {
+    let judge = Judge::new(&[], Arc::new(registry()), 1, None, Desk::default(), at(0));
+    let mut saved = judge.save(1);
+    assert!(Saved::decode(&saved.encode().unwrap()).is_some());
+    saved.v += 1;
+    assert!(Saved::decode(&saved.encode().unwrap()).is_none());
+    assert!(Saved::decode(b"\0").is_none());
+}

@@ -90,10 +90,10 @@ const MISTAKES: &[(&str, &str, &str, &str)] = &[
     ("severity = 1", "sevrity = 1", "rules.toml:12 sevrity", "no such key"),
     ("severity = 1", "", "rules.toml:8 severity", "is missing"),
     ("at_least = 1.6", "", "rules.toml:8 rule", "needs one of"),
-    ("at_least = 1.6", "at_least = 'high'", "rules.toml:15 at_least", "floating point"),
+    ("at_least = 1.6", "at_least = 'high'", "rules.toml:15 at_least", "expected f64"),
     ("at_least = 1.6", "at_least = nan", "rules.toml:15 at_least", "finite"),
     ("clear = 1.55", "clear = 1.6", "rules.toml:16 clear", "must be below the limit 1.6"),
-    ("clear = 1.55", "above = 1.55", "rules.toml:16 above", "`above` is given too"),
+    ("clear = 1.55", "above = 1.55", "rules.toml:16 above", "`at_least` is given too"),
     ("for = \"2m\"", "for = \"2 minutes\"", "rules.toml:17 for", "is not a duration"),
     ("for = \"2m\"", "for = 120", "rules.toml:17 for", "string"),
     (
@@ -149,4 +149,31 @@ fn tells_all_mistakes_of_all_rules_at_once() {
 #[test]
 fn an_empty_file_has_no_rules() {
     assert_eq!(parse("", &registry()).unwrap(), []);
+}
+
+#[test]
+fn the_rules_we_ship_stand_against_the_devices_we_ship() {
+    let read = |name: &str| {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
+        std::fs::read_to_string(folder.join(name)).unwrap()
+    };
+    let registry =
+        sen_model::registry_file::parse(&read("devices.toml"), &read("places.toml")).unwrap();
+    let rules = parse(&read("rules.toml"), &registry).unwrap();
+    let level = |id: &str| {
+        let rule = rules.iter().find(|rule| rule.id.as_str() == id).unwrap();
+        let Condition::Threshold { bound, .. } = rule.condition else { panic!("{id}") };
+        (bound.limit(), rule.severity.level())
+    };
+    assert_eq!(level("flood-cao-lanh-3"), (2.3, 1));
+    assert_eq!(level("flood-my-tho-1"), (1.4, 3));
+    assert_eq!(level("salinity-4"), (4.0, 2));
+    assert_eq!(level("aqi-6"), (301.0, 1));
+    for device in registry.devices() {
+        let is_watched = rules.iter().any(|rule| {
+            let is_absence = matches!(rule.condition, Condition::Absence { .. });
+            is_absence && crate::selection::selects(&rule.selector, &device.id, Some(device))
+        });
+        assert!(is_watched, "nobody would miss {}", device.id);
+    }
 }
