@@ -106,9 +106,10 @@ export class Api {
     return shape.array(answer, 'items').map(pointOf);
   }
 
-  /** Acknowledges; throws `Refused` with the alert as it is (409), or none (404). */
-  async acknowledge(alert: string, rev: number, key: string, by: string): Promise<AlertRecord> {
-    const answer = await this.ask(`/alerts/${encodeURIComponent(alert)}/acknowledge`, {
+  /** Acknowledges; throws `Refused` with the alert as it is (409), or none (404). What became of
+   *  the alert is told by the live protocol, to this screen as to every other. */
+  async acknowledge(alert: string, rev: number, key: string, by: string): Promise<void> {
+    await this.ask(`/alerts/${encodeURIComponent(alert)}/acknowledge`, {
       method: 'POST',
       headers: {
         'Content-Type': 'application/json',
@@ -117,7 +118,6 @@ export class Api {
       },
       body: JSON.stringify({ by, note: '' }),
     });
-    return alertOf(answer);
   }
 
   private get(path: string): Promise<unknown> {

@@ -1,0 +1,288 @@
+// The wall as it stands in the document: what people read, press, and must never lose.
+import { flushSync, mount, unmount } from 'svelte';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { WallState } from '../state/wall.svelte';
+import { alertRecord, T0 } from '../testing/alerts';
+import { alertFrame, onWire, snapshot, welcome, World } from '../testing/world';
+import type { AlertRecord } from '../wire/nouns';
+import { speak } from '../words/language.svelte';
+import Wall from './Wall.svelte';
+
+// There is neither WebGL nor a canvas here; both are tried in a real browser.
+vi.mock('./map/stage', () => ({ MapStage: { open: () => Promise.reject(new Error('no WebGL')) } }));
+const charts = vi.hoisted(() => ({ made: 0, shown: [] as unknown[][] }));
+vi.mock('./trend', () => ({
+  TrendChart: class {
+    constructor() {
+      charts.made += 1;
+    }
+    show(...what: unknown[]) {
+      charts.shown.push(what);
+    }
+    resize() {}
+    close() {}
+  },
+}));
+
+const TILES = ['environment', 'security'].map((field) => ({
+  id: `tile-of-${field}`,
+  field,
+  label: { vi: field === 'security' ? 'Nơi đông nhất' : 'Nước Mỹ Tho', en: 'Level' },
+  device: field === 'security' ? 'cam-1' : 'stn-my-tho',
+  metric: 'water_level_m',
+  unit: 'm',
+  digits: 2,
+  levels: [{ at: 1.6, severity: 1 }],
+}));
+const DEVICE = {
+  id: 'stn-my-tho',
+  name: { vi: 'Trạm Mỹ Tho (sông Tiền)', en: 'Mỹ Tho station' },
+  kind: 'river',
+  field: 'environment',
+  area: '28261',
+  lat: 10.35,
+  lon: 106.36,
+  interval_ms: 10_000,
+  metrics: [{ metric: 'water_level_m', unit: 'm', name: { vi: 'Mực nước', en: 'Level' } }],
+};
+const RING = [[106, 10], [107, 10], [107, 11], [106, 10]];
+const MAP = {
+  type: 'FeatureCollection',
+  source: 'schematic',
+  features: [
+    {
+      type: 'Feature',
+      properties: { layer: 'area', code: '28261', name: 'Phường Mỹ Tho', name_en: 'My Tho', kind: 'ward' },
+      geometry: { type: 'Polygon', coordinates: [RING] },
+    },
+  ],
+};
+
+let world: World;
+let wall: WallState;
+let page: Record<string, unknown>;
+
+beforeEach(async () => {
+  vi.useFakeTimers();
+  vi.spyOn(console, 'warn').mockImplementation(() => {});
+  charts.made = 0;
+  charts.shown = [];
+  world = new World();
+  world.answer = (url) => {
+    if (url.endsWith('/wall')) return { status: 200, body: { title: { vi: 'Trung tâm', en: 'Centre' }, tiles: TILES } };
+    if (url.includes('/devices')) return { status: 200, body: { items: [DEVICE], next: null } };
+    if (url.endsWith('/map')) return { status: 200, body: MAP };
+    return { status: 200, body: { items: [], next: null } };
+  };
+  wall = world.openWall();
+  const speaker = { allow: () => Promise.resolve(), toggle: () => {} };
+  page = mount(Wall, { target: document.body, props: { wall, speaker } });
+  await pass(500);
+});
+afterEach(async () => {
+  await unmount(page);
+  speak('vi');
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
+
+async function pass(ms: number): Promise<void> {
+  for (let left = ms; left > 0; left -= 500) {
+    world.elapsed_ms += Math.min(left, 500);
+    await vi.advanceTimersByTimeAsync(Math.min(left, 500));
+  }
+  flushSync();
+}
+
+async function goLive(items: AlertRecord[] = [], more: object = {}): Promise<void> {
+  world.socket.accept();
+  const now = new Date(T0 + world.elapsed_ms).toISOString();
+  for (const frame of [welcome({ now, ...more }), snapshot(10, items), { type: 'live' }]) {
+    world.socket.say(frame);
+  }
+  await pass(500);
+}
+
+const find = (id: string) => document.querySelector<HTMLElement>(`[data-testid="${id}"]`);
+const text = (id: string) => find(id)?.textContent?.replace(/\s+/g, ' ').trim();
+const one = alertRecord({ id: 'one' });
+
+describe('alerts', () => {
+  test('an alert says what, where, since when, how much, and where it stands', async () => {
+    await goLive([{ ...one, started_at: T0 - 14 * 60_000 }]);
+    const row = find('alert-one')!;
+    expect([row.dataset['state'], row.dataset['severity']]).toEqual(['unacknowledged', '1']);
+    const said = text('alert-one');
+    const parts = ['Khẩn cấp', 'Mực nước Mỹ Tho', 'Phường Mỹ Tho', '14 phút', '1,62', '1,6 m', 'chưa xác nhận'];
+    for (const part of parts) expect(said).toContain(part);
+    expect(row.querySelectorAll('.blinking')).toHaveLength(1);
+  });
+
+  test.each([
+    ['acknowledged', { acknowledgement: { by: 'Lan', at: T0, note: '' } }, 'đã xác nhận: Lan', 0],
+    ['returned_unacknowledged', { cleared_at: T0 }, 'hết nhưng chưa xác nhận', 1],
+  ] as const)('%s in words', async (state, more, words, buttons) => {
+    await goLive([{ ...one, ...more, state }]);
+    expect(text('alert-one')).toContain(words);
+    expect(document.querySelectorAll('[data-testid="ack-one"]')).toHaveLength(buttons);
+    expect(document.querySelectorAll('li .blinking')).toHaveLength(0);
+  });
+
+  test('nothing blinks but severity 1 that nobody has taken', async () => {
+    await goLive([2, 3, 4].map((severity) => alertRecord({ id: `a${severity}`, severity: severity as 2 })));
+    expect(document.querySelectorAll('.blinking')).toHaveLength(0);
+  });
+
+  test('acknowledging says that it is under way until the record is back', async () => {
+    await goLive([one]);
+    find('ack-one')!.click();
+    flushSync();
+    expect([text('ack-one'), find('ack-one')?.hasAttribute('disabled')]).toEqual(['đang gửi…', true]);
+    await pass(2_000);
+    expect(text('ack-one')).not.toBe('Xác nhận');
+    const acknowledgement = { by: 'Lan', at: T0, note: '' };
+    world.socket.say(alertFrame(10, { ...one, rev: 2, state: 'acknowledged', acknowledgement }));
+    await pass(500);
+    expect(find('ack-one')).toBeNull();
+    expect(find('alert-one')?.dataset['state']).toBe('acknowledged');
+  });
+
+  test('who was first is told by name and time', async () => {
+    await goLive([one]);
+    const current = { ...one, rev: 2, acknowledgement: { by: 'Hùng', at: T0, note: '' } };
+    world.answer = () => ({ status: 409, body: { current: onWire(current) } });
+    find('ack-one')!.click();
+    await pass(500);
+    expect(text('refusal-one')).toBe('Hùng đã xác nhận lúc 14:00');
+  });
+
+  test('none is said in words, with the time', async () => {
+    expect(document.body.textContent).toContain('Đang tải cảnh báo');
+    await goLive();
+    expect(document.body.textContent).toContain('Không có cảnh báo nào đang mở');
+  });
+
+  test('a script in a text is text', async () => {
+    const bad = '<img src=x onerror=alert(1)>';
+    await goLive([{ ...one, text: { vi: bad, en: bad } }]);
+    expect(find('alert-one')?.querySelector('img')).toBeNull();
+    expect(text('alert-one')).toContain(bad);
+  });
+
+  test('counts are open and not acknowledged', async () => {
+    await goLive([one, alertRecord({ id: 'two', state: 'acknowledged' }), alertRecord({ id: 'three', severity: 4 })]);
+    expect([1, 2, 4].map((severity) => text(`count-${severity}`))).toEqual(['1 2/1', '2 0/0', '4 1/1']);
+  });
+});
+
+describe('never silently stale', () => {
+  test('the cover comes with the time of the last word, and goes when live again', async () => {
+    await goLive();
+    expect(find('link-state')?.dataset['state']).toBe('live');
+    await pass(8_000);
+    expect(find('link-state')?.dataset['state']).toBe('slow');
+    expect(find('stale-cover')).toBeNull();
+    await pass(9_000);
+    expect(text('stale-cover')).toMatch(/^MẤT TÍN HIỆU TỪ 14:00:0\d/);
+    world.socket.accept();
+    world.socket.say(welcome({ mode: 'resume', now: new Date(T0 + world.elapsed_ms).toISOString() }));
+    world.socket.say({ type: 'live' });
+    await pass(500);
+    expect(find('stale-cover')).toBeNull();
+  });
+
+  test('missed episodes are listed and can be put away', async () => {
+    await goLive();
+    world.socket.drop(1006);
+    await pass(600);
+    world.socket.accept();
+    world.socket.say(welcome({ mode: 'resume' }));
+    world.socket.say(alertFrame(10, one));
+    world.socket.say(alertFrame(11, { ...one, rev: 2, state: 'normal', cleared_at: T0 + 60_000 }));
+    world.socket.say({ type: 'live' });
+    await pass(500);
+    expect(text('missed-list')).toContain('Đã bỏ lỡ khi mất kết nối: 1');
+    expect(text('missed-list')).toContain('14:00–14:01');
+    find('missed-list')!.querySelector('button')!.click();
+    await pass(500);
+    expect(find('missed-list')).toBeNull();
+  });
+
+  test('a tile says how far to believe it', async () => {
+    await goLive();
+    wall.choose('environment');
+    const state = () => find('tile-tile-of-environment')?.dataset['freshness'];
+    expect([state(), text('tile-tile-of-environment')]).toEqual(['none', 'Nước Mỹ Tho — không có dữ liệu']);
+    const at = T0 + world.elapsed_ms;
+    world.socket.say({ type: 'tick', upserts: [['stn-my-tho', 'water_level_m', 1.62, at, 0]] });
+    await pass(500);
+    expect(state()).toBe('fresh');
+    expect(text('tile-tile-of-environment')).toMatch(/1,62 ?m.*Khẩn cấp/);
+    for (let beats = 0; beats < 12; beats++) {
+      await pass(5_000);
+      world.socket.say({ type: 'heartbeat', head: 10, now: new Date(T0 + world.elapsed_ms).toISOString() });
+    }
+    await pass(1_000);
+    expect(state()).toBe('lost');
+    expect(text('tile-tile-of-environment')).toContain('mất tín hiệu 1 phút');
+    expect(find('tile-tile-of-environment')?.dataset['severity']).toBeUndefined();
+  });
+
+  test('test mode is said, and only then', async () => {
+    await goLive([], { insecure_dev: true });
+    expect(text('insecure-dev')).toBe('CHẾ ĐỘ THỬ NGHIỆM — chưa đăng nhập');
+    world.socket.drop(1012);
+    await pass(600);
+    await goLive([], { insecure_dev: false });
+    expect(find('insecure-dev')).toBeNull();
+  });
+});
+
+describe('turning', () => {
+  const press = async (key: string) => {
+    window.dispatchEvent(new KeyboardEvent('keydown', { key }));
+    await pass(500);
+  };
+
+  test('a key chooses the field of the tiles; map, list and chart stay where they are', async () => {
+    await goLive([one]);
+    const kept = ['map', 'trend', 'alert-one', 'clock'].map(find);
+    await press('2');
+    expect(find('tile-tile-of-security')).not.toBeNull();
+    expect(find('tile-tile-of-environment')).toBeNull();
+    expect(find('tab-security')?.getAttribute('aria-pressed')).toBe('true');
+    await press('0');
+    expect(find('tile-tile-of-environment')).not.toBeNull();
+    expect(['map', 'trend', 'alert-one', 'clock'].map(find)).toEqual(kept);
+    expect(charts.made).toBe(1);
+  });
+
+  test('L changes the language, everywhere at once', async () => {
+    await goLive([one]);
+    await press('l');
+    expect(text('alert-one')).toContain('not acknowledged');
+    expect(text('link-state')).toBe('Live');
+    await press('L');
+    expect(text('link-state')).toBe('Trực tiếp');
+  });
+
+  test('many alerts turn pages and never scroll', async () => {
+    await goLive(Array.from({ length: 41 }, (_, index) => alertRecord({ id: `a${index}`, severity: 3 })));
+    expect(text('alerts-page')).toMatch(/\d+ \/ 41/);
+    const rows = () => [...document.querySelectorAll('li[data-testid^="alert-"]')].map((row) => row.getAttribute('data-testid'));
+    const before = rows();
+    for (let beats = 0; beats < 4; beats++) {
+      await pass(5_000);
+      world.socket.say({ type: 'heartbeat', head: 10, now: new Date(T0 + world.elapsed_ms).toISOString() });
+    }
+    expect(rows()).not.toEqual(before);
+    expect(rows()).toHaveLength(before.length);
+  });
+});
+
+test('without WebGL the map is drawn all the same, with the marks named', async () => {
+  await goLive([one]);
+  expect(find('map')?.dataset['state']).toBe('simple');
+  expect(find('map')?.querySelectorAll('path.area')).toHaveLength(1);
+  expect(text('map')).toContain('Mỹ Tho');
+});
