@@ -9,7 +9,7 @@ use bytes::Bytes;
 use sen_chassis::Clock;
 use sen_chassis::clock::Stopwatch;
 use sen_model::{Registry, Timestamp};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 pub(crate) use writer::{Topics, WriteError, Writer};
 
@@ -37,6 +37,7 @@ pub(crate) struct Intake {
     budget: Arc<Semaphore>,
     budget_bytes: usize,
     queue: mpsc::Sender<Work>,
+    flow: watch::Receiver<bool>,
 }
 
 /// One packet on its way to the log.
@@ -64,6 +65,7 @@ impl Intake {
         limits: QueueLimits,
     ) -> (Arc<Self>, WorkQueue) {
         let (queue, works) = mpsc::channel(limits.packets);
+        let (flowing, flow) = watch::channel(true);
         let meters = Arc::new(Meters::new());
         let intake = Self {
             sorter,
@@ -73,8 +75,9 @@ impl Intake {
             budget: Arc::new(Semaphore::new(limits.bytes)),
             budget_bytes: limits.bytes,
             queue,
+            flow,
         };
-        (Arc::new(intake), WorkQueue { works, meters })
+        (Arc::new(intake), WorkQueue { works, meters, flow: flowing })
     }
 
     /// A way in for one source.
@@ -108,6 +111,8 @@ fn cost(sorted: &Sorted) -> usize {
 pub(crate) struct WorkQueue {
     works: mpsc::Receiver<Work>,
     meters: Arc<Meters>,
+    /// Whether the log takes what is heard.
+    flow: watch::Sender<bool>,
 }
 
 /// What a source hears with: it stamps packets with their source and time of arrival.
@@ -159,6 +164,11 @@ impl Door {
         let received_at = Timestamp::from_millis(self.intake.clock.now_ms());
         let Heard { client, topic, payload, retained } = heard;
         Packet { source: Arc::clone(&self.source), client, topic, payload, received_at, retained }
+    }
+
+    /// Follows whether the log takes what is heard.
+    pub(crate) fn flow(&self) -> watch::Receiver<bool> {
+        self.intake.flow.clone()
     }
 
     /// Brings the gauges up to date; call now and then.

@@ -1,7 +1,7 @@
 //! What ingest counts. Handles are made once: looking a metric up by name costs more than a packet.
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
-use sen_model::RejectReason;
+use sen_model::{Event, Quarantined, ReadingBatch, RejectReason};
 
 /// What is counted for all sources together.
 pub(crate) struct Meters {
@@ -25,17 +25,24 @@ impl Meters {
         }
     }
 
-    /// Readings and events that are on disk.
-    pub(crate) fn kept(&self, readings: usize, events: usize) {
+    /// These batches are on disk.
+    pub(crate) fn kept_batches(&self, batches: &[ReadingBatch]) {
+        let readings: usize = batches.iter().map(|batch| batch.readings.len()).sum();
         self.readings.increment(readings as u64);
-        self.events.increment(events as u64);
     }
 
-    /// A quarantine record that is on disk.
-    pub(crate) fn quarantined(&self, reason: RejectReason) {
-        let known = RejectReason::ALL.iter().position(|known| *known == reason);
-        if let Some(counter) = known.and_then(|index| self.quarantined.get(index)) {
-            counter.increment(1);
+    /// These events are on disk.
+    pub(crate) fn kept_events(&self, events: &[Event]) {
+        self.events.increment(events.len() as u64);
+    }
+
+    /// These quarantine records are on disk.
+    pub(crate) fn quarantined(&self, records: &[Quarantined]) {
+        for record in records {
+            let known = RejectReason::ALL.iter().position(|known| *known == record.reason);
+            if let Some(counter) = known.and_then(|index| self.quarantined.get(index)) {
+                counter.increment(1);
+            }
         }
     }
 

@@ -15,6 +15,9 @@ use crate::sort::too_large;
 const PACKETS_PER_APPEND: usize = 4_096;
 /// The part of the process's health that says whether the log takes what is heard.
 const PART: &str = "ingest";
+/// How long after a failed append the next is tried, at first and at most.
+const RETRY_FIRST: Duration = Duration::from_millis(50);
+const RETRY_MOST: Duration = Duration::from_secs(2);
 
 /// Where things are kept.
 pub(crate) struct Topics {
@@ -30,10 +33,10 @@ pub(crate) enum WriteError {
     #[error("the log was closed while packets were waiting for it")]
     Closed,
     /// It does not even take a quarantine record.
-    #[error("log.record_bytes is too small: a quarantine record of {bytes} bytes does not fit")]
+    #[error("log.record_bytes is too small: {limit} bytes do not hold a quarantine record")]
     TooSmall {
-        /// How large the record is.
-        bytes: u64,
+        /// What the log allows.
+        limit: u64,
     },
 }
 
@@ -46,7 +49,7 @@ pub(crate) struct Writer {
     last_call: Shutdown,
 }
 
-/// Records of one append that did not fit, and how large the log allows them to be.
+/// Records that did not fit, and how large the log allows them to be.
 struct Oversize<T> {
     records: Vec<T>,
     limit: u64,
@@ -79,20 +82,21 @@ impl Writer {
                 () = self.last_call.requested(), if !closing => {
                     self.queue.works.close();
                     closing = true;
+                    continue;
                 }
                 count = self.queue.works.recv_many(&mut works, PACKETS_PER_APPEND) => {
                     if count == 0 {
                         return Ok(());
                     }
-                    match self.keep_all(&mut works).await {
-                        Ok(()) => self.acknowledge(&mut works),
-                        Err(NotKept::Fatal(error)) => return Err(error),
-                        Err(NotKept::GivenUp) => {
-                            let packets = works.len() + self.queue.works.len();
-                            tracing::error!(packets, "stopped before the log took every packet");
-                            return Ok(());
-                        }
-                    }
+                }
+            }
+            match self.keep_all(&mut works).await {
+                Ok(()) => self.acknowledge(&mut works),
+                Err(NotKept::Fatal(error)) => return Err(error),
+                Err(NotKept::GivenUp) => {
+                    let packets = works.len() + self.queue.works.len();
+                    tracing::error!(packets, "stopped before the log took every packet");
+                    return Ok(());
                 }
             }
         }
@@ -106,24 +110,21 @@ impl Writer {
             events.append(&mut work.sorted.events);
             quarantined.append(&mut work.sorted.quarantined);
         }
-        self.count(&batches, &events, &quarantined);
+        let meters = &self.queue.meters;
         let (batches, events, refused) = tokio::join!(
-            self.keep(&self.topics.readings, batches),
-            self.keep(&self.topics.events, events),
-            self.keep(&self.topics.quarantine, quarantined),
+            self.keep(&self.topics.readings, batches, |kept| meters.kept_batches(kept)),
+            self.keep(&self.topics.events, events, |kept| meters.kept_events(kept)),
+            self.keep(&self.topics.quarantine, quarantined, |kept| meters.quarantined(kept)),
         );
         fits(&refused?)?;
-        let (batches, events) = (batches?, events?);
-        let too_large_of = |device: &DeviceId, at: Timestamp, limit: u64| {
-            tracing::error!(%device, limit, "a record over the limit of the log went to quarantine");
-            too_large(device.as_str(), at, limit)
-        };
-        let batch = |b: &ReadingBatch| too_large_of(&b.device, b.received_at, batches.limit);
-        let event = |e: &Event| too_large_of(&e.device, e.received_at, events.limit);
-        let instead: Vec<Quarantined> =
-            batches.records.iter().map(batch).chain(events.records.iter().map(event)).collect();
-        self.count(&[], &[], &instead);
-        fits(&self.keep(&self.topics.quarantine, instead).await?)
+        let instead = instead_of(&batches?, &events?);
+        let refused = self.keep(&self.topics.quarantine, instead, |kept| meters.quarantined(kept));
+        fits(&refused.await?)?;
+        if !self.queue.flow.send_replace(true) {
+            tracing::info!("the log takes packets again");
+            self.health.well(PART);
+        }
+        Ok(())
     }
 
     /// Appends, again and again while the disk is full or fails; gives back what never fits.
@@ -131,18 +132,17 @@ impl Writer {
         &self,
         topic: &Topic<T>,
         records: Vec<T>,
+        count: impl Fn(&[T]),
     ) -> Result<Oversize<T>, NotKept> {
         let mut oversize = Oversize { records: Vec::new(), limit: 0 };
         let mut groups = vec![records];
-        let mut backoff =
-            Backoff::new(Duration::from_millis(50), Duration::from_secs(2), topic.head());
+        let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MOST, topic.head());
         while let Some(mut group) = groups.pop() {
             if group.is_empty() {
                 continue;
             }
             match topic.append(group.clone()).await {
-                Ok(_) if backoff.succeeded() => self.recovered(),
-                Ok(_) => {}
+                Ok(_) => count(&group),
                 Err(AppendError::Closed) => return Err(NotKept::Fatal(WriteError::Closed)),
                 Err(AppendError::TooLarge { limit, .. }) if group.len() == 1 => {
                     oversize.limit = limit;
@@ -154,7 +154,7 @@ impl Writer {
                     groups.extend([second, group]);
                 }
                 Err(error) => {
-                    self.failed(&error, backoff.is_fresh())?;
+                    self.failed(&error)?;
                     tokio::time::sleep(backoff.failed()).await;
                     groups.push(group);
                 }
@@ -163,28 +163,15 @@ impl Writer {
         Ok(oversize)
     }
 
-    fn failed(&self, error: &AppendError, first: bool) -> Result<(), NotKept> {
+    fn failed(&self, error: &AppendError) -> Result<(), NotKept> {
         if self.last_call.is_requested() {
             return Err(NotKept::GivenUp);
         }
-        if first {
+        if self.queue.flow.send_replace(false) {
             tracing::warn!(%error, "the log takes nothing, acknowledgements stop");
         }
         self.health.ill(PART, format!("nothing is acknowledged: {error}"));
         Ok(())
-    }
-
-    fn recovered(&self) {
-        tracing::info!("the log takes packets again");
-        self.health.well(PART);
-    }
-
-    fn count(&self, batches: &[ReadingBatch], events: &[Event], quarantined: &[Quarantined]) {
-        let readings = batches.iter().map(|batch| batch.readings.len()).sum();
-        self.queue.meters.kept(readings, events.len());
-        for record in quarantined {
-            self.queue.meters.quarantined(record.reason);
-        }
     }
 
     fn acknowledge(&self, works: &mut Vec<Work>) {
@@ -198,9 +185,21 @@ impl Writer {
     }
 }
 
+/// What quarantine says of records the log has no room for. The settings are wrong then, since
+/// packets have bounds; nothing is lost in silence all the same.
+fn instead_of(batches: &Oversize<ReadingBatch>, events: &Oversize<Event>) -> Vec<Quarantined> {
+    let record = |device: &DeviceId, at: Timestamp, limit: u64| {
+        tracing::error!(%device, limit, "a record over the limit of the log is lost");
+        too_large(device.as_str(), at, limit)
+    };
+    let batch = |batch: &ReadingBatch| record(&batch.device, batch.received_at, batches.limit);
+    let event = |event: &Event| record(&event.device, event.received_at, events.limit);
+    batches.records.iter().map(batch).chain(events.records.iter().map(event)).collect()
+}
+
 fn fits(oversize: &Oversize<Quarantined>) -> Result<(), NotKept> {
     match oversize.records.first() {
         None => Ok(()),
-        Some(_) => Err(NotKept::Fatal(WriteError::TooSmall { bytes: oversize.limit })),
+        Some(_) => Err(NotKept::Fatal(WriteError::TooSmall { limit: oversize.limit })),
     }
 }

@@ -72,14 +72,21 @@ impl Listener {
     }
 
     /// Serves until shutdown; then lets connections end, and ends those that do not.
+    ///
+    /// While the log takes nothing it accepts nobody. A device that gets no answer hangs up and
+    /// comes again, but the connection it left waits for the log and cannot notice: accepting the
+    /// device again and again would fill every place.
     pub(crate) async fn run(self, shutdown: Shutdown) {
         let mut connections = Tasks::<Infallible>::new();
         let mut sweep = tokio::time::interval(SWEEP);
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1), 1);
+        let mut flow = self.door.flow();
         loop {
+            let flowing = *flow.borrow_and_update();
             tokio::select! {
                 () = shutdown.requested() => break,
-                accepted = self.socket.accept() => match accepted {
+                Ok(()) = flow.changed() => {}
+                accepted = self.socket.accept(), if flowing => match accepted {
                     Ok((stream, peer)) => {
                         backoff.succeeded();
                         self.admit(stream, peer, &mut connections);

@@ -1,0 +1,406 @@
+//! The endpoint as a standard MQTT server, and the promise behind its acknowledgements.
+
+use std::sync::Mutex;
+use std::sync::mpsc;
+
+use sen_model::RejectReason;
+
+use super::support::{NOW_MS, PATIENCE, Station, all, shipped, wait_for};
+use super::wire::{self, Hello, Wire};
+
+const VERSIONS: [u8; 2] = [4, 5];
+const TOPIC: &str = "sen/v1/stn-1/telemetry";
+
+/// Holds the disk of a topic back: its `fdatasync` waits for [`Held::let_go`].
+struct Held {
+    name: String,
+    reached: mpsc::Receiver<()>,
+    go: mpsc::Sender<()>,
+}
+
+impl Held {
+    fn sync_of(topic: &str) -> Self {
+        let (reached_tx, reached) = mpsc::channel();
+        let (go, go_rx) = mpsc::channel::<()>();
+        let (reached_tx, go_rx) = (Mutex::new(reached_tx), Mutex::new(go_rx));
+        let name = format!("log::sync::{topic}");
+        fail::cfg_callback(&name, move || {
+            let _ = reached_tx.lock().unwrap().send(());
+            let _ = go_rx.lock().unwrap().recv();
+        })
+        .unwrap();
+        Self { name, reached, go }
+    }
+
+    /// Returns when the disk is waiting.
+    fn wait(&self) {
+        self.reached.recv_timeout(PATIENCE).unwrap();
+    }
+
+    fn let_go(self) {
+        fail::remove(&self.name);
+        drop(self.go);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_puback_means_it_is_on_disk() {
+    for version in VERSIONS {
+        for qos in [1, 2] {
+            let station = Station::start().await;
+            let held = Held::sync_of(&format!("readings-{}", station.tag));
+            let mut device = Wire::connect(station.address, version, "dev").await;
+            device.publish(TOPIC, br#"{"level_m":1.5}"#, qos, 9).await;
+            tokio::task::block_in_place(|| held.wait());
+            assert!(device.is_quiet().await, "an answer before the disk");
+            assert_eq!(station.readings.head(), 0);
+            held.let_go();
+            let answer = device.next().await;
+            let wanted = if qos == 1 { wire::PUBACK } else { wire::PUBREC };
+            assert_eq!((answer.kind, answer.id()), (wanted, 9));
+            assert_eq!(station.readings.head(), 1, "on disk when the answer came");
+            if qos == 2 {
+                device.send(0x62, &[0, 9]).await;
+                let done = device.next().await;
+                assert_eq!((done.kind, done.id()), (wire::PUBCOMP, 9));
+            }
+            assert_eq!(station.kept().await[0].readings[0].value, 1.5);
+            station.stop().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quarantine_is_on_disk_before_its_puback_too() {
+    let station = Station::start().await;
+    let held = Held::sync_of(&format!("quarantine-{}", station.tag));
+    let mut device = Wire::connect(station.address, 4, "dev").await;
+    device.publish(TOPIC, b"not json", 1, 9).await;
+    tokio::task::block_in_place(|| held.wait());
+    assert!(device.is_quiet().await, "an answer before the disk");
+    held.let_go();
+    assert_eq!(device.next().await.kind, wire::PUBACK);
+    assert_eq!(station.reasons().await, [RejectReason::BadJson]);
+    station.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pubacks_come_in_the_order_of_arrival() {
+    for version in VERSIONS {
+        let station = Station::start().await;
+        let mut device = Wire::connect(station.address, version, "dev").await;
+        let ids: Vec<u16> = (1..=300).map(|n| (n * 37) % 65_521 + 1).collect();
+        for (n, id) in ids.iter().enumerate() {
+            // Every third goes to quarantine: another topic of the log, the same order of answers.
+            let payload = if n % 3 == 0 { "?".to_owned() } else { format!(r#"{{"a":{n}}}"#) };
+            device.publish(TOPIC, payload.as_bytes(), 1, *id).await;
+        }
+        for id in ids {
+            let answer = device.next().await;
+            assert_eq!((answer.kind, answer.id()), (wire::PUBACK, id));
+        }
+        let values: Vec<f64> =
+            station.kept().await.iter().map(|batch| batch.readings[0].value).collect();
+        assert_eq!(values.len() + station.reasons().await.len(), 300);
+        assert!(values.is_sorted(), "the log has the order of arrival");
+        station.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_stops_acknowledgements_and_heals_by_itself() {
+    let station = Station::start().await;
+    let space = format!("log::sync::readings-{}", station.tag);
+    fail::cfg(&space, "return(full)").unwrap();
+    let mut device = Wire::connect(station.address, 4, "dev").await;
+    device.publish(TOPIC, br#"{"a":1}"#, 1, 1).await;
+    station.wait_for_health("ingest", false).await;
+    assert!(device.is_quiet().await, "an answer from a full disk");
+    // Who comes now waits at the door, instead of taking a place it could not use.
+    let address = station.address;
+    let newcomer = Wire::connect(address, 4, "newcomer");
+    tokio::pin!(newcomer);
+    let early = tokio::time::timeout(std::time::Duration::from_millis(200), &mut newcomer).await;
+    assert!(early.is_err(), "accepted while the log takes nothing");
+    fail::remove(&space);
+    newcomer.await.ping().await;
+    assert_eq!(device.next().await.kind, wire::PUBACK);
+    station.wait_for_health("ingest", true).await;
+    assert!(station.kept().await.iter().any(|batch| batch.readings[0].value == 1.0));
+    station.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_overload_the_socket_is_not_read_and_qos_0_is_not_dropped() {
+    let mut config = shipped();
+    config.queue_packets = 4;
+    config.max_payload_bytes = 4_096;
+    config.queue_bytes = 8_192;
+    let station = Station::with(config, Default::default()).await;
+    let held = Held::sync_of(&format!("readings-{}", station.tag));
+    let mut device = Wire::connect(station.address, 4, "dev").await;
+    // Far more than the queue, the library's buffer and the kernel's socket buffers hold together.
+    let filler = " ".repeat(3_000);
+    let total = 10_000_u64;
+    let mut sent = 0;
+    let stuck = async {
+        while sent < total {
+            let payload = format!(r#"{{"a":{sent}}}{filler}"#);
+            device.publish(TOPIC, payload.as_bytes(), 0, 0).await;
+            sent += 1;
+        }
+    };
+    let stopped = tokio::time::timeout(std::time::Duration::from_secs(3), stuck).await.is_err();
+    assert!(stopped && sent < total, "the sender was never held up: {sent}");
+    let mut other = Wire::connect(station.address, 4, "other").await;
+    other.ping().await;
+    held.let_go();
+    // The send that was cut off in the middle ends its connection; what came before it is all kept.
+    drop(device);
+    wait_for("what was sent whole is kept", || station.readings.head() >= sent).await;
+    let kept = station.kept().await;
+    let values: Vec<u64> = kept.iter().map(|batch| batch.readings[0].value as u64).collect();
+    assert_eq!(values, (0..sent).collect::<Vec<_>>());
+    station.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_form_of_payload_becomes_readings_and_events() {
+    let station = Station::start().await;
+    let mut device = Wire::connect(station.address, 5, "gateway").await;
+    let timed = format!(r#"{{"ts":{},"values":{{"a":1,"b":2}},"seq":7}}"#, NOW_MS - 1_000);
+    let list = format!(r#"[{timed},{{"c":3}}]"#);
+    let event = r#"{"kind":"crowd","id":"e-1","text":"Đông người"}"#;
+    device.publish(TOPIC, timed.as_bytes(), 1, 1).await;
+    device.publish(TOPIC, list.as_bytes(), 1, 2).await;
+    device.publish("sen/v1/cam-1/event", event.as_bytes(), 1, 3).await;
+    for _ in 0..3 {
+        assert_eq!(device.next().await.kind, wire::PUBACK);
+    }
+    let kept = station.kept().await;
+    let first = &kept[0].readings[0];
+    assert_eq!((first.event_time.as_millis(), first.sequence), (NOW_MS - 1_000, 7));
+    assert_eq!(kept[1].readings.len(), 3);
+    assert_eq!(kept[1].readings[2].event_time.as_millis(), NOW_MS, "the time of arrival");
+    let events = all(&station.events).await;
+    assert_eq!((events[0].id.as_str(), events[0].text.as_str()), ("e-1", "Đông người"));
+    assert_eq!(station.quarantine.head(), 0);
+    station.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alerts_are_retained_for_subscribers_and_taken_away() {
+    for version in VERSIONS {
+        let station = Station::start().await;
+        let (topic, filter) = ("sen/v1/alerts/28261/x1", "sen/v1/alerts/#");
+        station.publisher.publish(topic, b"{\"rev\":1}".to_vec()).await.unwrap();
+        let mut siren = Wire::connect(station.address, version, "siren").await;
+        let mut body = vec![0, 7];
+        if version == 5 {
+            body.push(0);
+        }
+        body.extend([0, filter.len() as u8]);
+        body.extend(filter.as_bytes());
+        body.push(1);
+        siren.send(0x82, &body).await;
+        let frames = [siren.next().await, siren.next().await];
+        let retained = frames.iter().find(|frame| frame.kind == wire::PUBLISH).unwrap();
+        assert_eq!(siren.read_publish(retained), (topic.to_owned(), b"{\"rev\":1}".to_vec()));
+        assert_eq!(retained.flags & 1, 1, "marked as retained");
+        station.publisher.publish(topic, b"{\"rev\":2}".to_vec()).await.unwrap();
+        let live = siren.next().await;
+        assert_eq!(siren.read_publish(&live).1, b"{\"rev\":2}");
+        assert_eq!(live.flags & 1, 0, "live, not retained");
+        station.publisher.publish(topic, Vec::new()).await.unwrap();
+        let cleared = siren.next().await;
+        assert_eq!(siren.read_publish(&cleared).1, b"");
+        let mut late = Wire::connect(station.address, version, "late").await;
+        assert!(late.subscribe(filter, 1).await <= 1);
+        late.ping().await;
+        station.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sen_publishes_only_where_clients_may_listen_and_within_its_bound() {
+    let mut config = shipped();
+    config.max_retained = 2;
+    let station = Station::with(config, Default::default()).await;
+    for topic in ["sen/v1/stn-1/telemetry", "$SYS/x", "sen/v1/alerts/#", "other"] {
+        assert!(station.publisher.publish(topic, b"x".to_vec()).await.is_err(), "{topic}");
+    }
+    for topic in ["sen/v1/alerts/1/a", "sen/v1/alerts/1/b", "sen/v1/alerts/1/a"] {
+        station.publisher.publish(topic, b"x".to_vec()).await.unwrap();
+    }
+    assert!(station.publisher.publish("sen/v1/alerts/1/c", b"x".to_vec()).await.is_err());
+    station.publisher.publish("sen/v1/alerts/1/a", Vec::new()).await.unwrap();
+    station.publisher.publish("sen/v1/alerts/1/c", b"x".to_vec()).await.unwrap();
+    station.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn subscriptions_are_limited_to_alerts_and_own_commands() {
+    for version in VERSIONS {
+        let station = Station::start().await;
+        let mut device = Wire::connect(station.address, version, "dev-1").await;
+        let refusal = if version == 5 { 0x87 } else { 0x80 };
+        for filter in ["#", "sen/v1/#", "cmd/dev-2/#", "sen/v1/dev-1/telemetry", "$SYS/#"] {
+            assert_eq!(device.subscribe(filter, 1).await, refusal, "{version} {filter}");
+        }
+        for filter in ["sen/v1/alerts/#", "sen/v1/alerts/+/x", "cmd/dev-1/#"] {
+            assert_eq!(device.subscribe(filter, 1).await, 1, "{version} {filter}");
+        }
+        station.publisher.publish("cmd/dev-1/go", b"now".to_vec()).await.unwrap();
+        let order = device.next().await;
+        assert_eq!(device.read_publish(&order).0, "cmd/dev-1/go");
+        station.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_clients_publish_is_never_routed() {
+    for version in VERSIONS {
+        let station = Station::start().await;
+        let mut siren = Wire::connect(station.address, version, "siren").await;
+        assert_eq!(siren.subscribe("sen/v1/alerts/#", 1).await, 1);
+        assert_eq!(siren.subscribe("cmd/siren/#", 1).await, 1);
+        let mut thief = Wire::connect(station.address, version, "thief").await;
+        for (id, topic) in [(1, "sen/v1/alerts/1/fake"), (2, "cmd/siren/off"), (3, "$SYS/x")] {
+            // With the retain flag, so that a router would also keep it.
+            thief.publish_flagged(topic, b"fake", 0x03, id).await;
+            let answer = thief.next().await;
+            let code = answer.body.get(2).copied().unwrap_or(0);
+            assert_eq!((answer.kind, answer.id()), (wire::PUBACK, id));
+            assert_eq!(code, if version == 5 { 0x87 } else { 0 }, "{topic}");
+        }
+        thief.publish("sen/v1/alerts/1/fake", b"fake", 0, 0).await;
+        thief.ping().await;
+        station.wait_for_records(&station.quarantine, 4).await;
+        assert_eq!(station.reasons().await, [RejectReason::ReservedTopic; 4]);
+        siren.ping().await;
+        let mut late = Wire::connect(station.address, version, "late").await;
+        assert_eq!(late.subscribe("sen/v1/alerts/#", 1).await, 1);
+        late.ping().await;
+        station.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_topic_goes_to_quarantine_and_is_acknowledged() {
+    for version in VERSIONS {
+        let station = Station::start().await;
+        let mut device = Wire::connect(station.address, version, "dev").await;
+        device.publish("tele/x/STATE", b"{\"POWER\":\"ON\"}", 1, 5).await;
+        assert_eq!(device.next().await.kind, wire::PUBACK);
+        let record = all(&station.quarantine).await.remove(0);
+        assert_eq!(record.reason, RejectReason::UnknownTopic);
+        assert_eq!((record.client.as_str(), record.topic.as_str()), ("dev", "tele/x/STATE"));
+        assert_eq!(record.payload, b"{\"POWER\":\"ON\"}");
+        station.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_will_is_heard_like_any_packet_and_only_when_the_client_was_lost() {
+    for version in VERSIONS {
+        let station = Station::start().await;
+        let address = station.address;
+        let will = |topic: &'static str, payload: &'static str| Hello {
+            will: Some((topic, payload)),
+            keep_alive_s: 30,
+            ..Hello::default()
+        };
+        let polite = will("sen/v1/stn-1/telemetry", r#"{"polite":1}"#);
+        Wire::connect_with(address, version, "a", polite).await.disconnect().await;
+        let lost = will("sen/v1/stn-1/telemetry", r#"{"online":0}"#);
+        drop(Wire::connect_with(address, version, "b", lost).await);
+        station.wait_for_records(&station.readings, 1).await;
+        assert_eq!(station.kept().await[0].readings[0].metric.as_str(), "online");
+
+        let mut siren = Wire::connect(address, version, "siren").await;
+        assert_eq!(siren.subscribe("sen/v1/alerts/#", 1).await, 1);
+        let forged = will("sen/v1/alerts/1/fake", "fake");
+        drop(Wire::connect_with(address, version, "c", forged).await);
+        station.wait_for_records(&station.quarantine, 1).await;
+        let record = all(&station.quarantine).await.remove(0);
+        assert_eq!(record.reason, RejectReason::ReservedTopic);
+        assert_eq!(record.payload, b"fake");
+        siren.ping().await;
+        station.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_client_is_lost_after_one_and_a_half_keep_alives() {
+    for version in VERSIONS {
+        let station = Station::start().await;
+        let hello =
+            Hello { keep_alive_s: 1, will: Some((TOPIC, r#"{"online":0}"#)), ..Hello::default() };
+        let mut silent = Wire::connect_with(station.address, version, "silent", hello).await;
+        station.wait_for_records(&station.readings, 1).await;
+        while silent.next_or_end().await.is_some() {}
+        station.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_client_of_one_name_takes_the_place_of_the_first() {
+    for version in VERSIONS {
+        let station = Station::start().await;
+        let mut first = Wire::connect(station.address, version, "twin").await;
+        let mut second = Wire::connect(station.address, version, "twin").await;
+        if let Some(frame) = first.next_or_end().await {
+            assert_eq!(frame.kind, wire::DISCONNECT);
+            assert!(first.next_or_end().await.is_none());
+        }
+        second.publish(TOPIC, br#"{"a":1}"#, 1, 1).await;
+        assert_eq!(second.next().await.kind, wire::PUBACK);
+        station.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_lasts_as_long_as_its_connection_and_says_so() {
+    for version in VERSIONS {
+        let station = Station::start().await;
+        let hello = Hello { keeps_session: true, ..Hello::default() };
+        for _ in 0..2 {
+            let mut siren = Wire::connect_with(station.address, version, "siren", hello).await;
+            assert!(!siren.session_present, "nothing was kept, and nothing is claimed");
+            assert_eq!(siren.subscribe("sen/v1/alerts/#", 1).await, 1);
+            siren.disconnect().await;
+        }
+        station.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_have_a_bound() {
+    let mut config = shipped();
+    config.max_connections = 2;
+    let station = Station::with(config, Default::default()).await;
+    let first = Wire::connect(station.address, 4, "a").await;
+    let mut second = Wire::connect(station.address, 4, "b").await;
+    let mut third = tokio::net::TcpStream::connect(station.address).await.unwrap();
+    assert!(wire::read_frame(&mut third).await.is_none(), "closed at once");
+    second.ping().await;
+    first.disconnect().await;
+    let mut tries = 0;
+    wait_until_welcome(&station, &mut tries).await;
+    station.stop().await;
+}
+
+async fn wait_until_welcome(station: &Station, tries: &mut u32) {
+    let welcome = async {
+        loop {
+            *tries += 1;
+            let mut socket = tokio::net::TcpStream::connect(station.address).await.unwrap();
+            let hello = [0x10, 13, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 0, 0, 1, b'c'];
+            let sent = tokio::io::AsyncWriteExt::write_all(&mut socket, &hello).await;
+            if sent.is_ok() && wire::read_frame(&mut socket).await.is_some() {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, welcome).await.expect("a place becomes free");
+}
