@@ -51,8 +51,8 @@ fn with_source(centre: &mut Centre, port: u16) -> anyhow::Result<()> {
     fs::write(
         sources,
         format!(
-            "[[broker]]\nname = \"city\"\naddress = \"127.0.0.1:{port}\"\nclient_id = \"sen-city\"\n\
-             topics = [\"sen/v1/+/telemetry\", \"sen/v1/+/event\"]\n"
+            "[[broker]]\nname = \"city\"\nhost = \"127.0.0.1\"\nport = {port}\n\
+             client_id = \"sen-city\"\nfilters = [\"sen/v1/+/telemetry\", \"sen/v1/+/event\"]\n"
         ),
     )?;
     centre.restart()

@@ -60,7 +60,9 @@ async fn every_alert_is_raised_and_cleared_exactly_once() -> anyhow::Result<()> 
     let mut centre = Centre::start()?;
     let rule = level_three(&centre).await?;
     let begun_ms = now_ms() - 9 * 3_600_000;
-    let mut memory = Memory::default();
+    let mut screen = Screen::connect(centre.http(), "story", Memory::default()).await?;
+    screen.until("live", |frame| frame["type"] == "live").await?;
+    let mut memory = screen.cut();
     for round in 0..KILLS {
         let mut device = Device::connect(GAUGE, centre.mqtt_port()).await?;
         // Ten minutes a step, in event time: longer than any duration a rule asks for.
