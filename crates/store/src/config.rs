@@ -37,17 +37,17 @@ impl Config {
                 "{} days are too few: readings are taken up to {GUARD_DAYS} days late, and their windows are recomputed from raw",
                 self.raw_days
             );
-            problems.push(("store.raw_days", message));
+            problems.push(("raw_days", message));
         }
         if self.minute_days < self.raw_days {
             let message = "must be at least `store.raw_days`".to_owned();
-            problems.push(("store.minute_days", message));
+            problems.push(("minute_days", message));
         }
         if self.max_series == 0 || self.max_series > 10_000_000 {
-            problems.push(("store.max_series", "must be 1 to 10,000,000".to_owned()));
+            problems.push(("max_series", "must be 1 to 10,000,000".to_owned()));
         }
         if !(1_000..=50_000_000).contains(&self.seal_points) {
-            problems.push(("store.seal_points", "must be 1,000 to 50,000,000".to_owned()));
+            problems.push(("seal_points", "must be 1,000 to 50,000,000".to_owned()));
         }
         problems
     }
@@ -62,9 +62,6 @@ mod tests {
         assert_eq!(Config::default().check(), []);
         let wrong = Config { raw_days: 30, minute_days: 1, max_series: 0, seal_points: 0 };
         let keys: Vec<_> = wrong.check().into_iter().map(|(key, _)| key).collect();
-        assert_eq!(
-            keys,
-            ["store.raw_days", "store.minute_days", "store.max_series", "store.seal_points"]
-        );
+        assert_eq!(keys, ["raw_days", "minute_days", "max_series", "seal_points"]);
     }
 }

@@ -1,6 +1,7 @@
 //! The file: its tables, how it is opened, checked, and moved aside when it is damaged.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use sen_model::{DeviceId, Metric, Timestamp};
@@ -17,6 +18,8 @@ const SUSPECT: &str = "sen.db.suspect";
 /// Files up to this size are checked in full at every start (some 50 ms); larger ones only when
 /// they are suspect, since a start must not take minutes. SQLite itself survives crashes.
 const CHECKED_BYTES: u64 = 32 << 20;
+/// How long to wait for another program that has locked the file, such as a backup.
+const BUSY: Duration = Duration::from_secs(1);
 /// Damaged files kept beside the good one before the last name is used again.
 const KEPT_DAMAGED: u32 = 100;
 
@@ -70,7 +73,7 @@ pub(crate) fn open(folder: &Path, config: &Config) -> Result<Opened, StoreError>
 /// A connection for writing.
 pub(crate) fn connect(file: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open(file)?;
-    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    connection.busy_timeout(BUSY)?;
     // Before the first table: neither can be changed afterwards. Chunks fit into pages of 8 KiB.
     connection.pragma_update(None, "page_size", 8_192)?;
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
@@ -87,7 +90,7 @@ pub(crate) fn connect(file: &Path) -> Result<Connection, StoreError> {
 pub(crate) fn connect_to_read(file: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
-    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "cache_size", -4_096)?;
     Ok(connection)
 }

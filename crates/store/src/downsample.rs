@@ -24,7 +24,7 @@ impl Downsampler {
     /// At most `max_points` (at least 2) points of a span.
     pub fn new(span: Span, max_points: usize) -> Self {
         let steps = (max_points / 2).max(1) as i128;
-        let from_ms = i128::from(span.from_ms());
+        let from_ms = i128::from(span.first_ms());
         let length_ms = (i128::from(span.last_ms()) - from_ms + 1).max(1);
         let step_ms = (length_ms + steps - 1) / steps;
         Self { from_ms, step_ms, step: None, kept: Vec::new() }

@@ -357,7 +357,7 @@ impl Head {
     /// The points of a series in a span, and the newest time its chunks may hold.
     pub(crate) fn points_in(&self, series: SeriesId, span: Span) -> (Vec<Point>, Option<i64>) {
         let Some(slot) = self.slots.get(series.index()) else { return (Vec::new(), None) };
-        let from = slot.points.partition_point(|packed| packed.event_time < span.from_ms());
+        let from = slot.points.partition_point(|packed| packed.event_time < span.first_ms());
         let to = slot.points.partition_point(|packed| packed.event_time <= span.last_ms());
         let points = slot.points.get(from..to).unwrap_or_default();
         (points.iter().map(Packed::point).collect(), slot.sealed_to)

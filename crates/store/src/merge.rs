@@ -98,7 +98,7 @@ fn at_the_end(
         let must = inside && from == chunks.len();
         let worth = chunks[before].count <= 2 * gathered;
         let fits = chunks[before].count + gathered <= CHUNK_POINTS;
-        if !must && !(worth && fits) {
+        if !(must || worth && fits) {
             break;
         }
         gathered += chunks[before].count;

@@ -102,11 +102,11 @@ impl Span {
 
     /// Whether a time lies in it.
     pub fn contains(&self, time: Timestamp) -> bool {
-        (self.from_ms()..=self.last_ms()).contains(&time.as_millis())
+        (self.first_ms()..=self.last_ms()).contains(&time.as_millis())
     }
 
     /// The first instant in it.
-    pub(crate) fn from_ms(&self) -> i64 {
+    pub(crate) fn first_ms(&self) -> i64 {
         self.from.as_millis()
     }
 

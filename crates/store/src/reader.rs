@@ -92,7 +92,7 @@ impl Readers {
         let shared = Arc::clone(&self.shared);
         let in_memory = |(series, span): &(SeriesId, Span)| {
             let (points, sealed_to) = shared.head().points_in(*series, *span);
-            let only = sealed_to.is_none_or(|sealed_to| sealed_to < span.from_ms());
+            let only = sealed_to.is_none_or(|sealed_to| sealed_to < span.first_ms());
             (points, only)
         };
         let found: Vec<(Vec<Point>, bool)> = windows.iter().map(in_memory).collect();
@@ -168,7 +168,7 @@ impl Readers {
     ) -> Result<S, StoreError> {
         // The head first, the chunks after: a point may go from the one to the other between.
         let (points, sealed_to) = self.shared.head().points_in(series, span);
-        if sealed_to.is_none_or(|sealed_to| sealed_to < span.from_ms()) {
+        if sealed_to.is_none_or(|sealed_to| sealed_to < span.first_ms()) {
             let _ = points.into_iter().try_for_each(|point| take(&mut state, point));
             return Ok(state);
         }
@@ -216,7 +216,7 @@ fn scan(
     head: Vec<Point>,
     mut take: impl FnMut(Point) -> ControlFlow<()>,
 ) -> Result<(), StoreError> {
-    let (from, last) = (span.from_ms(), span.last_ms());
+    let (from, last) = (span.first_ms(), span.last_ms());
     let mut head = VecDeque::from(head);
     let mut next_day = connection.prepare_cached("SELECT min(day) FROM chunk WHERE day >= ?1")?;
     let mut select = connection.prepare_cached(
@@ -297,7 +297,7 @@ fn minutes(
     let mut select =
         connection.prepare_cached("SELECT partial FROM minute WHERE start = ?1 AND series = ?2")?;
     let mut found = Vec::new();
-    let mut from = span.from_ms();
+    let mut from = span.first_ms();
     while found.len() < limit {
         let start: Option<i64> = next.query_row([from], |row| row.get(0))?;
         let Some(start) = start.filter(|start| *start <= span.last_ms()) else { break };

@@ -1,5 +1,7 @@
 //! What happens to the file: crashes between slices, damage, retention, limits.
 
+#![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,5 +1,7 @@
 //! The store against a model that is too simple to be wrong: a sorted map of all points.
 
+#![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
