@@ -2,8 +2,8 @@
 // value. Of constant size, and adding a reading twice or late changes nothing it should not.
 
 export const TRAIL_MS = 24 * 3_600_000;
-/** 3 minutes: about one pixel of a sparkline, three of the chart. */
-export const STEP_MS = 180_000;
+/** Fine enough that a trend can be seen minutes after the start. */
+export const STEP_MS = 60_000;
 export const STEPS = TRAIL_MS / STEP_MS;
 /** Neighbours further apart than this many expected intervals are not joined. */
 const GAP_INTERVALS = 5;
@@ -14,11 +14,39 @@ export interface Columns {
   value: (number | null)[];
 }
 
-/** How many hours back the points reach, as one of a few whole spans: what a chart shows. */
-export function hoursOf(columns: Columns, now: number): number {
+const MINUTE_MS = 60_000;
+const SPANS_MS = [15, 60, 180, 360, 720].map((minutes) => minutes * MINUTE_MS);
+
+/** How far back the points reach, as one of a few whole spans: what a chart shows. */
+export function spanOf(columns: Columns, now: number): number {
   const first = columns.at[0] ?? now - TRAIL_MS;
-  const covered = (now - first) / 3_600_000;
-  return [1, 3, 6, 12].find((hours) => covered <= hours) ?? 24;
+  return SPANS_MS.find((span_ms) => now - first <= span_ms) ?? TRAIL_MS;
+}
+
+/** The same line with at most `2 * parts` points: the smallest and the largest of each part, and
+ *  every gap. */
+export function thin(columns: Columns, parts: number): Columns {
+  if (columns.at.length <= 2 * parts) return columns;
+  const thinned: Columns = { at: [], value: [] };
+  const size = Math.ceil(columns.at.length / parts);
+  for (let start = 0; start < columns.at.length; start += size) {
+    const indices = Array.from({ length: Math.min(size, columns.at.length - start) }, (_, i) => start + i);
+    for (const index of telling(columns.value, indices)) {
+      push(thinned, columns.at[index]!, columns.value[index]!);
+    }
+  }
+  return thinned;
+}
+
+/** Of these points the smallest, the largest and the first gap, in the order of time. */
+function telling(values: (number | null)[], indices: number[]): number[] {
+  const known = indices.filter((index) => values[index] !== null);
+  const gap = indices.find((index) => values[index] === null);
+  const pick = (better: (a: number, b: number) => boolean) =>
+    known.reduce((best, index) => (better(values[index]!, values[best]!) ? index : best), known[0]!);
+  const picked = new Set(known.length === 0 ? [] : [pick((a, b) => a < b), pick((a, b) => a > b)]);
+  if (gap !== undefined) picked.add(gap);
+  return [...picked].sort((a, b) => a - b);
 }
 
 export class Trail {
@@ -27,7 +55,8 @@ export class Trail {
   private readonly least = new Float32Array(STEPS);
   private readonly most = new Float32Array(STEPS);
   private readonly last = new Float32Array(STEPS);
-  private readonly last_at = new Float64Array(STEPS);
+  /** When the last value was, milliseconds after the start of its step. */
+  private readonly last_ms = new Uint16Array(STEPS);
 
   add(at: number, value: number): void {
     const step = Math.floor(at / STEP_MS);
@@ -37,14 +66,15 @@ export class Trail {
     if (step > held) {
       this.step[cell] = step;
       this.least[cell] = this.most[cell] = this.last[cell] = value;
-      this.last_at[cell] = at;
+      this.last_ms[cell] = at - step * STEP_MS;
       return;
     }
     this.least[cell] = Math.min(this.least[cell] ?? value, value);
     this.most[cell] = Math.max(this.most[cell] ?? value, value);
-    if (at >= (this.last_at[cell] ?? 0)) {
+    const ms = at - step * STEP_MS;
+    if (ms >= (this.last_ms[cell] ?? 0)) {
       this.last[cell] = value;
-      this.last_at[cell] = at;
+      this.last_ms[cell] = ms;
     }
   }
 
@@ -73,7 +103,7 @@ export class Trail {
 
   private emit(columns: Columns, cell: number, start: number): void {
     const [least, most, last] = [this.least[cell]!, this.most[cell]!, this.last[cell]!];
-    const end = this.last_at[cell]!;
+    const end = start + this.last_ms[cell]!;
     if (least === most) return push(columns, end, last);
     // The two ends of the step, so that the one nearer to the last value comes second.
     const rising = most - last < last - least;

@@ -3,10 +3,12 @@ import type { Upsert } from '../wire/frames';
 import { Refused, type Api, type Device, type Tile } from '../wire/http';
 import { seriesKey } from './latest';
 import { combineTrails, devicesOf } from './tiles';
-import { Trail, TRAIL_MS, STEP_MS, STEPS, type Columns } from './trail';
+import { Trail, TRAIL_MS, STEP_MS, type Columns } from './trail';
 
 /** Of a tile over more devices than this only so many leave a trail. */
 export const DEVICES_MAX = 128;
+/** Points asked of 24 hours; the server keeps the peaks. */
+const POINTS = 720;
 /** Histories asked for at one time, so that the answers for people are not held up. */
 const AT_ONCE = 2;
 
@@ -60,7 +62,7 @@ export class TrailBook {
     const from = Math.max(now - TRAIL_MS, (this.filled.get(key) ?? 0) - STEP_MS);
     if (now - from < 2 * STEP_MS) return;
     const points = await api
-      .readings(series.device, series.metric, from, STEPS)
+      .readings(series.device, series.metric, from, POINTS)
       .catch((error: unknown) => {
         // The server knows of no such readings: the ticks will have to do.
         if (error instanceof Refused) return [];

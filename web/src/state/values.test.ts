@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { T0 } from '../testing/alerts';
 import { freshness } from './freshness';
 import { LatestValues } from './latest';
-import { hoursOf, STEP_MS, STEPS, Trail, TRAIL_MS } from './trail';
+import { spanOf, STEP_MS, STEPS, thin, Trail, TRAIL_MS } from './trail';
 
 describe('latest values', () => {
   const row = { device: 'd', metric: 'm', value: 1, at: T0, quality: 0 as const };
@@ -66,13 +66,13 @@ describe('the trail', () => {
 
   test('peaks stay', () => {
     const trail = new Trail();
-    for (let second = 0; second < 170; second++) trail.add(now - 80_000 + second * 500, second === 77 ? 9 : 1);
+    for (let half = -50; half < 50; half++) trail.add(now + half * 500, half === -7 ? 9 : 1);
     expect(Math.max(...trail.columns(now, 1_000).value.map((value) => value ?? 0))).toBe(9);
   });
 
   test('times only grow, and a long silence is a gap', () => {
     const trail = new Trail();
-    for (const hours of [9, 8.99, 5, 4.95, 4.9, 0]) trail.add(now - hours * 3_600_000, hours);
+    for (const hours of [9, 8.996, 5, 4.98, 4.95, 0]) trail.add(now - hours * 3_600_000, hours);
     const { at, value } = trail.columns(now, 60_000);
     expect(at).toEqual([...at].sort((a, b) => a - b));
     expect(value.filter((each) => each === null)).toHaveLength(2);
@@ -89,12 +89,23 @@ describe('the trail', () => {
   });
 
   test.each([
-    [0.2, 1],
-    [1, 1],
-    [2.5, 3],
-    [11, 12],
-    [13, 24],
-  ])('%d hours are shown as %d', (covered, shown) => {
-    expect(hoursOf({ at: [now - covered * 3_600_000], value: [1] }, now)).toBe(shown);
+    [1, 15],
+    [15, 15],
+    [16, 60],
+    [150, 180],
+    [13 * 60, 24 * 60],
+  ])('%d minutes are shown as %d', (covered, shown) => {
+    const columns = { at: [now - covered * 60_000], value: [1] };
+    expect(spanOf(columns, now)).toBe(shown * 60_000);
+  });
+
+  test('thinned, it keeps its peaks, its gaps and its order', () => {
+    const at = Array.from({ length: 1_000 }, (_, index) => index);
+    const value = at.map((index) => (index === 500 ? null : index === 333 ? 99 : index === 777 ? -99 : index % 3));
+    const thinned = thin({ at, value }, 20);
+    expect(thinned.at.length).toBeLessThanOrEqual(41);
+    for (const kept of [99, -99, null]) expect(thinned.value).toContain(kept);
+    expect(thinned.at).toEqual([...thinned.at].sort((a, b) => a - b));
+    expect(thin(thinned, 100)).toBe(thinned);
   });
 });

@@ -1,7 +1,7 @@
 // The chart of 24 hours: uPlot with the wall's type, the time of Vietnam and the tile's levels.
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
-import { hoursOf, type Columns } from '../state/trail';
+import { spanOf, type Columns } from '../state/trail';
 import type { Level } from '../wire/http';
 import type { Severity } from '../wire/nouns';
 import { clockShort, plain } from '../words/format';
@@ -78,7 +78,7 @@ export class TrendChart {
       cursor: { show: false },
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1_000), ZONE),
       scales: {
-        x: { time: true, range: () => [this.now / 1_000 - hoursOf(this.columns, this.now) * 3_600, this.now / 1_000] },
+        x: { time: true, range: () => [(this.now - spanOf(this.columns, this.now)) / 1_000, this.now / 1_000] },
         y: { range: () => rangeOf(this.columns, this.levels) },
       },
       axes: [
@@ -86,7 +86,7 @@ export class TrendChart {
           ...axis,
           space: 5 * unit,
           size: 2.4 * unit,
-          incrs: [15, 30, 60, 120, 180, 360].map((minutes) => minutes * 60),
+          incrs: [5, 15, 30, 60, 120, 180, 360].map((minutes) => minutes * 60),
           values: (_, splits) => splits.map((seconds) => clockShort(seconds * 1_000)),
         },
         {

@@ -140,9 +140,8 @@ export class Api {
   private async ask(path: string, init: RequestInit): Promise<unknown> {
     const signal = AbortSignal.timeout(ANSWER_MS);
     const response = await this.fetch(this.base + path, { ...init, signal });
-    const answer: unknown = await response.json().catch(() => undefined);
-    if (!response.ok) throw new Refused(response.status, answer);
-    return answer;
+    if (response.ok) return (await response.json()) as unknown;
+    throw new Refused(response.status, await response.json().catch(() => undefined));
   }
 }
 

@@ -86,7 +86,7 @@ export const en: Record<keyof typeof vi, string> = {
   'map.normal': 'Normal station',
   'map.silent': 'Silent station',
 
-  'trend.title': '{label}, last {hours} h',
+  'trend.title': '{label}, last {span}',
   'trend.none': 'Nothing yet',
 
   'age.seconds': '{n} s',

@@ -84,7 +84,7 @@ export const vi = {
   'map.normal': 'Trạm bình thường',
   'map.silent': 'Trạm mất tín hiệu',
 
-  'trend.title': '{label}, {hours} giờ qua',
+  'trend.title': '{label}, {span} qua',
   'trend.none': 'Chưa có số liệu',
 
   'age.seconds': '{n} giây',
