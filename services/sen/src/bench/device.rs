@@ -102,7 +102,8 @@ impl Device {
                 Some((sent_id, readings, sent_us)) if sent_id == id => {
                     acknowledged.push(Acknowledged { readings, sent_us });
                 }
-                expected => bail!("acknowledged {id} while {expected:?} was next"),
+                Some((sent_id, ..)) => bail!("acknowledged {id} while {sent_id} was next"),
+                None => bail!("acknowledged {id}, which was not sent"),
             }
         }
         self.inbox.drain(..begin);

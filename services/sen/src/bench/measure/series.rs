@@ -10,6 +10,8 @@ use super::super::values::load_metric;
 
 /// Series of one device: half of what the shipped limits allow.
 pub(super) const METRICS_OF_A_DEVICE: u64 = 100;
+/// Values of one packet: within the shipped limit of 64, and a divisor of the above.
+const READINGS_OF_A_PACKET: u64 = 50;
 /// Readings of each series.
 const ROUNDS: u64 = 5;
 /// Packets of one device that wait for their PUBACK.
@@ -25,13 +27,14 @@ pub(super) async fn series(bench: &Bench, count: u64) -> anyhow::Result<Sample> 
         (0..usize::try_from(METRICS_OF_A_DEVICE)?).map(load_metric).collect();
     let fleet = Fleet {
         devices: usize::try_from(count / METRICS_OF_A_DEVICE)?,
-        readings_per_packet: metrics.len(),
+        readings_per_packet: usize::try_from(READINGS_OF_A_PACKET)?,
         metrics: Some(metrics),
         ..Fleet::plain(0, Qos::AtLeastOnce)
     };
     let senders = fleet.connect(centre.mqtt, bench.begun).await?;
     let connected = centre.usage()?;
-    let tally = load::saturate(senders, WINDOW, UNTIL_DONE, ROUNDS).await?;
+    let packets = ROUNDS * METRICS_OF_A_DEVICE / READINGS_OF_A_PACKET;
+    let tally = load::saturate(senders, WINDOW, UNTIL_DONE, packets).await?;
     let totals = centre.digest(tally.sent).await?;
     let full = centre.usage()?;
     centre.kill().await?;
