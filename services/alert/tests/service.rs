@@ -1,0 +1,393 @@
+//! The service over a real log: from a packet to a record, over restarts, a failing disk and edits
+//! of the rules.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sen_alert::{Alert, BindError, Config, Ports, RunError};
+use sen_chassis::call::{self, Caller};
+use sen_chassis::{Clock, Health, Shutdown, Tasks};
+use sen_log::{Log, Retention, Topic};
+use sen_model::{
+    AlertRecord, AlertState, Change, Command, CommandOutcome, DeviceId, Metric, Order, Progress,
+    Quality, Reading, ReadingBatch, Registry, Rule, Timestamp, registry_file,
+};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+const KEEP_ALL: Retention = Retention { keep_ms: i64::MAX, keep_bytes: u64::MAX };
+
+const DEVICES: &str = r#"
+[kind.river]
+field = "environment"
+interval_ms = 1_000
+metrics = [{ metric = "water_level_m", name = { vi = "Mực nước", en = "Water level" }, unit = "m" }]
+
+[[device]]
+id = "stn-my-tho"
+kind = "river"
+name = { vi = "Trạm Mỹ Tho", en = "Mỹ Tho station" }
+area = "28261"
+lat = 10.348
+lon = 106.365
+"#;
+
+const PLACES: &str = r#"
+[[place]]
+id = "ward-28261"
+name = { vi = "Phường Mỹ Tho", en = "My Tho Ward" }
+kind = "ward"
+lat = 10.35
+lon = 106.37
+area = "28261"
+"#;
+
+/// One rule of the test station.
+fn rule(id: &str, condition: &str) -> String {
+    format!(
+        r#"
+[[rule]]
+id = "{id}"
+name = {{ vi = "Báo động", en = "Alarm level" }}
+field = "environment"
+severity = 1
+devices = ["stn-my-tho"]
+{condition}
+source = "QĐ 05/2020/QĐ-TTg"
+owner = {{ vi = "Ban Chỉ huy", en = "Command" }}
+response = {{ vi = "Báo ngay", en = "Tell at once" }}
+"#
+    )
+}
+
+fn instant() -> String {
+    rule("instant", "metrics = [\"water_level_m\"]\nat_least = 1.6")
+}
+
+/// A centre on disk: what is left of it when its process dies.
+struct Centre {
+    folder: tempfile::TempDir,
+    /// Topics are named by the test, so that faults can be injected into one test only.
+    name: &'static str,
+    log: Log,
+    readings: Topic<ReadingBatch>,
+    alerts: Topic<AlertRecord>,
+    clock: Clock,
+    registry: Arc<Registry>,
+}
+
+/// A running service.
+struct Running {
+    tasks: Tasks<RunError>,
+    service: AbortHandle,
+    shutdown: Shutdown,
+    ask: Caller<Command, CommandOutcome>,
+    progress: watch::Receiver<Progress>,
+    rules: watch::Receiver<Arc<Vec<Rule>>>,
+    health: Health,
+}
+
+fn open(folder: &Path) -> Log {
+    let config =
+        sen_log::Config { segment_bytes: 1 << 20, reserve_bytes: 0, record_bytes: 1 << 16 };
+    Log::open(folder.join("log"), config).unwrap()
+}
+
+impl Centre {
+    fn new(name: &'static str, rules: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config =
+            sen_log::Config { segment_bytes: 1 << 20, reserve_bytes: 0, record_bytes: 1 << 16 };
+        let log = Log::open(folder.path().join("log"), config).unwrap();
+        let registry = registry_file::parse(DEVICES, PLACES).unwrap();
+        let centre = Self {
+            readings: log.topic(&format!("{name}-readings"), KEEP_ALL).unwrap(),
+            alerts: log.topic(&format!("{name}-alerts"), KEEP_ALL).unwrap(),
+            clock: Clock::manual(0),
+            registry: Arc::new(registry),
+            folder,
+            name,
+            log,
+        };
+        std::fs::write(centre.rule_file(), rules).unwrap();
+        centre
+    }
+
+    fn rule_file(&self) -> PathBuf {
+        self.folder.path().join("rules.toml")
+    }
+
+    fn bind(&self) -> Result<(Alert, Caller<Command, CommandOutcome>, Health), BindError> {
+        let (ask, commands) = call::channel(8);
+        let health = Health::new();
+        let ports = Ports {
+            readings: self.readings.clone(),
+            alerts: self.alerts.clone(),
+            cursor: self.log.cursor(&self.readings, &format!("{}-alert", self.name)).unwrap(),
+            commands,
+            registry: Arc::clone(&self.registry),
+            clock: self.clock.clone(),
+            health: health.clone(),
+        };
+        let config = Config { checkpoint_interval_ms: 1, late_after_ms: 60_000, tick_ms: 2 };
+        Ok((Alert::bind(config, self.rule_file(), ports)?, ask, health))
+    }
+
+    fn run(&self) -> Running {
+        let (alert, ask, health) = self.bind().unwrap();
+        let (progress, rules) = (alert.progress(), alert.rules());
+        let (mut tasks, shutdown) = (Tasks::new(), Shutdown::new());
+        let service = tasks.spawn("alert", alert.run(shutdown.clone()));
+        Running { tasks, service, shutdown, ask, progress, rules, health }
+    }
+
+    /// The process is killed, wherever it has come to, and its log is opened by the next.
+    async fn kill(&mut self, mut running: Running) {
+        running.service.abort();
+        while running.tasks.join_next().await.is_some() {}
+        // What the dead service had handed to the log is written before the next one looks.
+        self.log.close().await;
+        self.log = open(self.folder.path());
+        self.readings = self.log.topic(self.readings.name(), KEEP_ALL).unwrap();
+        self.alerts = self.log.topic(self.alerts.name(), KEEP_ALL).unwrap();
+    }
+
+    /// Levels measured and received at these times, one packet each.
+    async fn hear(&self, levels: &[(i64, f64)]) {
+        let packet = |(ms, value): &(i64, f64)| ReadingBatch {
+            device: DeviceId::new("stn-my-tho").unwrap(),
+            received_at: Timestamp::from_millis(*ms),
+            readings: vec![Reading {
+                metric: Metric::new("water_level_m").unwrap(),
+                event_time: Timestamp::from_millis(*ms),
+                value: *value,
+                quality: Quality::Good,
+                sequence: 0,
+            }],
+        };
+        self.readings.append(levels.iter().map(packet).collect()).await.unwrap();
+    }
+
+    /// The alert log once it holds `count` records.
+    async fn alerts(&self, count: u64) -> Vec<AlertRecord> {
+        let mut head = self.alerts.watch();
+        within("alerts", head.wait_for(|head| *head >= count)).await.unwrap();
+        let mut reader = self.alerts.read_from(1);
+        let mut records = Vec::new();
+        loop {
+            let entries = reader.available(1_000).await.unwrap();
+            if entries.is_empty() {
+                return records;
+            }
+            records.extend(entries.iter().map(|entry| (*entry.record).clone()));
+        }
+    }
+}
+
+impl Running {
+    /// Waits until every reading of the log is judged and what it raised is in the log.
+    async fn caught_up(&mut self, centre: &Centre) {
+        let head = centre.readings.head();
+        within("judged", self.progress.wait_for(|progress| progress.next > head)).await.unwrap();
+    }
+
+    async fn stop(self) {
+        self.shutdown.request();
+        within("stopped", self.tasks.join_all()).await.unwrap();
+    }
+}
+
+/// A test that waits for something which never comes fails instead of hanging.
+async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let limit = Duration::from_secs(30);
+    tokio::time::timeout(limit, future).await.unwrap_or_else(|_| panic!("waited for: {what}"))
+}
+
+/// Waits for something that tells nobody when it comes.
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let looking = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    within(what, looking).await;
+}
+
+fn acknowledge(alert: &AlertRecord, key: &str) -> Command {
+    Command {
+        idempotency_key: key.into(),
+        alert: alert.id.clone(),
+        expected_rev: Some(alert.rev),
+        order: Order::Acknowledge { note: String::new() },
+        by: "Lan".into(),
+        at: Timestamp::from_millis(5),
+    }
+}
+
+fn lives(records: &[AlertRecord]) -> Vec<(Change, i64)> {
+    records.iter().map(|record| (record.change, record.event_time.as_millis())).collect()
+}
+
+#[tokio::test]
+async fn an_alert_rises_is_taken_and_goes() {
+    let centre = Centre::new("life", &instant());
+    let running = centre.run();
+    centre.hear(&[(1, 1.5), (2, 1.62)]).await;
+    let raised = centre.alerts(1).await.remove(0);
+    assert_eq!(
+        raised.text.vi,
+        "Báo động: mực nước 1,62 m (ngưỡng 1,60 m) tại Trạm Mỹ Tho, Phường Mỹ Tho"
+    );
+    let answer = within("answer", running.ask.ask(acknowledge(&raised, "k"))).await.unwrap();
+    let log = centre.alerts(2).await;
+    assert_eq!(answer, CommandOutcome::Done(log[1].clone()), "answered when it is in the log");
+    centre.hear(&[(9, 1.4)]).await;
+    let log = centre.alerts(3).await;
+    assert_eq!((log[2].state, log[2].rev), (AlertState::Normal, 3));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn stopping_judges_everything_first_and_going_on_judges_nothing_twice() {
+    let centre = Centre::new("drain", &instant());
+    let running = centre.run();
+    running.stop().await;
+    let running = centre.run();
+    let many: Vec<(i64, f64)> =
+        (0..5_000).map(|n| (n, if n % 2 == 0 { 1.7 } else { 1.0 })).collect();
+    centre.hear(&many).await;
+    running.stop().await;
+    assert_eq!(centre.alerts(0).await.len(), 5_000);
+    let (alert, _, _) = centre.bind().unwrap();
+    assert_eq!(alert.progress().borrow().next, centre.readings.head() + 1);
+    drop(alert);
+    let mut running = centre.run();
+    running.caught_up(&centre).await;
+    running.stop().await;
+    assert_eq!(centre.alerts.head(), 5_000);
+}
+
+#[tokio::test]
+async fn killed_again_and_again_it_tells_every_alert_once() {
+    let slow = rule("slow", "metrics = [\"water_level_m\"]\nat_least = 1.6\nfor = \"5ms\"");
+    let mut centre = Centre::new("killed", &(instant() + &slow));
+    let mut undisturbed = BTreeMap::new();
+    for round in 0..40_i64 {
+        let running = centre.run();
+        // Every round an episode of both rules, begun in one life and ended in another.
+        let start = round * 100;
+        let second = if round % 3 == 0 { 1.8 } else { 1.7 };
+        centre.hear(&[(start, 1.0), (start + 10, 1.7)]).await;
+        if round % 2 == 0 {
+            let mut progress = running.progress.clone();
+            within("a step", progress.wait_for(|progress| progress.readings > 0)).await.unwrap();
+        }
+        centre.kill(running).await;
+        centre.hear(&[(start + 15, second), (start + 20, 1.0)]).await;
+        undisturbed.insert(("instant", start + 10), 2);
+        undisturbed.insert(("slow", start + 10), 2);
+    }
+    let mut running = centre.run();
+    running.caught_up(&centre).await;
+    running.stop().await;
+    let mut told = BTreeMap::new();
+    let log = centre.alerts(0).await;
+    for record in &log {
+        let start = record.started_at.as_millis();
+        let known = told.entry((record.rule.as_str(), start)).or_insert(0);
+        *known += 1;
+        assert_eq!(record.rev, *known, "in order and once: {record:?}");
+    }
+    assert_eq!(told, undisturbed);
+}
+
+#[tokio::test]
+async fn while_the_disk_fails_it_goes_on_judging_and_tells_later() {
+    let centre = Centre::new("failing", &instant());
+    let mut running = centre.run();
+    running.caught_up(&centre).await;
+    until("well", || running.health.report().get("alert") == Some(&None)).await;
+    fail::cfg("log::write::failing-alerts", "return(io)").unwrap();
+    centre.hear(&[(1, 1.7), (2, 1.0), (3, 1.7)]).await;
+    until("ill", || matches!(running.health.report().get("alert"), Some(Some(_)))).await;
+    assert_eq!(centre.alerts.head(), 0);
+    let before = *running.progress.borrow();
+    assert!(before.next <= centre.readings.head(), "not told as judged before it is written");
+    fail::remove("log::write::failing-alerts");
+    let log = centre.alerts(3).await;
+    assert_eq!(lives(&log), [(Change::Raised, 1), (Change::Cleared, 2), (Change::Raised, 3)]);
+    running.caught_up(&centre).await;
+    assert_eq!(running.health.report()["alert"], None);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn rules_are_taken_whole_or_not_at_all_and_what_they_drop_is_closed() {
+    let mut centre = Centre::new(
+        "edit",
+        &(instant() + &rule("high", "metrics = [\"water_level_m\"]\nat_least = 2.0")),
+    );
+    let mut running = centre.run();
+    centre.hear(&[(1, 2.5)]).await;
+    assert_eq!(centre.alerts(2).await.len(), 2);
+
+    let broken = rule("other", "metrics = [\"water_level_m\"]\nat_least = 'much'");
+    std::fs::write(centre.rule_file(), instant() + &broken).unwrap();
+    until("told", || matches!(running.health.report().get("rules"), Some(Some(_)))).await;
+    assert_eq!(running.rules.borrow().len(), 2, "the old set stays");
+
+    std::fs::write(centre.rule_file(), instant()).unwrap();
+    within("new rules", running.rules.wait_for(|rules| rules.len() == 1)).await.unwrap();
+    assert_eq!(running.health.report()["rules"], None);
+    let log = centre.alerts(3).await;
+    assert_eq!((log[2].rule.as_str(), log[2].state), ("high", AlertState::ReturnedUnacknowledged));
+    centre.kill(running).await;
+
+    // Nothing is closed twice, and what stays goes on under its id.
+    let running = centre.run();
+    centre.hear(&[(5, 1.0)]).await;
+    let log = centre.alerts(4).await;
+    assert_eq!((log.len(), log[3].rule.as_str(), log[3].rev), (4, "instant", 2));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn silence_is_told_by_the_clock_and_ended_by_a_reading() {
+    let centre = Centre::new("silence", &rule("silent", "missing = \"30s\""));
+    let mut running = centre.run();
+    centre.hear(&[(1_000, 1.0)]).await;
+    running.caught_up(&centre).await;
+    // Jumps of the clock are not the device's silence; passing time is.
+    centre.clock.set_ms(1_000_000);
+    let mut now = 1_000_000;
+    let mut head = centre.alerts.watch();
+    let passing = async {
+        while *head.borrow_and_update() == 0 {
+            now += 1_000;
+            centre.clock.set_ms(now);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    within("silence", passing).await;
+    assert!(now > 1_030_000, "only the time since the jump counts: {now}");
+    let log = centre.alerts(1).await;
+    assert_eq!((log[0].change, log[0].started_at.as_millis()), (Change::Raised, 1_000));
+    assert!(log[0].text.vi.contains("không có số liệu từ"), "{}", log[0].text.vi);
+    centre.hear(&[(now + 1, 1.0)]).await;
+    let log = centre.alerts(2).await;
+    assert_eq!((log[1].change, log[1].rev), (Change::Cleared, 2));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn binding_tells_every_mistake_in_the_rules() {
+    let text = instant().replace("severity = 1", "severity = 9").replace("1.6", "'high'");
+    let centre = Centre::new("mistakes", &text);
+    let Err(BindError::Problems(problems)) = centre.bind() else { panic!("bound") };
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    std::fs::remove_file(centre.rule_file()).unwrap();
+    assert!(matches!(centre.bind(), Err(BindError::RuleFile { .. })));
+}
