@@ -110,7 +110,7 @@ async fn pubacks_come_in_the_order_of_arrival() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_stops_acknowledgements_and_heals_by_itself() {
     let station = Station::start().await;
-    let space = format!("log::sync::readings-{}", station.tag);
+    let space = format!("log::space::readings-{}", station.tag);
     fail::cfg(&space, "return(full)").unwrap();
     let mut device = Wire::connect(station.address, 4, "dev").await;
     device.publish(TOPIC, br#"{"a":1}"#, 1, 1).await;
@@ -403,4 +403,32 @@ async fn wait_until_welcome(station: &Station, tries: &mut u32) {
         }
     };
     tokio::time::timeout(PATIENCE, welcome).await.expect("a place becomes free");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopping_keeps_everything_that_was_heard() {
+    let station = Station::start().await;
+    let mut device = Wire::connect(station.address, 4, "dev").await;
+    for value in 0..500 {
+        device.publish(TOPIC, format!(r#"{{"a":{value}}}"#).as_bytes(), 0, 0).await;
+    }
+    // The answer to a ping says that everything before it was read.
+    device.ping().await;
+    let readings = station.readings.clone();
+    station.stop().await;
+    assert_eq!(readings.head(), 500);
+    assert!(device.next_or_end().await.is_none_or(|frame| frame.kind == wire::DISCONNECT));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopping_with_a_full_disk_ends_and_acknowledges_nothing() {
+    let station = Station::start().await;
+    let space = format!("log::sync::readings-{}", station.tag);
+    fail::cfg(&space, "return(full)").unwrap();
+    let mut device = Wire::connect(station.address, 4, "dev").await;
+    device.publish(TOPIC, br#"{"a":1}"#, 1, 1).await;
+    station.wait_for_health("ingest", false).await;
+    station.stop().await;
+    assert!(device.next_or_end().await.is_none(), "no acknowledgement");
+    fail::remove(&space);
 }
