@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sen_chassis::backoff::Backoff;
 use sen_chassis::{Clock, Shutdown};
-use sen_log::{Entry, Offset, ReadError, Reader, Topic};
+use sen_log::{Entry, Offset, ReadError, Topic};
 use sen_proto::Wire;
 
 use crate::RunError;
@@ -108,7 +108,8 @@ pub(crate) async fn look(centre: Shared, shutdown: Shutdown) -> Result<(), RunEr
     }
 }
 
-/// Gives every record from `from` on to `fold`, with the offset up to which the log was read.
+/// Gives every record from `from` on to `fold`, with the offset up to which the log was read: also
+/// when there is no record to give, since whoever waits for the fold must not wait for the next one.
 async fn follow<T: Wire>(
     name: &'static str,
     topic: &Topic<T>,
@@ -117,22 +118,27 @@ async fn follow<T: Wire>(
     shutdown: &Shutdown,
     mut fold: impl FnMut(&[Entry<T>], Offset),
 ) -> Result<(), RunError> {
-    let mut reader = topic.read_from(from.max(1));
+    let mut head = topic.watch();
+    let mut reader = topic.read_from(from);
     let mut backoff = retry_policy(clock);
-    // An empty log is a state, too: whoever waits for the fold must not wait for a record.
-    fold(&[], reader.position().saturating_sub(1).min(topic.head()));
     loop {
-        let read = tokio::select! {
-            biased;
-            read = reader.next(BATCH) => read,
-            () = shutdown.requested() => return drain(&mut reader, fold).await,
-        };
-        match read {
+        head.borrow_and_update();
+        match reader.available(BATCH).await {
             Ok(entries) => {
                 if backoff.succeeded() {
                     tracing::info!(topic = name, "the log can be read again");
                 }
                 fold(&entries, reader.position().saturating_sub(1));
+                if !entries.is_empty() {
+                    continue;
+                }
+                if shutdown.is_requested() {
+                    return Ok(());
+                }
+                tokio::select! {
+                    () = shutdown.requested() => {}
+                    arrived = head.changed() => if arrived.is_err() { return Ok(()) },
+                }
             }
             Err(ReadError::Closed) => return Ok(()),
             Err(ReadError::BelowFloor { wanted, floor }) => {
@@ -144,32 +150,15 @@ async fn follow<T: Wire>(
                 );
                 reader = topic.read_from(floor);
             }
-            Err(error @ ReadError::Io(_)) => {
+            Err(error) if shutdown.is_requested() => return Err(RunError::Log(error)),
+            Err(error) => {
                 if backoff.is_fresh() {
-                    tracing::warn!(
-                        topic = name,
-                        error = &error as &dyn std::error::Error,
-                        "the log cannot be read"
-                    );
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(topic = name, error, "the log cannot be read");
                 }
                 wait(backoff.failed(), shutdown).await;
                 reader = topic.read_from(reader.position());
             }
-        }
-    }
-}
-
-/// Reads what is left at the end. What cannot be read any more stays in the log.
-async fn drain<T: Wire>(
-    reader: &mut Reader<T>,
-    mut fold: impl FnMut(&[Entry<T>], Offset),
-) -> Result<(), RunError> {
-    loop {
-        match reader.available(BATCH).await {
-            Ok(entries) if entries.is_empty() => return Ok(()),
-            Ok(entries) => fold(&entries, reader.position().saturating_sub(1)),
-            Err(ReadError::Closed) => return Ok(()),
-            Err(error) => return Err(RunError::Log(error)),
         }
     }
 }

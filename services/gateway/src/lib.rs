@@ -23,6 +23,7 @@ pub mod view;
 pub mod wall;
 pub mod wire;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
@@ -33,9 +34,9 @@ use sen_chassis::{Clock, Health, Problem, Shutdown, Tasks};
 use sen_log::{Offset, Topic};
 use sen_model::{
     AlertRecord, Command, CommandOutcome, Event, Progress, Quarantined, ReadingBatch, Registry,
-    Rule, Timestamp,
+    Rule, SeriesKey, Timestamp,
 };
-use sen_store::Store;
+use sen_store::{SeriesId, Store};
 use tokio::sync::watch;
 
 use centre::{Centre, Shared};
@@ -132,7 +133,7 @@ impl Gateway {
         let server = Server::bind(wanted, config.live_connections).await.map_err(listen)?;
         let address = server.address().map_err(listen)?;
         let mut latest = Latest::new(&ports.registry, config.most_series);
-        restore(&ports.store, &mut latest).await?;
+        restore(&ports.store, &mut latest);
         let begin = Begin {
             readings: first_unstored(&ports).await?,
             events: ports.events.head() + 1,
@@ -204,20 +205,19 @@ impl Gateway {
 }
 
 /// Takes the latest reading of every series from the store.
-async fn restore(store: &Store, latest: &mut Latest) -> Result<(), BindError> {
-    for (id, key) in store.series() {
-        if let Some(point) = store.latest(id).await? {
-            let sighting = Sighting {
-                event_time: point.event_time,
-                sequence: point.sequence,
-                value: point.value,
-                quality: point.quality,
-                received_at: point.received_at,
-            };
-            latest.restore(&key.device, &key.metric, sighting);
-        }
+fn restore(store: &Store, latest: &mut Latest) {
+    let names: HashMap<SeriesId, SeriesKey> = store.series().into_iter().collect();
+    for (id, point) in store.latest_of_all() {
+        let Some(key) = names.get(&id) else { continue };
+        let sighting = Sighting {
+            event_time: point.event_time,
+            sequence: point.sequence,
+            value: point.value,
+            quality: point.quality,
+            received_at: point.received_at,
+        };
+        latest.restore(&key.device, &key.metric, sighting);
     }
-    Ok(())
 }
 
 /// Where the readings begin that the store may not hold yet. Some may come twice; the fold does

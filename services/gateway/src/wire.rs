@@ -238,6 +238,44 @@ mod tests {
         assert!(seen >= 12, "only {seen} fixtures");
     }
 
+    /// The parts of JSON Schema that say which keys a frame has, held against the fixtures. Whole
+    /// validation is left to the tools that read the schema.
+    #[test]
+    fn the_schema_describes_every_fixture() {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+        let read = |path: &std::path::Path| -> Value {
+            serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+        };
+        let schema = read(&std::path::Path::new(root).join("docs/live-protocol.schema.json"));
+        let mut described: std::collections::BTreeSet<String> = schema["oneOf"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|frame| frame["$ref"].as_str().unwrap().replace("#/$defs/", ""))
+            .collect();
+        let every = described.clone();
+        for entry in std::fs::read_dir(format!("{root}/tests/fixtures/live")).unwrap() {
+            let frame = read(&entry.unwrap().path());
+            let kind = frame["type"].as_str().unwrap();
+            assert!(every.contains(kind), "`{kind}` is not in the schema");
+            described.remove(kind);
+            keys_fit(&frame, &schema["$defs"][kind]);
+            for item in frame["items"].as_array().into_iter().flatten() {
+                keys_fit(item, &schema["$defs"]["record"]);
+            }
+        }
+        assert!(described.is_empty(), "no fixture of {described:?}");
+    }
+
+    fn keys_fit(frame: &Value, described: &Value) {
+        for key in frame.as_object().unwrap().keys() {
+            assert!(described["properties"].get(key).is_some(), "`{key}` is not described");
+        }
+        for key in described["required"].as_array().unwrap().iter().filter_map(Value::as_str) {
+            assert!(frame.get(key).is_some(), "`{key}` is missing in {frame}");
+        }
+    }
+
     #[test]
     fn unknown_frames_and_unknown_fields_are_no_mistake() {
         let frame = serde_json::from_str::<FromScreen>(r#"{"type":"wave","height":2}"#).unwrap();

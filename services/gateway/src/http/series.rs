@@ -17,9 +17,10 @@ use crate::projection::latest::{Heard, Sighting};
 /// Points of a curve where no number is asked for, and at most.
 const USUAL_POINTS: usize = 1_000;
 const MOST_POINTS: usize = 10_000;
-/// Raw readings that one request looks at, at most; a longer range is shown from its summaries.
-const MOST_RAW: usize = 200_000;
-/// Points read from the store at once.
+/// The longest range whose readings one request looks at, when they are more than it asked for: a
+/// quarter of a million of one a second. A longer range is shown from its summaries.
+const LONGEST_RAW_MS: i64 = 3 * DAY_MS;
+/// Summaries read from the store at once.
 const STRETCH: usize = 10_000;
 
 /// A reading, as the API shows it.
@@ -199,37 +200,22 @@ pub(crate) async fn readings(
     Ok(Json(Curve { resolution, unit, items, next: None }))
 }
 
-/// The curve from the readings; none if there are too many of them.
+/// The curve from the readings: all of them if they fit, the smallest and the largest of each step
+/// where the range is short; none if there would be too many to look at.
 async fn raw(
     store: &Store,
     series: SeriesId,
     span: Span,
     most: usize,
 ) -> Result<Option<Vec<ReadingItem>>, Problem> {
-    let mut thinner = Thinner::new(span.from, span.to, most);
-    let (mut rest, mut looked, mut last) = (span, 0, None);
-    loop {
-        let points = store.points(series, rest, STRETCH).await?;
-        let is_end = points.len() < STRETCH;
-        // A stretch begins at the instant the one before ended at, which may have more points.
-        let order = |point: &Point| (point.event_time, point.sequence);
-        let new = points.into_iter().filter(|point| last.is_none_or(|last| order(point) > last));
-        let before = looked;
-        let mut newest = last;
-        for point in new {
-            newest = Some(order(&point));
-            looked += 1;
-            thinner.add(ReadingItem::from(point));
-        }
-        last = newest;
-        if is_end {
-            return Ok(Some(thinner.finish()));
-        }
-        if looked > MOST_RAW || looked == before {
+    let mut points = store.points(series, span, most + 1).await?;
+    if points.len() > most {
+        if span.to.since_ms(span.from) > LONGEST_RAW_MS {
             return Ok(None);
         }
-        rest.from = last.map_or(rest.from, |(at, _)| at);
+        points = store.points_downsampled(series, span, most).await?;
     }
+    Ok(Some(points.into_iter().map(ReadingItem::from).collect()))
 }
 
 /// The curve from the smallest and the largest of each minute.

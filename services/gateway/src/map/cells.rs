@@ -6,6 +6,7 @@
 //! together are then exactly the union of the discs, no gap can open between them.
 
 use super::geometry::{Beyond, Corner, Point, cut, ring_area, within_disc};
+use super::outline;
 
 /// A commune: where it is and how large it should be.
 #[derive(Clone, Copy, Debug)]
@@ -15,12 +16,16 @@ pub(super) struct Site {
 }
 
 /// Rounds in which the weights are fitted; each halves most of the error.
-const ROUNDS: usize = 60;
+const ROUNDS: usize = 80;
 /// How much of the missing area a round gives to the weight. One would swing.
 const GAIN: f64 = 0.5;
-/// How much larger than their cells the discs are at the end, in squared kilometres of radius: it
-/// closes the small gaps that are left between discs, and smooths the outline.
-const CLOSING_KM2: f64 = 14.0;
+/// What is added to every weight at a time, in square kilometres, until no hole is left between
+/// the discs; and how often at most.
+const CLOSING_KM2: f64 = 3.0;
+const CLOSINGS: usize = 60;
+/// How far an arc bulges beyond its chord, of a full arc: short arcs are flattened, so that the
+/// outline looks like a border and not like a cloud; an arc of half a circle and more stays one.
+const LEAST_BULGE: f64 = 0.35;
 /// Longest step along an arc, in radians.
 const ARC_STEP: f64 = 0.12;
 
@@ -34,8 +39,18 @@ pub(super) fn diagram(sites: &[Site]) -> Vec<Vec<Corner>> {
             *weight += GAIN * (site.area_km2 - size) / std::f64::consts::PI;
         }
     }
-    weights.iter_mut().for_each(|weight| *weight += CLOSING_KM2);
-    (0..sites.len()).map(|of| cell(sites, &weights, of)).collect()
+    let draw = |weights: &[f64]| -> Vec<Vec<Corner>> {
+        (0..sites.len()).map(|of| cell(sites, weights, of)).collect()
+    };
+    let mut cells = draw(&weights);
+    for _ in 0..CLOSINGS {
+        if !outline::has_hole(&cells) {
+            break;
+        }
+        weights.iter_mut().for_each(|weight| *weight += CLOSING_KM2);
+        cells = draw(&weights);
+    }
+    cells
 }
 
 fn size(cell: &[Corner]) -> f64 {
@@ -100,17 +115,20 @@ fn round(cell: &[Corner], centre: Point, radius2: f64) -> Vec<Corner> {
     kept
 }
 
-/// Adds the arc from one point to another, against the clock, without its end.
+/// Adds the flattened arc from one point to another, against the clock, without its end.
 fn arc(kept: &mut Vec<Corner>, from: Point, to: Point, centre: Point) {
     let angle = |p: Point| (p.y - centre.y).atan2(p.x - centre.x);
-    let (begin, full) = (angle(from), std::f64::consts::TAU);
-    let sweep = (angle(to) - begin).rem_euclid(full);
+    let begin = angle(from);
+    let sweep = (angle(to) - begin).rem_euclid(std::f64::consts::TAU);
     let radius = from.distance2(centre).sqrt();
-    let steps = (sweep / ARC_STEP).ceil().max(1.0) as usize;
+    let bulge = (sweep / std::f64::consts::PI).clamp(LEAST_BULGE, 1.0);
+    let steps = (sweep / ARC_STEP).ceil().max(1.0);
     kept.push(Corner { at: from, beyond: Beyond::Outside });
-    for step in 1..steps {
-        let (sin, cos) = (begin + sweep * step as f64 / steps as f64).sin_cos();
-        let at = Point { x: centre.x + radius * cos, y: centre.y + radius * sin };
+    for step in 1..steps as usize {
+        let part = step as f64 / steps;
+        let (sin, cos) = (begin + sweep * part).sin_cos();
+        let on_arc = Point { x: centre.x + radius * cos, y: centre.y + radius * sin };
+        let at = from.towards(to, part).towards(on_arc, bulge);
         kept.push(Corner { at, beyond: Beyond::Outside });
     }
 }

@@ -9,8 +9,20 @@ const STEPS_PER_KM: f64 = 1e3;
 /// A ring smaller than this is a fault of rounding, in square kilometres.
 const LEAST_KM2: f64 = 1.0;
 
-/// The outer rings, the largest first. Holes are not in it.
+/// The outer rings, the largest first.
 pub(super) fn rings(cells: &[Vec<Corner>]) -> Vec<Vec<Point>> {
+    let mut rings = chains(cells);
+    rings.retain(|ring| ring_area(ring) > LEAST_KM2);
+    rings.sort_by(|a, b| ring_area(b).total_cmp(&ring_area(a)));
+    rings
+}
+
+/// Whether there is ground between the cells that belongs to none: its edges run with the clock.
+pub(super) fn has_hole(cells: &[Vec<Corner>]) -> bool {
+    chains(cells).iter().any(|ring| ring_area(ring) < 0.0)
+}
+
+fn chains(cells: &[Vec<Corner>]) -> Vec<Vec<Point>> {
     let key = |p: Point| ((p.x * STEPS_PER_KM).round() as i64, (p.y * STEPS_PER_KM).round() as i64);
     let mut edges: BTreeMap<(i64, i64), Vec<(Point, Point)>> = BTreeMap::new();
     for cell in cells {
@@ -28,11 +40,10 @@ pub(super) fn rings(cells: &[Vec<Corner>]) -> Vec<Vec<Point>> {
             ring.push(from);
             here = key(to);
         }
-        if here == start && ring_area(&ring) > LEAST_KM2 {
+        if !ring.is_empty() {
             rings.push(ring);
         }
     }
-    rings.sort_by(|a, b| ring_area(b).total_cmp(&ring_area(a)));
     rings
 }
 

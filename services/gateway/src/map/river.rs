@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 const NAMES: [&str; 3] = ["sông Tiền", "Sa Đéc/Tiền", "sông Cửa Tiểu"];
 /// Points between two stations.
 const STEPS: usize = 12;
+/// How strongly the line swings out at a station; 0.5 would overshoot where stations lie close
+/// together and then far apart.
+const TENSION: f64 = 0.3;
 
 /// How the river is told.
 pub(super) fn properties() -> Value {
@@ -35,15 +38,18 @@ pub(super) fn line(places: &[Place]) -> Option<Vec<[f64; 2]>> {
     Some(line)
 }
 
-/// A point of the Catmull-Rom curve between the second and the third of four points.
+/// A point of the cubic curve between the second and the third of four points, which leaves each
+/// station in the direction of its neighbours.
 fn between([before, from, to, after]: [[f64; 2]; 4], t: f64) -> [f64; 2] {
+    let (t2, t3) = (t * t, t * t * t);
     let along = |axis: usize| {
-        let (a, b, c, d) = (before[axis], from[axis], to[axis], after[axis]);
-        let value = 2.0 * b
-            + (c - a) * t
-            + (2.0 * a - 5.0 * b + 4.0 * c - d) * t * t
-            + (3.0 * b - a - 3.0 * c + d) * t * t * t;
-        (value / 2.0 * 1e4).round() / 1e4
+        let leaving = TENSION * (to[axis] - before[axis]);
+        let arriving = TENSION * (after[axis] - from[axis]);
+        let value = (2.0 * t3 - 3.0 * t2 + 1.0) * from[axis]
+            + (t3 - 2.0 * t2 + t) * leaving
+            + (3.0 * t2 - 2.0 * t3) * to[axis]
+            + (t3 - t2) * arriving;
+        (value * 1e4).round() / 1e4
     };
     [along(0), along(1)]
 }

@@ -180,7 +180,8 @@ impl<'a> Session<'a> {
 
     /// Sends the next records; tells whether there may be more at once.
     async fn send_alerts(&mut self) -> Result<bool, Ending> {
-        if self.reader.position() > self.centre.ports.alerts.head() {
+        let head = self.centre.ports.alerts.head();
+        if self.reader.position() > head {
             return Ok(false);
         }
         let entries = self.reader.available(BATCH).await.map_err(unreadable)?;
@@ -192,7 +193,7 @@ impl<'a> Session<'a> {
         if let Some(skip) = self.sequencer.settle(self.reader.position().saturating_sub(1)) {
             self.link.send(&skip).await?;
         }
-        Ok(entries.len() == BATCH)
+        Ok(self.reader.position() <= head)
     }
 
     async fn send_heartbeat(&mut self) -> Result<(), Ending> {

@@ -56,7 +56,8 @@ mod tests {
 
     #[test]
     fn an_empty_snapshot_is_one_part() {
-        assert_eq!(parts(&[]), [0..0]);
+        let parts = parts(&[]);
+        assert_eq!((parts.len(), parts[0].len()), (1, 0));
     }
 
     #[test]

@@ -1,0 +1,10 @@
+//! The gateway over real sockets, a real log and a real store.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
+
+mod api;
+mod commands;
+mod house;
+mod live;
+mod slow;
+mod strangers;
