@@ -1,6 +1,8 @@
 //! The service over a real log: from a packet to a record, over restarts, a failing disk and edits
 //! of the rules.
 
+#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -99,9 +101,7 @@ fn open(folder: &Path) -> Log {
 impl Centre {
     fn new(name: &'static str, rules: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let config =
-            sen_log::Config { segment_bytes: 1 << 20, reserve_bytes: 0, record_bytes: 1 << 16 };
-        let log = Log::open(folder.path().join("log"), config).unwrap();
+        let log = open(folder.path());
         let registry = registry_file::parse(DEVICES, PLACES).unwrap();
         let centre = Self {
             readings: log.topic(&format!("{name}-readings"), KEEP_ALL).unwrap(),

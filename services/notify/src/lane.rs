@@ -56,6 +56,11 @@ impl Lane {
         Self { channel, alerts, clock, retry_most, position }
     }
 
+    /// The channel's name.
+    pub(crate) fn name(&self) -> &'static str {
+        self.channel.name()
+    }
+
     /// Delivers until asked to stop, then to the head.
     pub(crate) async fn run(self, shutdown: Shutdown) -> Result<(), ReadError> {
         let next = self.at(|position| position.next);

@@ -14,7 +14,7 @@ mod lane;
 mod service;
 
 use sen_chassis::{Clock, Problem, Shutdown};
-use sen_log::{Checkpoint, Cursor, ReadError, Topic};
+use sen_log::{Checkpoint, Cursor, Offset, ReadError, Topic};
 use sen_model::AlertRecord;
 use serde::Deserialize;
 
@@ -89,6 +89,8 @@ pub enum RunError {
 pub struct Notify {
     config: Config,
     checkpoint: Option<Checkpoint>,
+    /// The last alert before us.
+    head: Offset,
     ports: Ports,
 }
 
@@ -105,7 +107,7 @@ impl Notify {
             return Err(BindError::SameName(pair[0]));
         }
         let checkpoint = ports.cursor.load().map_err(BindError::Checkpoint)?;
-        Ok(Self { config, checkpoint, ports })
+        Ok(Self { config, checkpoint, head: ports.alerts.head(), ports })
     }
 
     /// Delivers until asked to stop, then drains the alerts to the head, saves the positions and

@@ -32,7 +32,7 @@ struct Positions {
 }
 
 pub(crate) async fn run(notify: Notify, shutdown: Shutdown) -> Result<(), RunError> {
-    let Notify { config, checkpoint, ports } = notify;
+    let Notify { config, checkpoint, head, ports } = notify;
     let mut saved = checkpoint.as_ref().map(decode).unwrap_or_default();
     let mut positions = Positions {
         cursor: ports.cursor,
@@ -41,18 +41,22 @@ pub(crate) async fn run(notify: Notify, shutdown: Shutdown) -> Result<(), RunErr
         is_failing: false,
     };
     let retry_most = Duration::from_millis(config.retry_most_ms);
-    let mut lanes: Tasks<ReadError> = Tasks::new();
+    let mut begun = Vec::new();
     for channel in ports.channels {
         let position = match saved.channels.remove(channel.name()) {
             Some(position) => position,
-            None => begin(channel.as_ref(), &ports.alerts).await?,
+            None => begin(channel.as_ref(), &ports.alerts, head).await?,
         };
         let position = Arc::new(Mutex::new(position));
-        let name = channel.name();
-        positions.shared.insert(name, Arc::clone(&position));
-        let lane =
-            Lane::new(channel, ports.alerts.clone(), ports.clock.clone(), retry_most, position);
-        lanes.spawn(name, lane.run(shutdown.clone()));
+        positions.shared.insert(channel.name(), Arc::clone(&position));
+        let (alerts, clock) = (ports.alerts.clone(), ports.clock.clone());
+        begun.push(Lane::new(channel, alerts, clock, retry_most, position));
+    }
+    // From here on a new channel is told everything, also after a crash.
+    positions.save(&ports.alerts).await;
+    let mut lanes: Tasks<ReadError> = Tasks::new();
+    for lane in begun {
+        lanes.spawn(lane.name(), lane.run(shutdown.clone()));
     }
     let pause = Duration::from_millis(config.checkpoint_interval_ms);
     let mut ticks = tokio::time::interval(pause);
@@ -78,21 +82,27 @@ fn decode(checkpoint: &Checkpoint) -> Saved {
     })
 }
 
-/// Where a new channel begins: at the head, so that nobody is told old news; with the open alerts,
-/// if it is one that must know them.
-async fn begin(channel: &dyn Channel, alerts: &Topic<AlertRecord>) -> Result<Position, ReadError> {
+/// Where a new channel begins: after the head at which the service was bound, so that nobody is
+/// told old news; with the open alerts, if it is one that must know them.
+async fn begin(
+    channel: &dyn Channel,
+    alerts: &Topic<AlertRecord>,
+    head: Offset,
+) -> Result<Position, ReadError> {
     let mut open = Open::default();
-    if !channel.forgets() {
-        return Ok(Position { next: alerts.head() + 1, open });
-    }
-    let mut reader = alerts.read_from(alerts.floor());
-    loop {
-        let entries = reader.available(FOLD_RECORDS).await?;
-        if entries.is_empty() {
-            return Ok(Position { next: reader.position(), open });
+    let mut next = head + 1;
+    if channel.forgets() {
+        let mut reader = alerts.read_from(alerts.floor());
+        loop {
+            let entries = reader.available(FOLD_RECORDS).await?;
+            if entries.is_empty() {
+                next = reader.position();
+                break;
+            }
+            entries.iter().for_each(|entry| open.fold(&entry.record));
         }
-        entries.iter().for_each(|entry| open.fold(&entry.record));
     }
+    Ok(Position { next, open })
 }
 
 impl Positions {
