@@ -1,6 +1,6 @@
 //! What every connection and every request looks at: the ports, the folds, the fixed pages.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use bytes::Bytes;
 use sen_model::Timestamp;
@@ -30,8 +30,8 @@ pub(crate) struct Centre {
     pub(crate) screens: Mutex<Screens>,
     /// What changed, for everybody.
     pub(crate) ticks: Ticks,
-    /// `GET /map`.
-    pub(crate) map: Bytes,
+    /// `GET /map`: there from the start if it is official, else drawn when first asked for.
+    pub(crate) map: OnceLock<Bytes>,
     /// `GET /wall`.
     pub(crate) wall: Wall,
 }
@@ -45,6 +45,12 @@ impl Centre {
     /// The epoch of the alert log.
     pub(crate) fn epoch(&self) -> String {
         self.ports.alerts.epoch().0
+    }
+
+    /// The map of the province.
+    pub(crate) fn map(&self) -> Bytes {
+        let draw = || Bytes::from(crate::map::schematic(self.ports.registry.places()).to_string());
+        self.map.get_or_init(draw).clone()
     }
 
     /// Reads the latest values.

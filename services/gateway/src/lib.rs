@@ -26,7 +26,7 @@ pub mod wire;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use sen_chassis::call::Caller;
 use sen_chassis::telemetry::Metrics;
@@ -145,7 +145,7 @@ impl Gateway {
                 .for_each(|problem| tracing::warn!(%problem, "the wall's tiles are left out"));
             wall::Wall::default()
         });
-        let map = map(&ports);
+        let map = official_map(&ports.folder);
         let centre = Arc::new(Centre {
             since: Timestamp::from_millis(ports.clock.now_ms()),
             alerts: RwLock::new(Alerts::default()),
@@ -229,12 +229,14 @@ async fn first_unstored(ports: &Ports) -> Result<Offset, BindError> {
     Ok(ours.map_or(floor, |checkpoint| checkpoint.next.clamp(floor, end)))
 }
 
-/// The official map if there is a sound one, else the schematic one.
-fn map(ports: &Ports) -> bytes::Bytes {
-    let official = map::official::read(&ports.folder).unwrap_or_else(|problem| {
-        tracing::warn!(%problem, "the official map is left out");
-        None
-    });
-    let map = official.unwrap_or_else(|| map::schematic(ports.registry.places()));
-    bytes::Bytes::from(map.to_string())
+/// The official map, if there is a sound one.
+fn official_map(folder: &Path) -> OnceLock<bytes::Bytes> {
+    match map::official::read(folder) {
+        Ok(Some(map)) => OnceLock::from(bytes::Bytes::from(map.to_string())),
+        Ok(None) => OnceLock::new(),
+        Err(problem) => {
+            tracing::warn!(%problem, "the official map is left out");
+            OnceLock::new()
+        }
+    }
 }

@@ -15,7 +15,7 @@ use crate::wall::Wall;
     responses((status = 200, content_type = "application/geo+json", body = Object)),
 )]
 pub(crate) async fn map(State(centre): State<Shared>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/geo+json")], centre.map.clone())
+    ([(header::CONTENT_TYPE, "application/geo+json")], centre.map())
 }
 
 /// The wall's tiles and its title.

@@ -25,6 +25,7 @@ pub(crate) fn router() -> Router<Shared> {
         .route("/wall", get(screen))
         .route("/desk", get(screen))
         .route("/oncall", get(screen))
+        .route("/plain", get(plain))
         .fallback(get(file))
 }
 
@@ -32,8 +33,14 @@ pub(crate) fn router() -> Router<Shared> {
 async fn screen(State(centre): State<Shared>) -> Response {
     match Files::get(INDEX) {
         Some(index) => answer(INDEX, index),
-        None => Html(plain::page(&centre)).into_response(),
+        None => plain(State(centre)).await.into_response(),
     }
+}
+
+/// The page for those who have no screens, or no scripts.
+async fn plain(State(centre): State<Shared>) -> Html<String> {
+    let insecure_dev = centre.config.insecure_dev;
+    Html(plain::page(&centre.alerts(), &centre.latest(), centre.now(), insecure_dev))
 }
 
 async fn file(uri: Uri) -> Response {
@@ -50,8 +57,10 @@ fn answer(path: &str, file: EmbeddedFile) -> Response {
     // The build puts a hash of the content into the names of the files under assets/.
     let is_hashed = path.starts_with("assets/");
     let cache = if is_hashed { "public, max-age=31536000, immutable" } else { "no-cache" };
-    let media_type = mime_guess::from_path(path).first_or_octet_stream();
-    let headers =
-        [(header::CONTENT_TYPE, media_type.to_string()), (header::CACHE_CONTROL, cache.to_owned())];
+    let mut media_type = mime_guess::from_path(path).first_or_octet_stream().to_string();
+    if media_type.starts_with("text/") {
+        media_type.push_str("; charset=utf-8");
+    }
+    let headers = [(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, cache.to_owned())];
     (headers, file.data).into_response()
 }

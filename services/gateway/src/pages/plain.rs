@@ -3,22 +3,24 @@
 
 use std::fmt::Write;
 
-use crate::centre::Centre;
+use sen_model::Timestamp;
+
+use crate::projection::{Alerts, Latest};
 
 /// Rows of each table; the page says so when there are more.
 const MOST_ROWS: usize = 500;
 
 /// The page as HTML.
-pub(super) fn page(centre: &Centre) -> String {
+pub(super) fn page(alerts: &Alerts, latest: &Latest, now: Timestamp, insecure_dev: bool) -> String {
     let mut page = String::from(TOP);
-    if centre.config.insecure_dev {
+    if insecure_dev {
         page.push_str(
             "<p><strong>insecure_dev: ai cũng xem và xác nhận được / open to anyone</strong></p>",
         );
     }
-    let _ = write!(page, "<p>{}</p>", escape(&centre.now().to_string()));
-    alerts(&mut page, centre);
-    values(&mut page, centre);
+    let _ = write!(page, "<p>{now}</p>");
+    list_alerts(&mut page, alerts);
+    list_values(&mut page, latest);
     page.push_str("</body></html>\n");
     page
 }
@@ -30,13 +32,13 @@ const TOP: &str = r#"<!doctype html>
 <style>body{font:16px/1.5 sans-serif;margin:2rem;max-width:70rem}table{border-collapse:collapse}
 td,th{border:1px solid #999;padding:.2rem .6rem;text-align:left}</style></head><body>
 <h1>Sen</h1>
-<p>Giao diện chưa được dựng. Cài Node 20 trở lên, chạy <code>make web</code>, rồi dựng lại Sen.<br>
-The screens have not been built. Install Node 20 or later, run <code>make web</code>, then build
-Sen again.</p>
+<p>Trang chữ, không có bản đồ. Nếu <a href="/wall">màn hình</a> cũng chỉ là trang này thì giao diện
+chưa được dựng: cài Node 20 trở lên, chạy <code>make web</code>, rồi dựng lại Sen.<br>
+Plain text, without the map. If the <a href="/wall">wall</a> is this page, too, the screens have not
+been built: install Node 20 or later, run <code>make web</code>, then build Sen again.</p>
 "#;
 
-fn alerts(page: &mut String, centre: &Centre) {
-    let alerts = centre.alerts();
+fn list_alerts(page: &mut String, alerts: &Alerts) {
     let _ = write!(page, "<h2>Cảnh báo đang mở / Open alerts: {}</h2>", alerts.open());
     page.push_str("<table><tr><th>Mức</th><th>Cảnh báo / alert</th><th>Trạng thái</th><th>Từ / since</th></tr>");
     let open = alerts.newest_first().into_iter().filter(|held| held.record.state.is_open());
@@ -55,8 +57,7 @@ fn alerts(page: &mut String, centre: &Centre) {
     page.push_str("</table>");
 }
 
-fn values(page: &mut String, centre: &Centre) {
-    let latest = centre.latest();
+fn list_values(page: &mut String, latest: &Latest) {
     let _ = write!(page, "<h2>Giá trị mới nhất / Latest values ({})</h2>", latest.sizes().0);
     page.push_str("<table><tr><th>Thiết bị / device</th><th>Chỉ số / metric</th><th>Giá trị</th><th>Lúc / at</th></tr>");
     let series = latest.devices_after(None).flat_map(|heard| {
@@ -94,7 +95,34 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use sen_model::{Field, Registry};
+
     use super::*;
+    use crate::sample;
+
+    #[test]
+    fn open_alerts_and_latest_values_are_on_the_page() {
+        let (mut alerts, mut latest) = (Alerts::default(), Latest::new(&Registry::default(), 9));
+        let mut alert = sample::alert("a", 1, Field::Environment);
+        alert.text.vi = "Nước <b>cao</b>".into();
+        alerts.apply(1, Arc::new(alert));
+        alerts.apply(2, Arc::new(sample::alert("b", 3, Field::Environment)));
+        latest.apply(&sample::batch("stn-my-tho", "water_level_m", 1, 1.625));
+        let page = page(&alerts, &latest, Timestamp::from_millis(0), true);
+        for wanted in [
+            "Open alerts: 1",
+            "Nước &lt;b&gt;cao",
+            "stn-my-tho",
+            "1.625",
+            "make web",
+            "insecure_dev",
+        ] {
+            assert!(page.contains(wanted), "{wanted}: {page}");
+        }
+        assert!(!page.contains("<b>") && page.ends_with("</html>\n"));
+    }
 
     #[test]
     fn what_devices_and_rules_say_stays_text() {

@@ -244,7 +244,7 @@ async fn readiness_is_what_the_parts_say() {
 async fn the_wall_is_a_page_with_or_without_built_screens() {
     let folder = tempfile::tempdir().unwrap();
     let house = House::with(folder.path(), config()).await;
-    for path in ["/wall", "/desk", "/oncall"] {
+    for path in ["/wall", "/desk", "/oncall", "/plain"] {
         let (status, page) = house.get(path).await;
         assert!(status == 200 && page.as_str().unwrap().contains("<html"), "{path}");
     }

@@ -215,3 +215,57 @@ async fn a_large_state_comes_in_parts_and_a_long_absence_in_order() {
     assert_eq!(seqs, (1..=2_000).collect::<Vec<_>>());
     house.stop().await;
 }
+
+#[tokio::test]
+async fn a_record_that_the_disk_has_damaged_is_skipped_aloud() {
+    let folder = tempfile::tempdir().unwrap();
+    let house = House::with(folder.path(), config()).await;
+    let (mut screen, welcome) = Client::hello(house.address, "wall-1", Value::Null).await;
+    screen.until("live").await;
+    drop(screen);
+    for id in ["first-one", "victim-one", "third-one", "victim-two"] {
+        house.alert(vec![alert(id, 1, Field::Security)]).await;
+    }
+    house.alert(vec![alert("last-one", 1, Field::Security)]).await;
+    house.stop().await;
+    let damaged = damage(&folder.path().join("log"), b"victim-");
+    assert_eq!(damaged, 2);
+
+    let house = House::with(folder.path(), config()).await;
+    let resume = json!({"epoch": welcome["epoch"], "seq": 0});
+    let (mut screen, welcome) = Client::hello(house.address, "wall-1", resume).await;
+    assert_eq!(welcome["mode"], "resume", "nothing that was told is told otherwise now");
+    let frames = screen.before("live").await;
+    let told: Vec<_> = frames
+        .iter()
+        .map(|frame| (frame["prev"].as_u64(), frame["seq"].as_u64(), frame["to"].as_u64()))
+        .collect();
+    let alert = |seq: u64| (Some(seq - 1), Some(seq), None);
+    let skip = |to: u64| (Some(to - 1), None, Some(to));
+    assert_eq!(told, [alert(1), skip(2), alert(3), skip(4), alert(5), (None, None, None)]);
+    house.stop().await;
+}
+
+/// Flips a bit in every record that holds `mark`; returns how many there were.
+fn damage(folder: &std::path::Path, mark: &[u8]) -> usize {
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            count += damage(&path, mark);
+            continue;
+        }
+        let mut bytes = std::fs::read(&path).unwrap();
+        let at: Vec<usize> = bytes
+            .windows(mark.len())
+            .enumerate()
+            .filter_map(|(at, window)| (window == mark).then_some(at))
+            .collect();
+        at.iter().for_each(|at| bytes[*at] ^= 0x10);
+        if !at.is_empty() {
+            std::fs::write(&path, bytes).unwrap();
+        }
+        count += at.len();
+    }
+    count
+}
