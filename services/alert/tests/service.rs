@@ -79,6 +79,7 @@ struct Centre {
     alerts: Topic<AlertRecord>,
     clock: Clock,
     registry: Arc<Registry>,
+    checkpoint_interval_ms: u64,
 }
 
 /// A running service.
@@ -108,6 +109,7 @@ impl Centre {
             alerts: log.topic(&format!("{name}-alerts"), KEEP_ALL).unwrap(),
             clock: Clock::manual(0),
             registry: Arc::new(registry),
+            checkpoint_interval_ms: 1,
             folder,
             name,
             log,
@@ -132,7 +134,8 @@ impl Centre {
             clock: self.clock.clone(),
             health: health.clone(),
         };
-        let config = Config { checkpoint_interval_ms: 1, late_after_ms: 60_000, tick_ms: 2 };
+        let checkpoint_interval_ms = self.checkpoint_interval_ms;
+        let config = Config { checkpoint_interval_ms, late_after_ms: 60_000, tick_ms: 2 };
         Ok((Alert::bind(config, self.rule_file(), ports)?, ask, health))
     }
 
@@ -306,7 +309,7 @@ async fn killed_again_and_again_it_tells_every_alert_once() {
 
 #[tokio::test]
 async fn while_the_disk_fails_it_goes_on_judging_and_tells_later() {
-    let centre = Centre::new("failing", &instant());
+    let mut centre = Centre::new("failing", &instant());
     let mut running = centre.run();
     running.caught_up(&centre).await;
     until("well", || running.health.report().get("alert") == Some(&None)).await;
@@ -321,6 +324,15 @@ async fn while_the_disk_fails_it_goes_on_judging_and_tells_later() {
     assert_eq!(lives(&log), [(Change::Raised, 1), (Change::Cleared, 2), (Change::Raised, 3)]);
     running.caught_up(&centre).await;
     assert_eq!(running.health.report()["alert"], None);
+
+    // Killed with a record that the disk did not take: the next life tells it.
+    fail::cfg("log::write::failing-alerts", "return(io)").unwrap();
+    centre.hear(&[(4, 1.0)]).await;
+    until("ill", || matches!(running.health.report().get("alert"), Some(Some(_)))).await;
+    centre.kill(running).await;
+    fail::remove("log::write::failing-alerts");
+    let running = centre.run();
+    assert_eq!(lives(&centre.alerts(4).await)[3..], [(Change::Cleared, 4)]);
     running.stop().await;
 }
 
@@ -352,6 +364,29 @@ async fn rules_are_taken_whole_or_not_at_all_and_what_they_drop_is_closed() {
     let log = centre.alerts(4).await;
     assert_eq!((log.len(), log[3].rule.as_str(), log[3].rev), (4, "instant", 2));
     running.stop().await;
+}
+
+#[tokio::test]
+async fn a_replay_over_an_edit_makes_the_same_alerts() {
+    let above = |limit: f64| {
+        rule("edited", &format!("metrics = [\"water_level_m\"]\nat_least = {limit:.1}"))
+    };
+    let mut centre = Centre::new("replay", &above(2.0));
+    // Nothing is saved by and by: the edit itself must save what came before it.
+    centre.checkpoint_interval_ms = 600_000;
+    let mut running = centre.run();
+    centre.hear(&[(1, 1.9)]).await;
+    running.caught_up(&centre).await;
+    std::fs::write(centre.rule_file(), above(1.8)).unwrap();
+    within("new rules", running.rules.changed()).await.unwrap();
+    centre.hear(&[(2, 1.9)]).await;
+    let before = centre.alerts(1).await;
+    centre.kill(running).await;
+    let mut running = centre.run();
+    running.caught_up(&centre).await;
+    running.stop().await;
+    assert_eq!(centre.alerts(1).await, before);
+    assert_eq!(before[0].started_at.as_millis(), 2, "the old edition judged what came before");
 }
 
 #[tokio::test]
