@@ -66,7 +66,13 @@ impl Sketch {
     fn add_count(&mut self, key: i32, count: u32) {
         match self.buckets.binary_search_by_key(&key, |bucket| bucket.0) {
             Ok(at) => self.buckets[at].1 = self.buckets[at].1.saturating_add(count),
-            Err(at) => self.buckets.insert(at, (key, count)),
+            Err(at) => {
+                if self.buckets.len() == self.buckets.capacity() {
+                    // With little spare room: there are many sketches of few buckets.
+                    self.buckets.reserve_exact(1 + self.buckets.len() / 2);
+                }
+                self.buckets.insert(at, (key, count));
+            }
         }
     }
 }

@@ -24,7 +24,7 @@ pub struct Config {
 impl Default for Config {
     /// As shipped in `config/sen.toml`.
     fn default() -> Self {
-        Self { raw_days: 32, minute_days: 92, max_series: 120_000, seal_points: 1_000_000 }
+        Self { raw_days: 32, minute_days: 92, max_series: 120_000, seal_points: 500_000 }
     }
 }
 

@@ -64,13 +64,13 @@ impl Directory {
 
     /// Every series with its handle.
     pub(crate) fn all(&self) -> Vec<(SeriesId, SeriesKey)> {
-        self.from(0)
+        self.from(0, usize::MAX)
     }
 
-    /// The series from the handle `first` on.
-    pub(crate) fn from(&self, first: u32) -> Vec<(SeriesId, SeriesKey)> {
-        let rest = self.keys.get(first as usize..).unwrap_or_default();
-        (first..).map(SeriesId).zip(rest.iter().cloned()).collect()
+    /// At most `limit` series from the handle `first` on.
+    pub(crate) fn from(&self, first: u32, limit: usize) -> Vec<(SeriesId, SeriesKey)> {
+        let rest = self.keys.iter().skip(first as usize).take(limit);
+        (first..).map(SeriesId).zip(rest.cloned()).collect()
     }
 
     fn hash(&self, device: &DeviceId, metric: &Metric) -> u64 {
@@ -95,6 +95,6 @@ mod tests {
         assert_eq!(directory.add(&device(7), &metric).unwrap(), SeriesId(7));
         let refused = directory.add(&device(1_000), &metric);
         assert!(matches!(refused, Err(StoreError::TooManySeries { limit: 1_000 })));
-        assert_eq!((directory.all().len(), directory.from(990).len()), (1_000, 10));
+        assert_eq!((directory.all().len(), directory.from(990, 7).len()), (1_000, 7));
     }
 }

@@ -226,6 +226,10 @@ impl Head {
         let identity = point.identity();
         let packed = Packed::new(point, generation);
         if slot.points.last().is_none_or(|last| last.identity() < identity) {
+            if slot.points.len() == slot.points.capacity() {
+                // By half, not double: most of the memory of many quiet series is spare room.
+                slot.points.reserve_exact((slot.points.len() / 2).max(1));
+            }
             slot.points.push(packed);
         } else {
             match slot.points.binary_search_by_key(&identity, Packed::identity) {

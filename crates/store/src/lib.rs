@@ -57,6 +57,7 @@ mod writer;
 pub use config::Config;
 pub use point::{Point, SeriesId, Span, Summary, Tier};
 pub use sen_model::Partial;
+pub use summary::Summaries;
 
 use crate::head::Shared;
 use crate::reader::Readers;
@@ -215,9 +216,10 @@ impl Store {
     /// commit includes the points again, the summaries are the caller's to give again.
     pub async fn commit(
         &self,
-        summaries: Vec<(SeriesId, Summary)>,
+        summaries: impl Into<Summaries>,
         checkpoint: Checkpoint,
     ) -> Result<(), StoreError> {
+        let summaries = summaries.into();
         let _turn = self.0.turn.lock().await;
         self.0.writer.ask(|done| Order::Commit { summaries, checkpoint, done }).await?
     }

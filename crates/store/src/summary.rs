@@ -6,30 +6,70 @@
 use sen_model::{Extremes, Moment, Partial, Sketch, Timestamp};
 
 use crate::bytes::{Cursor, put_f64, put_varint, put_zigzag};
+use crate::point::{SeriesId, Summary, Tier};
 
-/// The partial of a window that begins at `start`, as bytes.
-pub(crate) fn encode(start: Timestamp, partial: &Partial) -> Vec<u8> {
-    let mut out = Vec::with_capacity(96);
-    put_varint(&mut out, u128::from(partial.count));
-    put_varint(&mut out, u128::from(partial.good_count));
-    let Some(extremes) = &partial.extremes else { return out };
-    put_zigzag(&mut out, partial.sum_micro);
-    put_varint(&mut out, partial.sum_squares);
-    put_f64(&mut out, extremes.min);
-    put_f64(&mut out, extremes.max);
-    for moment in [&extremes.first, &extremes.last] {
-        put_zigzag(&mut out, distance(start, moment.event_time));
-        put_varint(&mut out, u128::from(moment.sequence));
-        put_f64(&mut out, moment.value);
+/// Summaries on their way to the disk, as bytes already: a commit may hold a hundred thousand.
+#[derive(Clone, Debug, Default)]
+pub struct Summaries {
+    /// Series, start of the window, and where its bytes end.
+    rows: Vec<(SeriesId, Timestamp, usize)>,
+    bytes: Vec<u8>,
+}
+
+impl Summaries {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
     }
-    put_varint(&mut out, partial.sketch.buckets().len() as u128);
+
+    /// Adds the summary of one window.
+    pub fn push(&mut self, series: SeriesId, tier: Tier, start: Timestamp, partial: &Partial) {
+        let Tier::Minute = tier;
+        put(&mut self.bytes, start, partial);
+        self.rows.push((series, start, self.bytes.len()));
+    }
+
+    /// Series, start and bytes of each.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (SeriesId, Timestamp, &[u8])> {
+        let mut begin = 0;
+        self.rows.iter().map(move |(series, start, end)| {
+            let bytes = &self.bytes[std::mem::replace(&mut begin, *end)..*end];
+            (*series, *start, bytes)
+        })
+    }
+}
+
+impl From<Vec<(SeriesId, Summary)>> for Summaries {
+    fn from(summaries: Vec<(SeriesId, Summary)>) -> Self {
+        let mut all = Self::new();
+        for (series, Summary { start, tier, partial }) in &summaries {
+            all.push(*series, *tier, *start, partial);
+        }
+        all
+    }
+}
+
+/// Appends the partial of a window that begins at `start`.
+fn put(out: &mut Vec<u8>, start: Timestamp, partial: &Partial) {
+    put_varint(out, u128::from(partial.count));
+    put_varint(out, u128::from(partial.good_count));
+    let Some(extremes) = &partial.extremes else { return };
+    put_zigzag(out, partial.sum_micro);
+    put_varint(out, partial.sum_squares);
+    put_f64(out, extremes.min);
+    put_f64(out, extremes.max);
+    for moment in [&extremes.first, &extremes.last] {
+        put_zigzag(out, distance(start, moment.event_time));
+        put_varint(out, u128::from(moment.sequence));
+        put_f64(out, moment.value);
+    }
+    put_varint(out, partial.sketch.buckets().len() as u128);
     let mut before = 0;
     for (key, count) in partial.sketch.buckets() {
-        put_zigzag(&mut out, i128::from(*key) - before);
-        put_varint(&mut out, u128::from(*count));
+        put_zigzag(out, i128::from(*key) - before);
+        put_varint(out, u128::from(*count));
         before = i128::from(*key);
     }
-    out
 }
 
 /// The partial of a window that begins at `start`; `None` if the bytes are damaged.
@@ -80,6 +120,14 @@ mod tests {
     use sen_model::Quality;
 
     use super::*;
+
+    fn encode(start: Timestamp, partial: &Partial) -> Vec<u8> {
+        let mut summaries = Summaries::new();
+        summaries.push(SeriesId(0), Tier::Minute, Timestamp::from_millis(0), &Partial::default());
+        summaries.push(SeriesId(1), Tier::Minute, start, partial);
+        let last = summaries.rows().last().map(|(_, _, bytes)| bytes.to_vec());
+        last.unwrap()
+    }
 
     proptest! {
         #[test]

@@ -10,14 +10,14 @@ use sen_model::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::head::{Frozen, Shared};
-use crate::point::{SeriesId, Summary, Tier};
 use crate::retention::Sweep;
 use crate::seal::Pass;
-use crate::{Checkpoint, Config, StoreError, database, summary, tail};
+use crate::summary::Summaries;
+use crate::{Checkpoint, Config, StoreError, database, tail};
 
 /// Orders that wait for the thread, at most; askers beyond it wait their turn.
 const OPEN_ORDERS: usize = 8;
-/// Series whose points are copied out of the head under one lock.
+/// Series that are copied out of memory under one lock.
 const SERIES_PER_LOCK: usize = 256;
 
 /// Where the outcome of an order goes.
@@ -26,7 +26,7 @@ pub(crate) type Done = oneshot::Sender<Result<(), StoreError>>;
 /// What the thread is asked to do.
 pub(crate) enum Order {
     /// Make everything written durable, with these.
-    Commit { summaries: Vec<(SeriesId, Summary)>, checkpoint: Checkpoint, done: Done },
+    Commit { summaries: Summaries, checkpoint: Checkpoint, done: Done },
     /// Delete what is too old.
     Retain { now: Timestamp, done: Done },
     /// Seal everything committed.
@@ -204,11 +204,7 @@ impl Work {
         }
     }
 
-    fn commit(
-        &mut self,
-        summaries: &[(SeriesId, Summary)],
-        checkpoint: Checkpoint,
-    ) -> Result<(), StoreError> {
+    fn commit(&mut self, summaries: &Summaries, checkpoint: Checkpoint) -> Result<(), StoreError> {
         let frozen = self.shared.head().freeze();
         match self.write_commit(&frozen, summaries, &checkpoint) {
             Ok(named) => {
@@ -227,7 +223,7 @@ impl Work {
     fn write_commit(
         &mut self,
         frozen: &Frozen,
-        summaries: &[(SeriesId, Summary)],
+        summaries: &Summaries,
         checkpoint: &Checkpoint,
     ) -> Result<u32, StoreError> {
         let transaction =
@@ -274,13 +270,19 @@ fn put_names(
     shared: &Shared,
     named: u32,
 ) -> Result<u32, StoreError> {
-    let new = shared.directory().from(named);
     let mut insert = transaction
         .prepare_cached("INSERT INTO series (id, device, metric) VALUES (?1, ?2, ?3)")?;
-    for (id, key) in &new {
-        insert.execute(params![id.0, key.device.as_str(), key.metric.as_str()])?;
+    let mut named = named;
+    loop {
+        let new = shared.directory().from(named, SERIES_PER_LOCK);
+        if new.is_empty() {
+            return Ok(named);
+        }
+        for (id, key) in &new {
+            insert.execute(params![id.0, key.device.as_str(), key.metric.as_str()])?;
+        }
+        named += new.len() as u32;
     }
-    Ok(named + new.len() as u32)
 }
 
 fn put_tail(
@@ -311,15 +313,11 @@ fn put_tail(
     Ok(())
 }
 
-fn put_summaries(
-    transaction: &Transaction<'_>,
-    summaries: &[(SeriesId, Summary)],
-) -> Result<(), StoreError> {
+fn put_summaries(transaction: &Transaction<'_>, summaries: &Summaries) -> Result<(), StoreError> {
     let mut insert = transaction.prepare_cached(
         "INSERT OR REPLACE INTO minute (start, series, partial) VALUES (?1, ?2, ?3)",
     )?;
-    for (series, Summary { start, tier: Tier::Minute, partial }) in summaries {
-        let bytes = summary::encode(*start, partial);
+    for (series, start, bytes) in summaries.rows() {
         insert.execute(params![start.as_millis(), series.0, bytes])?;
     }
     Ok(())

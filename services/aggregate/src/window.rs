@@ -143,7 +143,7 @@ impl Windows {
         }
         let known = self.series_mut(series);
         let at = known.open.partition_point(|window| window.start < start);
-        known.open.insert(at, Window { start, partial, changed: false });
+        known.insert(at, Window { start, partial, changed: false });
         self.open += 1;
         self.note_change(series, at);
     }
@@ -168,7 +168,7 @@ impl Windows {
             known.open.iter_mut().for_each(|window| window.changed = false);
             let cold = known.watermark.map(|watermark| watermark.plus_ms(-self.hot_ms));
             known.open.retain(|window| Some(end_of(window.start)) > cold);
-            known.open.shrink_to(2);
+            known.open.shrink_to_fit();
             self.open -= before - known.open.len();
         }
         if self.open > self.most_open {
@@ -222,6 +222,12 @@ impl Windows {
 }
 
 impl Series {
+    /// Without spare room: most series have one or two windows, and there may be many series.
+    fn insert(&mut self, at: usize, window: Window) {
+        self.open.reserve_exact(1);
+        self.open.insert(at, window);
+    }
+
     fn advance(&mut self, event_time: Timestamp, now: Timestamp) {
         self.watermark = self.watermark.max(Some(event_time.min(now)));
     }

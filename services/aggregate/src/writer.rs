@@ -5,8 +5,8 @@ use std::time::Duration;
 use sen_chassis::backoff::Backoff;
 use sen_chassis::clock::Stopwatch;
 use sen_chassis::{Clock, Shutdown};
-use sen_model::{Partial, ReadingBatch, Timestamp};
-use sen_store::{Checkpoint, Point, SeriesId, Span, Store, StoreError, Summary, Tier, Written};
+use sen_model::{ReadingBatch, Timestamp};
+use sen_store::{Checkpoint, Point, SeriesId, Span, Store, StoreError, Summaries, Tier, Written};
 
 use crate::window::{Applied, Windows, end_of};
 
@@ -104,7 +104,10 @@ impl Writer {
         let stopwatch = Stopwatch::start();
         self.recompute().await?;
         loop {
-            let summaries = self.windows.changed().map(summary).collect();
+            let mut summaries = Summaries::new();
+            for (series, start, partial) in self.windows.changed() {
+                summaries.push(SeriesId(series), Tier::Minute, start, partial);
+            }
             match self.store.commit(summaries, checkpoint.clone()).await {
                 Ok(()) => break,
                 Err(error) => self.patience.wait(error).await?,
@@ -191,10 +194,6 @@ impl Writer {
             tracing::error!(%error, "readings of further new series are not stored");
         }
     }
-}
-
-fn summary((series, start, partial): (u32, Timestamp, &Partial)) -> (SeriesId, Summary) {
-    (SeriesId(series), Summary { start, tier: Tier::Minute, partial: partial.clone() })
 }
 
 /// Each way a reading can go is counted, so that none is lost without a trace.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use sen_model::time::MINUTE_MS;
-use sen_model::{DeviceId, Metric, Moment, Quality, Reading};
+use sen_model::{DeviceId, Metric, Moment, Partial, Quality, Reading};
 
 use super::*;
 use crate::window::start_of;
