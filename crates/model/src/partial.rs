@@ -1,4 +1,5 @@
 //! The mergeable aggregate of a window: the same result in whatever order readings arrive.
+//! Pure: values only.
 //!
 //! Sums are fixed-point integers, because sums of `f64` depend on the order of the terms; extremes
 //! compare by total order; first and last go by (event time, sequence), never by arrival. So

@@ -1,4 +1,4 @@
-//! A mergeable sketch of a distribution: quantiles within 1 % of the value.
+//! A mergeable sketch of a distribution: quantiles within 1 % of the value. Pure: values only.
 //!
 //! The semantics are DDSketch's (Masson, Rim, Lee: "DDSketch: a fast and fully-mergeable quantile
 //! sketch with relative-error guarantees", VLDB 2019) with a fixed γ and no collapsing of buckets,

@@ -1,4 +1,5 @@
-//! Chunks: up to some hundred points of one series and one day, compressed by column. Pure.
+//! Chunks: up to some hundred points of one series and one day, compressed by column.
+//! Pure: points in, bytes out, and back.
 //!
 //! Times are offsets within the day, `received_at` is kept as its distance from the event time,
 //! sequences and qualities only where they differ from zero and good. From [`PCO_FROM`] points on

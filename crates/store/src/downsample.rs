@@ -1,4 +1,4 @@
-//! Fewer points with the same peaks. Pure.
+//! Fewer points with the same peaks. Pure: points in, points out.
 
 use crate::point::{Point, Span};
 

@@ -1,4 +1,4 @@
-//! Sorted runs of points into one, and one into chunks. Pure.
+//! Sorted runs of points into one, and one into chunks. Pure: points in, plans out.
 
 use std::cmp::Ordering;
 

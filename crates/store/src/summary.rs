@@ -1,4 +1,4 @@
-//! Summaries as bytes. Pure.
+//! Summaries as bytes. Pure: summaries in, bytes out, and back.
 //!
 //! Times are kept as distances from the start of the window and values as they are, so that a
 //! minute of six readings takes some 75 bytes.

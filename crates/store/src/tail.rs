@@ -1,4 +1,5 @@
-//! Tail rows: the points of a commit as they are, by series, until they are sealed. Pure.
+//! Tail rows: the points of a commit as they are, by series, until they are sealed.
+//! Pure: points in, bytes out, and back.
 
 use sen_model::Timestamp;
 

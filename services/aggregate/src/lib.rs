@@ -113,7 +113,8 @@ async fn retain(store: Store, clock: Clock, shutdown: Shutdown) -> Result<(), Ru
         tokio::select! {
             () = shutdown.requested() => return Ok(()),
             retained = store.retain(now) => if let Err(error) = retained {
-                tracing::warn!(%error, "what is too old could not be deleted: again in an hour");
+                // The store has told of it already.
+                tracing::debug!(%error, "what is too old could not be deleted: again in an hour");
             },
         }
     }
