@@ -58,7 +58,7 @@ pub(crate) async fn live(State(Door(sockets)): State<Door>, upgrade: WebSocketUp
 /// Serves the sockets that arrive until asked to stop, then says goodbye to each.
 pub(crate) async fn run(centre: Shared, mut arrivals: Arrivals, shutdown: Shutdown) {
     let mut tasks: Tasks<Infallible> = Tasks::new();
-    let desk = Arc::new(Desk::default());
+    let holders = Arc::new(Holders::default());
     loop {
         tokio::select! {
             biased;
@@ -66,8 +66,8 @@ pub(crate) async fn run(centre: Shared, mut arrivals: Arrivals, shutdown: Shutdo
             Some(ended) = tasks.join_next(), if !tasks.is_empty() => tell(ended),
             Some(socket) = arrivals.recv() => {
                 let is_full = tasks.len() >= centre.config.live_connections;
-                let (centre, desk) = (Arc::clone(&centre), Arc::clone(&desk));
-                tasks.spawn("screen", serve(centre, desk, socket, is_full, shutdown.clone()));
+                let (centre, holders) = (Arc::clone(&centre), Arc::clone(&holders));
+                tasks.spawn("screen", serve(centre, holders, socket, is_full, shutdown.clone()));
             }
         }
         metrics::gauge!("sen_live_connections").set(tasks.len() as f64);
@@ -80,7 +80,7 @@ pub(crate) async fn run(centre: Shared, mut arrivals: Arrivals, shutdown: Shutdo
 
 async fn serve(
     centre: Shared,
-    desk: Arc<Desk>,
+    holders: Arc<Holders>,
     socket: WebSocket,
     is_full: bool,
     shutdown: Shutdown,
@@ -89,7 +89,7 @@ async fn serve(
     let ending = if is_full {
         Ending::Close(CloseCode::TooMany, "too many screens")
     } else {
-        session::run(&centre, &desk, &mut link, &shutdown).await
+        session::run(&centre, &holders, &mut link, &shutdown).await
     };
     link.end(ending).await;
     Ok(())
@@ -104,21 +104,21 @@ fn tell(ended: Result<&'static str, sen_chassis::tasks::TaskError<Infallible>>) 
 
 /// Which connection serves which screen name, so that a newer one can send an older one away.
 #[derive(Default)]
-struct Desk(Mutex<(u64, HashMap<String, Holder>)>);
+struct Holders(Mutex<(u64, HashMap<String, Holder>)>);
 
 struct Holder {
     connection: u64,
     leave: Arc<Notify>,
 }
 
-impl Desk {
+impl Holders {
     /// Takes a name for a new connection: its number, and what tells it to leave.
     fn take(&self, name: &str) -> (u64, Arc<Notify>) {
-        let mut desk = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        desk.0 += 1;
-        let (connection, leave) = (desk.0, Arc::new(Notify::new()));
+        let mut holders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        holders.0 += 1;
+        let (connection, leave) = (holders.0, Arc::new(Notify::new()));
         let holder = Holder { connection, leave: Arc::clone(&leave) };
-        if let Some(older) = desk.1.insert(name.to_owned(), holder) {
+        if let Some(older) = holders.1.insert(name.to_owned(), holder) {
             older.leave.notify_one();
         }
         (connection, leave)
@@ -126,9 +126,9 @@ impl Desk {
 
     /// Gives a name back, if this connection still holds it.
     fn give_back(&self, name: &str, connection: u64) {
-        let mut desk = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if desk.1.get(name).is_some_and(|holder| holder.connection == connection) {
-            desk.1.remove(name);
+        let mut holders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if holders.1.get(name).is_some_and(|holder| holder.connection == connection) {
+            holders.1.remove(name);
         }
     }
 }

@@ -13,7 +13,7 @@ use sen_model::time::HOUR_MS;
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior};
 
-use super::Desk;
+use super::Holders;
 use super::link::{Ending, Link};
 use super::snapshot::parts;
 use crate::centre::Centre;
@@ -34,7 +34,7 @@ const RESTART: Ending = Ending::Close(CloseCode::Restart, "the server restarts")
 /// Serves a socket until one side ends it.
 pub(super) async fn run(
     centre: &Centre,
-    desk: &Desk,
+    holders: &Holders,
     link: &mut Link,
     shutdown: &Shutdown,
 ) -> Ending {
@@ -42,7 +42,7 @@ pub(super) async fn run(
         Ok(greeting) => greeting,
         Err(ending) => return ending,
     };
-    let (connection, leave) = desk.take(&hello.screen);
+    let (connection, leave) = holders.take(&hello.screen);
     centre.screens().connect(&hello.screen, view, connection, centre.now());
     let talk = async {
         let mut session = Session::welcome(centre, link, &hello, view).await?;
@@ -55,7 +55,7 @@ pub(super) async fn run(
         }
         ended = talk => ended,
     };
-    desk.give_back(&hello.screen, connection);
+    holders.give_back(&hello.screen, connection);
     centre.screens().disconnect(&hello.screen, connection, centre.now());
     ended.err().unwrap_or(RESTART)
 }
