@@ -46,7 +46,7 @@ describe('pages', () => {
     const alerts = [critical('P'), ...'abcdefg'.split('').map(low)];
     const pages = [0, 1, 2, 3].map((turn) => pageOf(alerts, 4, turn));
     expect(pages.map(({ rows }) => ids(rows))).toEqual(['Pabc', 'Pdef', 'Pg', 'Pabc']);
-    expect(pages[1]).toMatchObject({ index: 1, pages: 3, all: 8 });
+    expect(pages[1]).toMatchObject({ index: 1, pages: 3, all: 8, next: 2 });
   });
 
   test('one that somebody has taken is not pinned', () => {
@@ -54,13 +54,15 @@ describe('pages', () => {
     expect(ids(pageOf(alerts, 2, 1).rows)).toBe('bc');
   });
 
-  test('too many to pin take turns as well', () => {
-    const alerts = 'ABCDE'.split('').map(critical);
-    expect([0, 1, 2].map((turn) => ids(pageOf(alerts, 2, turn).rows))).toEqual(['AB', 'CD', 'E']);
+  test('too many to pin take turns with one another; the rest is there by hand', () => {
+    const alerts = [...'ABC'.split('').map(critical), ...'de'.split('').map(low)];
+    const pages = [0, 1, 2].map((turn) => pageOf(alerts, 2, turn));
+    expect(pages.map(({ rows }) => ids(rows))).toEqual(['AB', 'Cd', 'e']);
+    expect(pages.map(({ next }) => next)).toEqual([1, 0, 0]);
   });
 
   test('no alerts is one empty page, and turning back wraps', () => {
-    expect(pageOf([], 5, 3)).toEqual({ rows: [], index: 0, pages: 1, all: 0 });
+    expect(pageOf([], 5, 3)).toEqual({ rows: [], index: 0, pages: 1, all: 0, next: 0 });
     expect(pageOf('abc'.split('').map(low), 2, -1).index).toBe(1);
   });
 });

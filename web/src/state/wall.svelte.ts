@@ -6,7 +6,7 @@ import type { ServerClock } from '../wire/clock';
 import type { ServerFrame } from '../wire/frames';
 import { currentOf, Refused, type Api, type Device, type ProvinceMap, type WallPlan } from '../wire/http';
 import { CLOSE, LiveLink, SILENCE_MS, type LinkOptions, type Verdict } from '../wire/link';
-import type { AlertRecord } from '../wire/nouns';
+import type { AlertRecord, Text } from '../wire/nouns';
 import { isUnacknowledged } from './alerts';
 import { Fold } from './fold';
 import { LatestValues } from './latest';
@@ -20,7 +20,7 @@ export const NEW_MS = 10_000;
 /** How often an alert of severity 1 that nobody has taken is heard again, milliseconds. */
 export const REPEAT_MS = 60_000;
 /** Silence after which the header says that the signal is slow, milliseconds. */
-const SLOW_MS = 6_000;
+const SLOW_MS = 7_000;
 /** How long missed episodes stay on the wall when nobody dismisses them, milliseconds. */
 const MISSED_SHOWN_MS = 30 * 60_000;
 /** Waits between tries to load what the wall shows, milliseconds. */
@@ -60,6 +60,8 @@ export class WallState {
   plan = $state.raw<WallPlan | null>(null);
   devices = $state.raw<Map<string, Device>>(new Map());
   map = $state.raw<ProvinceMap | null>(null);
+  /** The names of the rules; reloaded with each connection, since rules change while running. */
+  rules = $state.raw<Map<string, Text>>(new Map());
   rotation = $state.raw<Rotation>(begin(0));
   orders = $state.raw<Orders>(new Map());
   sound = $state<SoundState>('blocked');
@@ -265,6 +267,10 @@ export class WallState {
   private becameLive(): void {
     this.settled = true;
     void this.loadTrails();
+    void this.ports.api.rules().then(
+      (rules) => (this.rules = rules),
+      (error: unknown) => console.warn('rules not loaded', String(error)),
+    );
   }
 
   private raised(record: AlertRecord): void {

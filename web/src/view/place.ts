@@ -12,10 +12,14 @@ export function areaNames(map: ProvinceMap | null, lang: 'vi' | 'en'): Map<strin
   return names;
 }
 
+/** `Trạm Mỹ Tho (sông Tiền)` is `Trạm Mỹ Tho` in a list. */
+export function plainName(name: string): string {
+  return name.replace(/\s*\(.*$/, '');
+}
+
 /** `Trạm Mỹ Tho (sông Tiền)` is `Mỹ Tho` on the map: its marker says the rest. */
 export function shortName(name: string): string {
-  const short = name
-    .replace(/\s*\(.*$/, '')
+  const short = plainName(name)
     .replace(/^(Trạm thủy văn|Trạm đo mưa|Trạm|Điểm đo|Phường|Xã|Thị trấn)\s+/, '')
     .replace(/\s+(hydrological station|station|gauge|ward|commune)$/i, '');
   return short.charAt(0).toLocaleUpperCase('vi') + short.slice(1);

@@ -11,6 +11,7 @@ import { SHAPES } from './shapes';
 const ZONE = 'Asia/Ho_Chi_Minh';
 /** A level is drawn if it is at most this many times the trend's own span away from it. */
 const LEVEL_REACH = 1.5;
+const BADGE_UNITS = 2.1;
 
 /** The value range of the chart: the trend, every level it has reached, and the next one if it
  *  is near, with some air. */
@@ -73,7 +74,7 @@ export class TrendChart {
     return {
       width: Math.max(1, place.clientWidth),
       height: Math.max(1, place.clientHeight),
-      padding: [0.9 * unit, 2.2 * unit, 0, 0],
+      padding: [1.1 * unit, 2.5 * unit, 0, 0],
       legend: { show: false },
       cursor: { show: false },
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1_000), ZONE),
@@ -84,9 +85,9 @@ export class TrendChart {
       axes: [
         {
           ...axis,
-          space: 5 * unit,
+          space: 4.8 * unit,
           size: 2.4 * unit,
-          incrs: [5, 15, 30, 60, 120, 180, 360].map((minutes) => minutes * 60),
+          incrs: [5, 15, 30, 60, 120, 180, 360, 480, 720].map((minutes) => minutes * 60),
           values: (_, splits) => splits.map((seconds) => clockShort(seconds * 1_000)),
         },
         {
@@ -104,7 +105,10 @@ export class TrendChart {
   /** The levels: a dashed line in the colour of the severity, with its shape and numeral. */
   private drawLevels(plot: uPlot): void {
     const { ctx, bbox } = plot;
-    for (const { at, severity } of this.levels) {
+    const badge_px = BADGE_UNITS * this.unit_px * devicePixelRatio;
+    let worse_y = -Infinity;
+    // Worst first: where levels lie close together, its badge is the one that is drawn.
+    for (const { at, severity } of this.levels.toSorted((a, b) => a.severity - b.severity)) {
       const y = plot.valToPos(at, 'y', true);
       if (y < bbox.top || y > bbox.top + bbox.height) continue;
       ctx.save();
@@ -116,24 +120,11 @@ export class TrendChart {
       ctx.lineTo(bbox.left + bbox.width, y);
       ctx.stroke();
       ctx.restore();
-      this.drawBadge(ctx, severity, bbox.left + bbox.width + 0.2 * this.unit_px * devicePixelRatio, y);
+      if (Math.abs(y - worse_y) < badge_px) continue;
+      worse_y = y;
+      const x = bbox.left + bbox.width + 0.2 * this.unit_px * devicePixelRatio;
+      drawBadge(ctx, severity, x, y, badge_px);
     }
-  }
-
-  private drawBadge(ctx: CanvasRenderingContext2D, severity: Severity, x: number, y: number): void {
-    const size = 1.7 * this.unit_px * devicePixelRatio;
-    const { path, numeral_y } = SHAPES[severity];
-    ctx.save();
-    ctx.translate(x, y - size / 2);
-    ctx.scale(size / 100, size / 100);
-    ctx.fillStyle = SEVERITY_COLOUR[severity];
-    ctx.fill(new Path2D(path));
-    ctx.fillStyle = PALETTE.dark;
-    ctx.font = "750 66px 'Inter Variable'";
-    ctx.textAlign = 'center';
-    ctx.textBaseline = 'alphabetic';
-    ctx.fillText(String(severity), 50, numeral_y + 66 * 0.3635);
-    ctx.restore();
   }
 
   /** A dot at the last value, so that the eye finds "now". */
@@ -150,4 +141,26 @@ export class TrendChart {
     ctx.fill();
     ctx.restore();
   }
+}
+
+/** The badge of a severity, its left edge at `x`, its middle at `y`, in canvas pixels. */
+function drawBadge(
+  ctx: CanvasRenderingContext2D,
+  severity: Severity,
+  x: number,
+  y: number,
+  size_px: number,
+): void {
+  const { path, numeral_y } = SHAPES[severity];
+  ctx.save();
+  ctx.translate(x, y - size_px / 2);
+  ctx.scale(size_px / 100, size_px / 100);
+  ctx.fillStyle = SEVERITY_COLOUR[severity];
+  ctx.fill(new Path2D(path));
+  ctx.fillStyle = PALETTE.dark;
+  ctx.font = "750 66px 'Inter Variable'";
+  ctx.textAlign = 'center';
+  ctx.textBaseline = 'alphabetic';
+  ctx.fillText(String(severity), 50, numeral_y + 66 * 0.3635);
+  ctx.restore();
 }

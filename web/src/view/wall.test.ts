@@ -45,6 +45,7 @@ const DEVICE = {
   interval_ms: 10_000,
   metrics: [{ metric: 'water_level_m', unit: 'm', name: { vi: 'Mực nước', en: 'Level' } }],
 };
+const RULE = { id: 'flood-my-tho-3', name: { vi: 'Báo động III Mỹ Tho', en: 'Alarm level III Mỹ Tho' } };
 const RING = [[106, 10], [107, 10], [107, 11], [106, 10]];
 const MAP = {
   type: 'FeatureCollection',
@@ -71,6 +72,7 @@ beforeEach(async () => {
   world.answer = (url) => {
     if (url.endsWith('/wall')) return { status: 200, body: { title: { vi: 'Trung tâm', en: 'Centre' }, tiles: TILES } };
     if (url.includes('/devices')) return { status: 200, body: { items: [DEVICE], next: null } };
+    if (url.includes('/rules')) return { status: 200, body: { items: [RULE], next: null } };
     if (url.endsWith('/map')) return { status: 200, body: MAP };
     return { status: 200, body: { items: [], next: null } };
   };
@@ -113,7 +115,7 @@ describe('alerts', () => {
     const row = find('alert-one')!;
     expect([row.dataset['state'], row.dataset['severity']]).toEqual(['unacknowledged', '1']);
     const said = text('alert-one');
-    const parts = ['Khẩn cấp', 'Mực nước Mỹ Tho', 'Phường Mỹ Tho', '14 phút', '1,62', '1,6 m', 'chưa xác nhận'];
+    const parts = ['Khẩn cấp', 'Báo động III Mỹ Tho', 'Trạm Mỹ Tho', 'Phường Mỹ Tho', '14 phút', '1,62', '1,6 m', 'chưa xác nhận'];
     for (const part of parts) expect(said).toContain(part);
     expect(row.querySelectorAll('.blinking')).toHaveLength(1);
   });
@@ -162,9 +164,14 @@ describe('alerts', () => {
     expect(document.body.textContent).toContain('Không có cảnh báo nào đang mở');
   });
 
+  test('without the name of its rule the text of the alert leads', async () => {
+    await goLive([{ ...one, rule: 'of-tomorrow' }]);
+    expect(text('alert-one')).toContain('Mực nước Mỹ Tho trên báo động III');
+  });
+
   test('a script in a text is text', async () => {
     const bad = '<img src=x onerror=alert(1)>';
-    await goLive([{ ...one, text: { vi: bad, en: bad } }]);
+    await goLive([{ ...one, rule: 'of-tomorrow', text: { vi: bad, en: bad } }]);
     expect(find('alert-one')?.querySelector('img')).toBeNull();
     expect(text('alert-one')).toContain(bad);
   });

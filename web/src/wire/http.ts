@@ -91,6 +91,11 @@ export class Api {
     return await this.list('/devices', deviceOf);
   }
 
+  /** The names of the rules in force, by rule. */
+  async rules(): Promise<Map<string, Text>> {
+    return new Map(await this.list('/rules', ruleName));
+  }
+
   async map(): Promise<ProvinceMap> {
     return mapOf(await this.get('/map'));
   }
@@ -205,6 +210,11 @@ export function deviceOf(value: unknown): Device {
     interval_ms: shape.number(from, 'interval_ms'),
     units: Object.fromEntries(units),
   };
+}
+
+function ruleName(value: unknown): [rule: string, name: Text] {
+  const from = shape.object(value, 'rule');
+  return [shape.string(from, 'id'), textOf(from['name'], 'name')];
 }
 
 export function mapOf(value: unknown): ProvinceMap {

@@ -64,7 +64,7 @@ export const en: Record<keyof typeof vi, string> = {
   'alerts.page_number': 'page {page}/{pages}',
   'alerts.before': 'Previous page',
   'alerts.after': 'Next page',
-  'alerts.value_limit': '{value} / limit {limit}',
+  'alerts.limit': 'limit',
   'alerts.late': 'found late',
   'alerts.loading': 'Loading alerts…',
 
@@ -86,7 +86,6 @@ export const en: Record<keyof typeof vi, string> = {
   'map.normal': 'Normal station',
   'map.silent': 'Silent station',
 
-  'trend.title': '{label}, last {span}',
   'trend.none': 'Nothing yet',
 
   'age.seconds': '{n} s',

@@ -62,7 +62,7 @@ export const vi = {
   'alerts.page_number': 'trang {page}/{pages}',
   'alerts.before': 'Trang trước',
   'alerts.after': 'Trang sau',
-  'alerts.value_limit': '{value} / ngưỡng {limit}',
+  'alerts.limit': 'ngưỡng',
   'alerts.late': 'phát hiện muộn',
   'alerts.loading': 'Đang tải cảnh báo…',
 
@@ -84,7 +84,6 @@ export const vi = {
   'map.normal': 'Trạm bình thường',
   'map.silent': 'Trạm mất tín hiệu',
 
-  'trend.title': '{label}, {span} qua',
   'trend.none': 'Chưa có số liệu',
 
   'age.seconds': '{n} giây',

@@ -43,10 +43,10 @@ function drawIcon(severity: Severity, hollow: boolean, size: number): ImageData 
   brush.strokeStyle = colour;
   brush.stroke(outline);
   brush.fillStyle = hollow ? colour : PALETTE.dark;
-  brush.font = "750 60px 'Inter Variable'";
+  brush.font = "750 62px 'Inter Variable'";
   brush.textAlign = 'center';
   brush.textBaseline = 'alphabetic';
   // Inter's numerals are 0.727 em high: half of that below the middle.
-  brush.fillText(String(severity), 50, numeral_y + 60 * 0.3635);
+  brush.fillText(String(severity), 50, numeral_y + 62 * 0.3635);
   return brush.getImageData(0, 0, size, size);
 }

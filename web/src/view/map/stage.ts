@@ -16,7 +16,7 @@ setWorkerUrl(workerUrl);
 export const MARKS_MAX = 200;
 /** A lost WebGL context that has not come back by then is given up, milliseconds. */
 const RESTORE_MS = 10_000;
-const ICON_UNITS = 2.3;
+const ICON_UNITS = 2.6;
 
 export interface Station {
   id: string;

@@ -130,7 +130,7 @@ function stationLayers(unit_px: number): StyleSpecification['layers'] {
         'text-font': FONT,
         'text-size': 1.4 * unit_px,
         'text-variable-anchor': ['left', 'right', 'top', 'bottom'],
-        'text-radial-offset': 1.1,
+        'text-radial-offset': 1.2,
         'text-justify': 'auto',
         'text-max-width': 14,
       },
