@@ -132,7 +132,7 @@ function stationLayers(unit_px: number): StyleSpecification['layers'] {
         'text-variable-anchor': ['left', 'right', 'top', 'bottom'],
         'text-radial-offset': 1.2,
         'text-justify': 'auto',
-        'text-max-width': 14,
+        'text-max-width': 8,
       },
       paint: { 'text-color': PALETTE.text, ...halo },
     },
