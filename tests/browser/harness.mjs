@@ -84,7 +84,7 @@ export async function startLine(target) {
     http: `127.0.0.1:${server.address().port}`,
     cut() { whole = false; for (const socket of sockets) socket.destroy(); },
     mend() { whole = true; },
-    stop() { this.cut(); return new Promise((resolve) => server.close(resolve)); },
+    stop() { this.cut(); server.closeAllConnections?.(); return new Promise((resolve) => server.close(resolve)); },
   };
 }
 

@@ -37,8 +37,9 @@ async function alertOf(rule, fits) {
   }
 }
 
-test("an alert appears, is acknowledged with a click, and clears", { timeout: 4 * PATIENCE_MS }, async () => {
+test("an alert appears, is acknowledged with a click, and clears", { timeout: 4 * PATIENCE_MS }, async (t) => {
   const wall = await browser.open(centre.http, "/wall?screen=story-1", WALL);
+  t.after(() => wall.close());
   const { page } = wall;
   await page.locator('[data-testid="link-state"][data-state="live"]').waitFor();
   const rule = await severest();
@@ -60,14 +61,16 @@ test("an alert appears, is acknowledged with a click, and clears", { timeout: 4 
   await alertOf(rule, (item) => item.id === alert.id && item.state === "normal");
   await row.waitFor({ state: "detached" });
   assert.deepEqual([wall.strays, wall.errors], [[], []]);
-  await wall.close();
 });
 
-test("a wall that was cut off covers itself, comes back, and shows what it missed", { timeout: 4 * PATIENCE_MS }, async () => {
+test("a wall that was cut off covers itself, comes back, and shows what it missed", { timeout: 4 * PATIENCE_MS }, async (t) => {
   const line = await startLine(centre.http);
+  t.after(() => line.stop());
   const wall = await browser.open(line.http, "/wall?screen=story-2", WALL);
+  t.after(() => wall.close());
   const { page } = wall;
   await page.locator('[data-testid="link-state"][data-state="live"]').waitFor();
+  await page.locator('[data-testid="map"][data-state="ready"]').waitFor();
   const cover = page.getByTestId("stale-cover");
   assert.equal(await cover.count(), 0);
 
@@ -90,8 +93,6 @@ test("a wall that was cut off covers itself, comes back, and shows what it misse
   await page.getByTestId("missed-list").waitFor();
   assert.match(await page.getByTestId("missed-list").innerText(), /Mỹ Tho/);
   assert.deepEqual([wall.strays, wall.errors], [[], []]);
-  await wall.close();
-  await line.stop();
 });
 
 test("the wall is whole at every size, in both languages", { timeout: 6 * PATIENCE_MS }, async () => {

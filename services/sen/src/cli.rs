@@ -63,20 +63,20 @@ enum Command {
 
 /// Where the configuration and the data are.
 #[derive(Args, Clone)]
-pub struct Place {
+pub(crate) struct Place {
     /// Folder with sen.toml, devices.toml, rules.toml and the rest.
     #[arg(long, default_value = "config")]
-    pub config: PathBuf,
+    pub(crate) config: PathBuf,
     /// Folder for the log and the store.
     #[arg(long, default_value = "data")]
-    pub data: PathBuf,
+    pub(crate) data: PathBuf,
     /// Print the chosen addresses as the first line on standard output, as JSON.
     #[arg(long)]
-    pub print_addresses: bool,
+    pub(crate) print_addresses: bool,
 }
 
 /// Runs the command; the error's chain of causes is printed here, once.
-pub fn run() -> ExitCode {
+pub(crate) fn run() -> ExitCode {
     match Cli::parse().command {
         Command::Bench(command) => finish(block_on(bench::run(command))),
         Command::Check(place) => check(&place),

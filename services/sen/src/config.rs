@@ -11,38 +11,38 @@ use sen_model::{Registry, Rule};
 const DEFAULTS: &str = include_str!("../../../config/sen.toml");
 
 /// Everything the binary was told, checked.
-pub struct Settings {
+pub(crate) struct Settings {
     /// Logs.
-    pub telemetry: telemetry::Config,
+    pub(crate) telemetry: telemetry::Config,
     /// The durable log.
-    pub log: sen_log::Config,
+    pub(crate) log: sen_log::Config,
     /// The time-series store.
-    pub store: sen_store::Config,
+    pub(crate) store: sen_store::Config,
     /// Packets to readings.
-    pub ingest: sen_ingest::Config,
+    pub(crate) ingest: sen_ingest::Config,
     /// Brokers to subscribe to.
-    pub sources: sen_ingest::Sources,
+    pub(crate) sources: sen_ingest::Sources,
     /// Readings to summaries.
-    pub aggregate: sen_aggregate::Config,
+    pub(crate) aggregate: sen_aggregate::Config,
     /// Readings to alerts.
-    pub alert: sen_alert::Config,
+    pub(crate) alert: sen_alert::Config,
     /// Alerts to people.
-    pub notify: sen_notify::Config,
+    pub(crate) notify: sen_notify::Config,
     /// Everything to the screens.
-    pub gateway: sen_gateway::Config,
+    pub(crate) gateway: sen_gateway::Config,
     /// The simulated province.
-    pub simulator: sen_simulator::Config,
+    pub(crate) simulator: sen_simulator::Config,
     /// Devices and places.
-    pub registry: Arc<Registry>,
+    pub(crate) registry: Arc<Registry>,
     /// The rules as they stand at start; the alert service watches the file from then on.
-    pub rules: Vec<Rule>,
+    pub(crate) rules: Vec<Rule>,
     /// The folder all of it came from.
-    pub folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 impl Settings {
     /// Reads `folder` and the environment. On failure gives every problem there is, not the first.
-    pub fn read(folder: &Path) -> Result<Self, Vec<Problem>> {
+    pub(crate) fn read(folder: &Path) -> Result<Self, Vec<Problem>> {
         let mut layers = Layers::new(DEFAULTS);
         let own = folder.join("sen.toml");
         if own.exists() {

@@ -5,11 +5,11 @@ use sen_notify::channel::Channel;
 use sen_notify::channel::mqtt::{Mqtt, Publish};
 
 /// The endpoint's publisher, as the notify service wants it.
-pub struct Sirens(Publisher);
+pub(crate) struct Sirens(Publisher);
 
 impl Sirens {
     /// The channel over this publisher.
-    pub fn channel(publisher: Publisher) -> Box<dyn Channel> {
+    pub(crate) fn channel(publisher: Publisher) -> Box<dyn Channel> {
         Box::new(Mqtt::new(Self(publisher)))
     }
 }

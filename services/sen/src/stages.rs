@@ -13,18 +13,18 @@ const GRACE: Duration = Duration::from_secs(30);
 /// The error of whichever service failed, with its causes.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-pub struct StageError(#[from] Box<dyn std::error::Error + Send + Sync>);
+pub(crate) struct StageError(#[from] Box<dyn std::error::Error + Send + Sync>);
 
 /// The services of this process, in stopping order.
 #[derive(Default)]
-pub struct Stages {
+pub(crate) struct Stages {
     tasks: Tasks<StageError>,
     order: Vec<(&'static str, Shutdown)>,
 }
 
 impl Stages {
     /// Starts a service if there is one. The first added is the first to be stopped.
-    pub fn add<S, E, R, F>(&mut self, name: &'static str, service: Option<S>, run: R)
+    pub(crate) fn add<S, E, R, F>(&mut self, name: &'static str, service: Option<S>, run: R)
     where
         R: FnOnce(S, Shutdown) -> F,
         F: Future<Output = Result<(), E>> + Send + 'static,
@@ -40,7 +40,7 @@ impl Stages {
 
     /// Runs until SIGINT or SIGTERM, then stops one service after the other; or until one of them
     /// ends by itself, which is a failure and stops everything at once. Closes the log last.
-    pub async fn run(mut self, log: Option<Log>) -> anyhow::Result<()> {
+    pub(crate) async fn run(mut self, log: Option<Log>) -> anyhow::Result<()> {
         let (mut interrupt, mut terminate) =
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         let result = tokio::select! {
