@@ -75,6 +75,7 @@ test("a wall that was cut off covers itself, comes back, and shows what it misse
   assert.equal(await cover.count(), 0);
 
   line.cut();
+  const cutAt = Date.now();
   await cover.waitFor();
   assert.match(await cover.innerText(), /mất tín hiệu từ \d\d:\d\d:\d\d/i);
   const rule = await severest();
@@ -86,6 +87,7 @@ test("a wall that was cut off covers itself, comes back, and shows what it misse
   await alertOf(rule, (item) => item.id === raised.id && item.cleared_at);
   assert.equal(await page.getByTestId(`alert-${raised.id}`).count(), 0, "shown through a cut line");
 
+  await page.waitForFunction((at) => Date.now() - at >= 60_000, cutAt);
   line.mend();
   await cover.waitFor({ state: "detached" });
   // It is over but nobody has taken it: it stands in the list, and among what was missed.
