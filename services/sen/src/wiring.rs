@@ -30,7 +30,7 @@ use crate::stages::Stages;
 
 /// What this process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub(crate) enum Role {
     /// Packets to readings.
     Ingest,
     /// Readings to summaries.
@@ -47,7 +47,7 @@ pub enum Role {
 
 impl Role {
     /// The services of a whole centre.
-    pub const SERVICES: [Self; 5] =
+    pub(crate) const SERVICES: [Self; 5] =
         [Self::Ingest, Self::Aggregate, Self::Alert, Self::Notify, Self::Gateway];
 }
 
@@ -89,14 +89,14 @@ impl Topics {
             readings: log.topic("readings", READINGS)?,
             events: log.topic("events", EVENTS)?,
             quarantine: log.topic("quarantine", QUARANTINE)?,
-            alerts: log.topic("alerts", ALERTS)?,
+            alerts: log.vital_topic("alerts", ALERTS)?,
         })
     }
 }
 
 /// Binds the services of these roles, tells the addresses, and runs until asked to stop or until
 /// one of them fails.
-pub async fn run(
+pub(crate) async fn run(
     settings: Settings,
     place: &Place,
     roles: &[Role],

@@ -9,7 +9,7 @@
 //! ```
 //! Threads: one [`writer`] a topic, one [`keeper`] for all. Pure: [`frame`] (the format), [`walk`]
 //! (finding records in bytes), [`identity`] (small files). What goes wrong on a disk:
-//! - *torn tail*: cut off at start ([`recover`]); it was never acknowledged;
+//! - *torn tail*: left out at start ([`recover`]); it was never acknowledged;
 //! - *damage*: costs the records in it, counted once, kept aside; all others are found again;
 //! - *failed write or fsync*: the segment is sealed, the waiting appends fail, the next append
 //!   begins a new segment ([`writer`]);
@@ -136,10 +136,10 @@ impl Embedded {
         recovered: Recovered,
         is_vital: bool,
     ) -> Result<(Arc<EmbeddedTopic>, JoinHandle<()>), OpenError> {
-        let Recovered { shared, head, must_begin_segment } = recovered;
+        let Recovered { shared, head } = recovered;
         let (requests, received) = mpsc::channel(QUEUE_APPENDS);
         let reserve_bytes = self.config.reserve_bytes;
-        let mut writer = Writer::new(Parts {
+        let writer = Writer::new(Parts {
             shared: Arc::clone(&shared),
             requests: received,
             chores: self.chores.clone(),
@@ -149,9 +149,6 @@ impl Embedded {
             lock: Arc::clone(&self.lock),
         });
         let failed = |source| OpenError::Io { path: shared.folder.clone(), source };
-        if must_begin_segment {
-            writer.begin_segment_now().map_err(failed)?;
-        }
         let name = format!("log-{}", shared.name);
         let thread = thread::Builder::new().name(name).spawn(|| writer.run()).map_err(failed)?;
         let topic = EmbeddedTopic {

@@ -21,22 +21,19 @@ use crate::backend::{Clock, Offset, TopicOptions};
 pub(crate) struct Recovered {
     pub(crate) shared: Arc<Shared>,
     pub(crate) head: watch::Sender<Offset>,
-    /// Whether damage at the end took offsets that must never be given again.
-    pub(crate) must_begin_segment: bool,
 }
 
 /// Where a topic turns out to end.
-#[derive(Default)]
 struct End {
+    /// The next offset to give.
     next: Offset,
     lost: Vec<Lost>,
-    must_begin_segment: bool,
 }
 
 /// The cursors of a topic; none where a file is damaged.
 type Cursors = BTreeMap<String, Option<SavedCursor>>;
 
-/// Opens or creates a topic's folder and repairs its end.
+/// Opens or creates a topic's folder. Nothing in its segments is changed: appends begin a new one.
 pub(crate) fn recover(
     folder: PathBuf,
     options: TopicOptions,
@@ -49,7 +46,7 @@ pub(crate) fn recover(
     let cursors = read_cursors(&folder.join(CURSORS_FOLDER)).map_err(failed)?;
     let end = match segments.last() {
         Some(last) => settle_end(last).map_err(failed)?,
-        None => End { next: 1, ..End::default() },
+        None => End { next: 1, lost: Vec::new() },
     };
     let is_new = segments.is_empty() && cursors.is_empty();
     let epoch = settle_epoch(&folder, &cursors, end.next - 1, is_new).map_err(failed)?;
@@ -73,27 +70,25 @@ pub(crate) fn recover(
         let file = File::open(&last.path).map_err(failed)?;
         end.lost.iter().for_each(|lost| shared.count_damage(&last, &file, lost));
     }
-    Ok(Recovered { shared, head, must_begin_segment: end.must_begin_segment })
+    Ok(Recovered { shared, head })
 }
 
-/// Finds the end of the last segment, cuts a torn tail off, and makes the rest durable: records
-/// that were written but not yet acknowledged when the process died are about to be seen.
+/// Finds the end of the last segment and makes it durable: records that were written but not yet
+/// acknowledged when the process died are about to be seen.
 ///
-/// Bytes at the end that are no frame are kept if acknowledged records may have stood there: then
-/// their offsets are never given again, and a new segment, begun at once, remembers that.
+/// A torn record at the end was never acknowledged, and its offset is given again. Of other bytes
+/// there nobody can tell whether they once were acknowledged records, so as many offsets as they
+/// could have held are never given again. Either way the next segment ends this one for readers.
 fn settle_end(last: &Segment) -> io::Result<End> {
     let mut lost = Vec::new();
-    let Ending { next, position, residue_bytes, residue_records } =
+    let Ending { next, residue_bytes, residue_records, .. } =
         last.survey_to_end(|_, part| lost.push(part.clone()))?;
-    let file = OpenOptions::new().write(true).open(&last.path)?;
-    let must_begin_segment = residue_records > 0;
-    if residue_bytes > 0 && !must_begin_segment {
-        tracing::info!(path = %last.path.display(), bytes = residue_bytes, "a torn tail was cut off");
-        file.set_len(position)?;
-        last.set_bytes(position);
+    if residue_bytes > 0 && residue_records == 0 {
+        let path = last.path.display();
+        tracing::info!(%path, bytes = residue_bytes, "a torn record at the end was left out");
     }
-    file.sync_all()?;
-    Ok(End { next: next + residue_records, lost, must_begin_segment })
+    OpenOptions::new().write(true).open(&last.path)?.sync_all()?;
+    Ok(End { next: next + residue_records, lost })
 }
 
 /// The epoch of the topic: the one it had, or a new one if records that were durable are gone.

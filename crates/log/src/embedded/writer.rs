@@ -123,12 +123,6 @@ impl Writer {
         }
     }
 
-    /// Begins the segment at once instead of with the first append: when the offsets before it
-    /// must never be given again, this is what remembers it.
-    pub(crate) fn begin_segment_now(&mut self) -> io::Result<()> {
-        self.begin_segment()
-    }
-
     /// Runs until it is asked to stop or nobody is left who could append.
     pub(crate) fn run(mut self) {
         while let Some(request) = self.requests.blocking_recv() {

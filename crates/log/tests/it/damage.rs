@@ -6,9 +6,9 @@ use std::path::Path;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use sen_log::{Log, Offset, Topic};
+use sen_log::{Log, Offset, Retention, Topic};
 
-use crate::common::{KEEP_ALL, Note, note, open, read_from, runtime, segments};
+use crate::common::{Clock, KEEP_ALL, Note, config, note, open, read_from, runtime, segments};
 
 const SEGMENT_BYTES: u64 = 600;
 const TOPIC: &str = "notes";
@@ -127,6 +127,39 @@ async fn a_cursor_beyond_the_end_shows_that_records_are_gone() {
     assert_eq!(cursor.load().unwrap(), None, "its position belongs to another life of the topic");
     assert_eq!(topic.append(vec![note("new")]).await.unwrap(), 1..2);
     log.close().await;
+}
+
+#[tokio::test]
+async fn a_cursor_of_an_earlier_epoch_holds_everything_until_it_is_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::default();
+    let retention = Retention { keep_ms: 1_000, keep_bytes: u64::MAX };
+    let opened = || {
+        let (folder, clock) = (folder.path().to_owned(), clock.clone());
+        let log = Log::open_with_clock(folder, config(SEGMENT_BYTES), move || clock.now_ms());
+        let log = log.unwrap();
+        let topic = log.topic::<Note>(TOPIC, retention).unwrap();
+        (log.cursor(&topic, "reader").unwrap(), topic, log)
+    };
+    let (cursor, topic, log) = opened();
+    for _ in 0..30 {
+        topic.append(vec![Note(vec![7; 100])]).await.unwrap();
+    }
+    cursor.save(31, Vec::new()).await.unwrap();
+    log.close().await;
+    fs::remove_file(segments(folder.path(), TOPIC).pop().unwrap()).unwrap();
+
+    let (cursor, topic, log) = opened();
+    clock.advance_ms(5_000);
+    // A new segment is when old ones are looked at.
+    topic.append(vec![Note(vec![7; 100])]).await.unwrap();
+    log.close().await;
+    assert_eq!((topic.floor(), cursor.load().unwrap()), (1, None), "it begins anew, at the floor");
+
+    let (cursor, topic, log) = opened();
+    cursor.save(topic.head() + 1, Vec::new()).await.unwrap();
+    log.close().await;
+    assert!(topic.floor() > 1);
 }
 
 #[tokio::test]

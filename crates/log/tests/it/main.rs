@@ -7,4 +7,5 @@ mod crash;
 mod damage;
 mod faults;
 mod model;
+mod reading;
 mod sharing;

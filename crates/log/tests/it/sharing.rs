@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 
-use sen_log::{AppendError, OpenError, ReadError};
+use sen_log::{AppendError, OpenError};
 use sen_proto::{DecodeError, Wire};
 use tokio::task::{JoinSet, yield_now};
 
@@ -104,68 +104,6 @@ async fn readers_at_the_head_never_decode() {
     let topic = log.topic::<Counted>("tail", KEEP_ALL).unwrap();
     assert_eq!(topic.read_from(1).available(100).await.unwrap().len(), 20);
     assert_eq!(DECODED.load(Ordering::SeqCst), 20);
-}
-
-#[tokio::test]
-async fn a_reader_waits_and_loses_nothing_when_it_is_cancelled() {
-    let folder = tempfile::tempdir().unwrap();
-    let log = open(folder.path(), 300);
-    let topic = log.topic::<Note>("waiting", KEEP_ALL).unwrap();
-    let mut reader = topic.read_from(1);
-    let (mut read, mut cancelled) = (Vec::new(), 0);
-    for number in 0..50 {
-        let appended = topic.append(vec![note(&number.to_string())]);
-        tokio::pin!(appended);
-        loop {
-            tokio::select! {
-                biased;
-                entries = reader.next(3) => read.extend(entries.unwrap()),
-                offsets = &mut appended => {
-                    offsets.unwrap();
-                    cancelled += 1;
-                    break;
-                }
-            }
-        }
-    }
-    read.extend(reader.available(100).await.unwrap());
-    assert!(cancelled > 0);
-    let offsets: Vec<_> = read.iter().map(|entry| entry.offset).collect();
-    assert_eq!(offsets, (1..=50).collect::<Vec<_>>());
-    // Closed: what is there can be read, then the reader is told.
-    topic.append(vec![note("last")]).await.unwrap();
-    log.close().await;
-    assert_eq!(reader.next(10).await.unwrap().len(), 1);
-    assert!(matches!(reader.next(10).await, Err(ReadError::Closed)));
-    assert!(matches!(topic.append(vec![note("late")]).await, Err(AppendError::Closed)));
-}
-
-/// Knows only records that begin with `a`, like a program older than the others.
-struct Older;
-
-impl Wire for Older {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.push(b'a');
-    }
-
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        if bytes.starts_with(b"a") { Ok(Self) } else { Err(DecodeError::Truncated) }
-    }
-}
-
-#[tokio::test]
-async fn records_of_a_later_version_are_skipped() {
-    let folder = tempfile::tempdir().unwrap();
-    let log = open(folder.path(), 1 << 20);
-    let topic = log.topic::<Note>("versions", KEEP_ALL).unwrap();
-    topic.append(vec![note("new"), note("a"), note("new"), note("b")]).await.unwrap();
-    log.close().await;
-    let log = open(folder.path(), 1 << 20);
-    let mut reader = log.topic::<Older>("versions", KEEP_ALL).unwrap().read_from(1);
-    let entries = reader.available(10).await.unwrap();
-    assert_eq!(entries.iter().map(|entry| entry.offset).collect::<Vec<_>>(), [2]);
-    assert_eq!(reader.available(10).await.unwrap().len(), 0);
-    assert_eq!(reader.position(), 5);
 }
 
 #[tokio::test]
