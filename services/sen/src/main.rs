@@ -5,6 +5,7 @@ mod cli;
 mod config;
 mod sirens;
 mod stages;
+mod vitals;
 mod wiring;
 
 use std::process::ExitCode;

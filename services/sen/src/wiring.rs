@@ -12,6 +12,7 @@
 //! listens; stopping goes along them, so that each service ends when its input has ended.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -19,7 +20,9 @@ use sen_chassis::call::{self, Answerer, Caller};
 use sen_chassis::{Clock, Health, telemetry};
 use sen_log::{Log, Retention, Topic};
 use sen_model::time::DAY_MS;
-use sen_model::{AlertRecord, Command, CommandOutcome, Event, Progress, Quarantined, ReadingBatch};
+use sen_model::{
+    AlertRecord, Command, CommandOutcome, Event, Progress, Quarantined, ReadingBatch, Registry,
+};
 use sen_store::Store;
 use tokio::sync::watch;
 
@@ -27,6 +30,7 @@ use crate::cli::Place;
 use crate::config::Settings;
 use crate::sirens::Sirens;
 use crate::stages::Stages;
+use crate::vitals::{self, Vitals};
 
 /// What this process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +67,7 @@ struct Shared {
     log: Log,
     store: Store,
     topics: Topics,
+    storage: PathBuf,
     commands: (Caller<Command, CommandOutcome>, Option<Answerer<Command, CommandOutcome>>),
 }
 
@@ -133,6 +138,7 @@ impl Shared {
             log,
             store,
             topics,
+            storage: place.data.clone(),
             commands: (caller, Some(answerer)),
         })
     }
@@ -155,6 +161,8 @@ async fn bind(
     let stored = aggregate.as_ref().map_or_else(idle, sen_aggregate::Aggregate::progress);
     let evaluated = alert.as_ref().map_or_else(idle, sen_alert::Alert::progress);
     let rules = alert.as_ref().map(sen_alert::Alert::rules);
+    let vitals =
+        ingest.is_some().then(|| own_vitals(shared, alert.is_some().then(|| evaluated.clone())));
     let gateway = if wanted(Role::Gateway) {
         Some(gateway(shared, stored, evaluated, rules).await?)
     } else {
@@ -169,6 +177,7 @@ async fn bind(
         let broker = addresses.mqtt.context("the simulator needs the MQTT endpoint")?;
         simulate(&shared.settings, broker, stages)?;
     }
+    stages.add("vitals", vitals, Vitals::run);
     stages.add("ingest", ingest, sen_ingest::Ingest::run);
     stages.add("aggregate", aggregate, sen_aggregate::Aggregate::run);
     stages.add("alert", alert, sen_alert::Alert::run);
@@ -255,12 +264,24 @@ async fn gateway(
     Ok(sen_gateway::Gateway::bind(shared.settings.gateway.clone(), ports).await?)
 }
 
+fn own_vitals(shared: &Shared, evaluated: Option<watch::Receiver<Progress>>) -> Vitals {
+    Vitals {
+        readings: shared.topics.readings.clone(),
+        events: shared.topics.events.clone(),
+        quarantine: shared.topics.quarantine.clone(),
+        alerts: shared.topics.alerts.clone(),
+        evaluated,
+        folder: shared.storage.clone(),
+        clock: shared.clock.clone(),
+    }
+}
+
 fn simulate(settings: &Settings, broker: SocketAddr, stages: &mut Stages) -> anyhow::Result<()> {
-    let ports = sen_simulator::Ports {
-        registry: Arc::clone(&settings.registry),
-        broker,
-        clock: Clock::system(),
-    };
+    // The centre reports for itself.
+    let others = settings.registry.devices().filter(|device| device.id.as_str() != vitals::DEVICE);
+    let registry = Registry::new(others.cloned().collect(), settings.registry.places().to_vec());
+    let ports =
+        sen_simulator::Ports { registry: Arc::new(registry), broker, clock: Clock::system() };
     let simulator = sen_simulator::Simulator::bind(settings.simulator.clone(), ports)?;
     stages.add("simulator", Some(simulator), sen_simulator::Simulator::run);
     Ok(())

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use sen_log::{Log, Offset};
 use tokio::task::JoinSet;
 
-use crate::common::{KEEP_ALL, Note, config, read_from, runtime};
+use crate::notebook::{KEEP_ALL, Note, config, read_from, runtime};
 
 const FOLDER: &str = "SEN_LOG_TEST_FOLDER";
 const RUN: &str = "SEN_LOG_TEST_RUN";

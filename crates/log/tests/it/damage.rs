@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use sen_log::{Log, Offset, Retention, Topic};
 
-use crate::common::{Clock, KEEP_ALL, Note, config, note, open, read_from, runtime, segments};
+use crate::notebook::{Clock, KEEP_ALL, Note, config, note, open, read_from, runtime, segments};
 
 const SEGMENT_BYTES: u64 = 600;
 const TOPIC: &str = "notes";

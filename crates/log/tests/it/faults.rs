@@ -2,7 +2,7 @@
 
 use sen_log::{AppendError, Log, Retention};
 
-use crate::common::{Clock, KEEP_ALL, Note, config, note, open, read_from, segments};
+use crate::notebook::{Clock, KEEP_ALL, Note, config, note, open, read_from, segments};
 
 const SEGMENT_BYTES: u64 = 1 << 20;
 

@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
-mod common;
 mod crash;
 mod damage;
 mod faults;
 mod model;
+mod notebook;
 mod reading;
 mod sharing;

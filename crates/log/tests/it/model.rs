@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use sen_log::{Cursor, Log, Offset, ReadError, Reader, Retention, Topic};
 
-use crate::common::{Clock, Note, config, drain, runtime};
+use crate::notebook::{Clock, Note, config, drain, runtime};
 
 const SEGMENT_BYTES: u64 = 700;
 const RETENTION: Retention = Retention { keep_ms: 1_000, keep_bytes: 5_000 };

@@ -7,7 +7,7 @@ use std::task::Poll;
 use sen_log::{AppendError, Offset, ReadError};
 use sen_proto::{DecodeError, Wire};
 
-use crate::common::{KEEP_ALL, Note, note, open, read_from};
+use crate::notebook::{KEEP_ALL, Note, note, open, read_from};
 
 /// Several entries of a segment's index, several reads a segment, several segments.
 const SEGMENT_BYTES: u64 = 600 << 10;

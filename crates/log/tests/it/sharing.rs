@@ -10,7 +10,7 @@ use sen_log::{AppendError, OpenError};
 use sen_proto::{DecodeError, Wire};
 use tokio::task::{JoinSet, yield_now};
 
-use crate::common::{KEEP_ALL, Note, drain, note, open, read_from};
+use crate::notebook::{KEEP_ALL, Note, drain, note, open, read_from};
 
 #[tokio::test]
 async fn many_appenders_share_one_commit() {
@@ -110,7 +110,7 @@ async fn readers_at_the_head_never_decode() {
 async fn a_folder_belongs_to_one_log() {
     let folder = tempfile::tempdir().unwrap();
     let log = open(folder.path(), 1 << 20);
-    let second = || sen_log::Log::open(folder.path().to_owned(), crate::common::config(1 << 20));
+    let second = || sen_log::Log::open(folder.path().to_owned(), crate::notebook::config(1 << 20));
     assert!(matches!(second(), Err(OpenError::InUse(_))));
     log.close().await;
     assert!(second().is_ok());

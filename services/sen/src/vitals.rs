@@ -1,0 +1,91 @@
+//! Sen as a device of its own: what it knows of itself goes the way of every reading, so that the
+//! rules, the screens and the history need nothing special for it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sen_chassis::{Clock, Shutdown};
+use sen_log::{AppendError, Topic};
+use sen_model::{
+    AlertRecord, DeviceId, Event, InvalidName, Metric, Progress, Quality, Quarantined, Reading,
+    ReadingBatch, Timestamp,
+};
+use tokio::sync::watch;
+
+/// Its id in `devices.toml`.
+pub(crate) const DEVICE: &str = "sen-centre";
+/// How often it reports; `interval_ms` of its kind in `devices.toml`.
+const INTERVAL: Duration = Duration::from_secs(10);
+/// Bytes in the unit of `disk_free_mb`.
+const MEGABYTE: u64 = 1_000_000;
+
+/// What is watched.
+pub(crate) struct Vitals {
+    /// Where the reports go, and the first of the topics that are watched for damage.
+    pub(crate) readings: Topic<ReadingBatch>,
+    /// Watched for damage.
+    pub(crate) events: Topic<Event>,
+    /// Watched for damage.
+    pub(crate) quarantine: Topic<Quarantined>,
+    /// Watched for damage.
+    pub(crate) alerts: Topic<AlertRecord>,
+    /// How far the rules have come; none if they are judged elsewhere.
+    pub(crate) evaluated: Option<watch::Receiver<Progress>>,
+    /// On the disk that is watched.
+    pub(crate) folder: PathBuf,
+    /// Event times.
+    pub(crate) clock: Clock,
+}
+
+impl Vitals {
+    /// Reports at once and then every ten seconds, until asked to stop.
+    pub(crate) async fn run(self, shutdown: Shutdown) -> Result<(), InvalidName> {
+        let device = DeviceId::new(DEVICE)?;
+        let mut tick = tokio::time::interval(INTERVAL);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                () = shutdown.requested() => return Ok(()),
+                _ = tick.tick() => {}
+            }
+            let received_at = Timestamp::from_millis(self.clock.now_ms());
+            let readings = self.readings_at(received_at)?;
+            let batch = ReadingBatch { device: device.clone(), received_at, readings };
+            match self.readings.append(vec![batch]).await {
+                Ok(_) => {}
+                // The log has said so itself; what was not said now is said at the next tick.
+                Err(AppendError::Full | AppendError::Disk(_) | AppendError::Closed) => {}
+                Err(error @ AppendError::TooLarge { .. }) => {
+                    tracing::error!(%error, "own report does not fit into the log");
+                }
+            }
+        }
+    }
+
+    fn readings_at(&self, event_time: Timestamp) -> Result<Vec<Reading>, InvalidName> {
+        let reading = |metric: &str, value: u64| {
+            let metric = Metric::new(metric)?;
+            #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
+            let value = value as f64;
+            Ok(Reading { metric, event_time, value, quality: Quality::Good, sequence: 0 })
+        };
+        let mut readings = vec![reading("records_damaged", self.damaged())?];
+        if let Ok(disk) = rustix::fs::statvfs(&self.folder) {
+            readings.push(reading("disk_free_mb", disk.f_bavail * disk.f_frsize / MEGABYTE)?);
+        }
+        if let Some(evaluated) = &self.evaluated {
+            let next = evaluated.borrow().next;
+            readings
+                .push(reading("judging_behind", (self.readings.head() + 1).saturating_sub(next))?);
+        }
+        Ok(readings)
+    }
+
+    /// Records of the log that were found damaged since it was opened.
+    fn damaged(&self) -> u64 {
+        self.readings.stats().damaged_records
+            + self.events.stats().damaged_records
+            + self.quarantine.stats().damaged_records
+            + self.alerts.stats().damaged_records
+    }
+}
