@@ -23,6 +23,12 @@ impl Health {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(part, Some(why.into()));
     }
 
+    /// Whether `part` last said that it does not work; a part that said nothing is not ill.
+    pub fn is_ill(&self, part: &str) -> bool {
+        let said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        said.get(part).is_some_and(Option::is_some)
+    }
+
     /// Every part with its trouble, if any.
     pub fn report(&self) -> BTreeMap<&'static str, Option<String>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()

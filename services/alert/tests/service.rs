@@ -100,6 +100,20 @@ fn open(folder: &Path) -> Log {
 }
 
 impl Centre {
+    /// Lets the clock pass, a second a step, until something is in the alert log; gives the time.
+    async fn until_first_alert(&self, mut now: i64) -> i64 {
+        let mut head = self.alerts.watch();
+        let passing = async {
+            while *head.borrow_and_update() == 0 {
+                now += 1_000;
+                self.clock.set_ms(now);
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        within("silence", passing).await;
+        now
+    }
+
     fn new(name: &'static str, rules: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = open(folder.path());
@@ -397,16 +411,7 @@ async fn silence_is_told_by_the_clock_and_ended_by_a_reading() {
     running.caught_up(&centre).await;
     // Jumps of the clock are not the device's silence; passing time is.
     centre.clock.set_ms(1_000_000);
-    let mut now = 1_000_000;
-    let mut head = centre.alerts.watch();
-    let passing = async {
-        while *head.borrow_and_update() == 0 {
-            now += 1_000;
-            centre.clock.set_ms(now);
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    within("silence", passing).await;
+    let now = centre.until_first_alert(1_000_000).await;
     assert!(now > 1_030_000, "only the time since the jump counts: {now}");
     let log = centre.alerts(1).await;
     assert_eq!((log[0].change, log[0].started_at.as_millis()), (Change::Raised, 1_000));
@@ -414,6 +419,25 @@ async fn silence_is_told_by_the_clock_and_ended_by_a_reading() {
     centre.hear(&[(now + 1, 1.0)]).await;
     let log = centre.alerts(2).await;
     assert_eq!((log[1].change, log[1].rev), (Change::Cleared, 2));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_is_silent_while_the_centre_itself_is_deaf() {
+    let centre = Centre::new("deaf", &rule("silent", "missing = \"30s\""));
+    let mut running = centre.run();
+    centre.hear(&[(1_000, 1.0)]).await;
+    running.caught_up(&centre).await;
+    running.health.ill("ingest", "the disk is full");
+    let mut now = 1_000;
+    while now < 200_000 {
+        now += 1_000;
+        centre.clock.set_ms(now);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(*centre.alerts.watch().borrow(), 0, "silence was counted while deaf");
+    running.health.well("ingest");
+    centre.until_first_alert(now).await;
     running.stop().await;
 }
 
