@@ -6,6 +6,7 @@ use bytes::Bytes;
 use sen_model::Timestamp;
 use tokio::sync::watch;
 
+use crate::history::Histories;
 use crate::projection::{Alerts, Counts, Latest, Screens};
 use crate::ticks::Ticks;
 use crate::wall::Wall;
@@ -34,6 +35,8 @@ pub(crate) struct Centre {
     pub(crate) map: OnceLock<Bytes>,
     /// `GET /wall`.
     pub(crate) wall: Wall,
+    /// The last day of each of its tiles.
+    pub(crate) histories: Histories,
 }
 
 impl Centre {

@@ -2,13 +2,15 @@
 //!
 //! Reading order: [`wire`] (the frames), [`view`] and [`sequencer`] (what one connection is told),
 //! [`projection`] (what is folded from the log), `feeds` (the tasks that fold), `socket` (a
-//! connection's life), `ticks` (the telemetry lane), `http` (requests and commands), `pages` (the
-//! screens), [`map`] and [`wall`] (what the province looks like), `server` and `guard` (the door).
+//! connection's life), `ticks` (the telemetry lane), `history` (the last day of the tiles), `http`
+//! (requests and commands), `pages` (the screens), [`map`] and [`wall`] (what the province looks
+//! like), `server` and `guard` (the door).
 
 mod centre;
 mod config;
 mod feeds;
 mod guard;
+mod history;
 mod http;
 pub mod map;
 mod pages;
@@ -41,6 +43,7 @@ use tokio::sync::watch;
 
 use centre::{Centre, Shared};
 use feeds::Begin;
+use history::Histories;
 use projection::latest::Sighting;
 use projection::{Alerts, Counts, Latest, Screens};
 use server::Server;
@@ -155,6 +158,7 @@ impl Gateway {
             screens: Mutex::new(Screens::default()),
             ticks: Ticks::new(),
             map,
+            histories: Histories::new(&wall, &ports.registry),
             wall,
             config,
             ports,

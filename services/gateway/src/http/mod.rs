@@ -11,6 +11,7 @@ mod records;
 mod schema;
 mod series;
 mod thin;
+mod tile;
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -39,6 +40,7 @@ pub(crate) fn router(door: Door, centre: Shared) -> Router {
         .route("/screens", get(ledger::screens))
         .route("/map", get(place::map))
         .route("/wall", get(place::wall))
+        .route("/wall/tiles/{id}/history", get(tile::history))
         .route("/openapi.json", get(openapi))
         .fallback(|| async { (StatusCode::NOT_FOUND, "there is no such path in this API") });
     Router::new()
@@ -74,6 +76,7 @@ pub(crate) fn router(door: Door, centre: Shared) -> Router {
         ledger::screens,
         place::map,
         place::wall,
+        tile::history,
     )
 )]
 struct Api;

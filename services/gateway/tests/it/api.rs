@@ -214,9 +214,15 @@ async fn the_rest_of_the_api_answers_in_its_shape() {
         house.until("/api/v1/ledger", |ledger| ledger["items"][0]["device"] == "cam-01").await;
     assert!(ledger["items"][0]["last_heard"].is_string(), "who reports events is heard, too");
     let (_, openapi) = house.get("/api/v1/openapi.json").await;
-    for path in
-        ["/devices", "/series", "/alerts", "/alerts/{id}/acknowledge", "/rules", "/quarantine"]
-    {
+    for path in [
+        "/devices",
+        "/series",
+        "/alerts",
+        "/alerts/{id}/acknowledge",
+        "/rules",
+        "/quarantine",
+        "/wall/tiles/{id}/history",
+    ] {
         assert!(openapi["paths"].get(format!("/api/v1{path}")).is_some(), "{path}");
     }
     let (status, metrics) = house.get("/metrics").await;

@@ -39,6 +39,7 @@ pub(crate) struct House {
     pub(crate) commands: Answerer<Command, CommandOutcome>,
     pub(crate) rules: watch::Sender<Arc<Vec<Rule>>>,
     pub(crate) health: Health,
+    pub(crate) clock: Clock,
     pub(crate) address: SocketAddr,
     shutdown: Shutdown,
     tasks: Tasks<RunError>,
@@ -72,27 +73,32 @@ fn metrics() -> Metrics {
 impl House {
     /// A house in `folder` with these settings; what an earlier one left there is still there.
     pub(crate) async fn with(folder: &Path, config: Config) -> Self {
+        Self::over(folder, config, vec![device("stn-my-tho")]).await
+    }
+
+    /// The same over other devices.
+    pub(crate) async fn over(folder: &Path, config: Config, devices: Vec<Device>) -> Self {
         let settings =
             sen_log::Config { segment_bytes: 8 << 20, reserve_bytes: 0, record_bytes: 1 << 20 };
         let log = Log::open(folder.join("log"), settings).unwrap();
         let store = Store::open(folder.join("store"), sen_store::Config::default()).unwrap();
         let (caller, commands) = call::channel(8);
         let rules = watch::Sender::new(Arc::new(vec![rule("flood"), rule("silence")]));
-        let health = Health::new();
+        let (health, clock) = (Health::new(), Clock::manual(NOW_MS));
         let ports = Ports {
             readings: log.topic("readings", KEEP).unwrap(),
             events: log.topic("events", KEEP).unwrap(),
             quarantine: log.topic("quarantine", KEEP).unwrap(),
             alerts: log.topic("alerts", KEEP).unwrap(),
             store: store.clone(),
-            registry: Arc::new(Registry::new(vec![device("stn-my-tho")], places())),
+            registry: Arc::new(Registry::new(devices, places())),
             rules: rules.subscribe(),
             commands: caller,
             stored: watch::channel(Progress::default()).1,
             evaluated: watch::channel(Progress::default()).1,
             health: health.clone(),
             metrics: metrics(),
-            clock: Clock::manual(NOW_MS),
+            clock: clock.clone(),
             folder: folder.join("config"),
         };
         let (readings, events) = (ports.readings.clone(), ports.events.clone());
@@ -111,6 +117,7 @@ impl House {
             commands,
             rules,
             health,
+            clock,
             address,
             shutdown,
             tasks,
@@ -370,7 +377,7 @@ pub(crate) fn event(device: &str, id: &str) -> Event {
     }
 }
 
-fn device(id: &str) -> Device {
+pub(crate) fn device(id: &str) -> Device {
     Device {
         id: DeviceId::new(id).unwrap(),
         name: Text::new("Mỹ Tho", "My Tho"),

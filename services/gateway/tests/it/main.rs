@@ -4,6 +4,7 @@
 
 mod api;
 mod commands;
+mod history;
 mod house;
 mod live;
 mod slow;
