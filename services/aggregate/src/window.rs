@@ -112,9 +112,8 @@ impl Windows {
         let at = match known.open.binary_search_by_key(&start, |window| window.start) {
             Ok(at) => at,
             Err(at) if known.newest.is_none_or(|newest| start > newest) => {
-                known
-                    .open
-                    .insert(at, Window { start, partial: Partial::default(), changed: false });
+                let partial = Partial::default();
+                known.insert(at, Window { start, partial, changed: false });
                 known.newest = Some(start);
                 self.open += 1;
                 at

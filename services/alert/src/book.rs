@@ -86,14 +86,21 @@ impl RuleBook {
     pub(crate) fn series(&self, device: &DeviceId, metric: &Metric, now: Timestamp) -> Series {
         let known = self.registry.device(device);
         let mut series = Series::new(metric.clone());
+        // Without spare room: most series have one rule, and there may be many series.
         for number in self.by_metric.get(metric).into_iter().flatten().copied() {
             let rule = &self.editions[number].rule;
             if !selects(&rule.selector, device, known) {
                 continue;
             }
             match rule.condition {
-                Condition::Threshold { .. } => series.tracks.push((number, Track::default())),
-                Condition::Absence { .. } => series.watches.push((number, Watch::new(now))),
+                Condition::Threshold { .. } => {
+                    series.tracks.reserve_exact(1);
+                    series.tracks.push((number, Track::default()));
+                }
+                Condition::Absence { .. } => {
+                    series.watches.reserve_exact(1);
+                    series.watches.push((number, Watch::new(now)));
+                }
             }
         }
         series

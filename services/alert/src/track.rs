@@ -260,6 +260,10 @@ impl Track {
                 Placed::Newest
             }
             _ => {
+                // With little spare room: most of the many tracks are one run for ever.
+                if self.runs.len() == self.runs.capacity() {
+                    self.runs.reserve_exact(1 + self.runs.len() / 2);
+                }
                 self.runs.push_back(Run::new(zone, at, at));
                 Placed::Newest
             }
