@@ -37,7 +37,6 @@ export function openWall(): OpenWall {
     make_key: randomKey,
     by: query.get('by')?.slice(0, 64) || screen,
     ...awayMemory(screen, localStorage),
-    ...(innerWidth <= PHONE_MAX_PX ? { trail_devices_max: 8 } : {}),
   });
   speaker.start();
   keepAwake();

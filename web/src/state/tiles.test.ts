@@ -3,8 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { device, T0, tile } from '../testing/alerts';
 import { FIELDS } from '../wire/nouns';
 import { LatestValues } from './latest';
-import { combineTrails, devicesOf, mainTile, readTile, severityAt, tilesOf } from './tiles';
-import { STEP_MS, Trail } from './trail';
+import { devicesOf, mainTile, readTile, severityAt, tilesOf } from './tiles';
 
 function latestOf(...rows: [device: string, value: number, age_ms: number][]): LatestValues {
   const latest = new LatestValues();
@@ -66,15 +65,6 @@ describe('many devices', () => {
   test('only devices of the kind that measure it', () => {
     const all = [device({ id: 'a' }), device({ id: 'b', kind: 'rain' }), device({ id: 'c', units: {} })];
     expect(devicesOf(many, all).map(({ id }) => id)).toEqual(['a']);
-  });
-
-  test('the trail carries a quiet device on, but not for ever', () => {
-    const now = Math.floor(T0 / STEP_MS) * STEP_MS;
-    const [a, b] = [new Trail(), new Trail()];
-    for (let back = 0; back < 10; back++) a.add(now - back * STEP_MS, 1);
-    b.add(now - 9 * STEP_MS, 5);
-    const { value } = combineTrails([a, b], 'sum', now, 3 * STEP_MS);
-    expect(value).toEqual([6, 6, 6, 6, 1, 1, 1, 1, 1, 1]);
   });
 });
 

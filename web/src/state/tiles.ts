@@ -4,7 +4,6 @@ import { FIELDS, type Severity } from '../wire/nouns';
 import { freshness, type Freshness } from './freshness';
 import type { Latest, LatestValues } from './latest';
 import type { Tab } from './rotation';
-import { STEP_MS, STEPS, type Columns, type Trail } from './trail';
 
 export interface TileReading {
   value: number | undefined;
@@ -100,32 +99,6 @@ function finish(
   const believed = value !== undefined && (state === 'fresh' || state === 'stale');
   const severity = believed ? severityAt(tile.levels, value) : undefined;
   return { value, at, freshness: state, severity, coverage };
-}
-
-/** The trail of a tile over many devices: the statistic of each step, where a device without a
- *  reading in a step counts with its last one, up to `carry_ms` back. */
-export function combineTrails(
-  trails: Trail[],
-  statistic: Statistic,
-  now: number,
-  carry_ms: number,
-): Columns {
-  const columns: Columns = { at: [], value: [] };
-  const newest = Math.floor(now / STEP_MS);
-  const carry = Math.max(1, Math.ceil(carry_ms / STEP_MS));
-  const held = trails.map(() => ({ value: 0, step: -Infinity }));
-  for (let step = newest - STEPS + 1; step <= newest; step++) {
-    trails.forEach((trail, index) => {
-      const value = trail.lastOf(step);
-      if (value !== undefined) held[index] = { value, step };
-    });
-    const values = held.filter((each) => step - each.step <= carry).map((each) => each.value);
-    const value = combine(statistic, values);
-    if (value === undefined && columns.value.at(-1) === undefined) continue;
-    columns.at.push((step + 1) * STEP_MS > now ? now : (step + 1) * STEP_MS);
-    columns.value.push(value ?? null);
-  }
-  return columns;
 }
 
 /** How many tiles fit on the wall at a size that is legible from 5 m. */

@@ -14,6 +14,15 @@ export interface Columns {
   value: (number | null)[];
 }
 
+/** What was said in one step: the smallest, the last and the largest value. */
+export interface Said {
+  /** Start of the step, milliseconds UTC. */
+  start: number;
+  min: number;
+  value: number;
+  max: number;
+}
+
 const MINUTE_MS = 60_000;
 const SPANS_MS = [15, 60, 180, 360, 720].map((minutes) => minutes * MINUTE_MS);
 
@@ -78,10 +87,13 @@ export class Trail {
     }
   }
 
-  /** The last value of a step, if there was any. */
-  lastOf(step: number): number | undefined {
-    const cell = step % STEPS;
-    return this.step[cell] === step ? this.last[cell] : undefined;
+  /** Takes a step that somebody else kept, as of `now`. Of the step that is not over yet it knows
+   *  the last value less well than whoever hears it live. */
+  fill(step: Said, now: number): void {
+    const end = step.start + STEP_MS;
+    this.add(step.start, step.min);
+    this.add(step.start, step.max);
+    this.add(end <= now ? end - 1 : step.start, step.value);
   }
 
   /** Everything of the 24 hours before `now`, gaps as gaps, peaks kept. */

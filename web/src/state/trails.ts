@@ -1,55 +1,61 @@
-// The trails of every series that a tile of this wall speaks of; other series leave no trail.
+// The trail of every tile of this wall: what the tile said, from the server's history and then live.
 import type { Upsert } from '../wire/frames';
 import { Refused, type Api, type Device, type Tile } from '../wire/http';
-import { seriesKey } from './latest';
-import { combineTrails, devicesOf } from './tiles';
+import { seriesKey, type LatestValues } from './latest';
+import { devicesOf, readTile } from './tiles';
 import { Trail, TRAIL_MS, STEP_MS, type Columns } from './trail';
 
-/** Of a tile over more devices than this only so many leave a trail. */
-export const DEVICES_MAX = 128;
-/** Points asked of 24 hours; the server keeps the peaks. */
-const POINTS = 720;
 /** Histories asked for at one time, so that the answers for people are not held up. */
 const AT_ONCE = 2;
 
-interface Series {
-  device: string;
-  metric: string;
+interface TileTrail {
+  tile: Tile;
+  devices: Device[];
+  trail: Trail;
+  /** Until when its history has come, milliseconds UTC. */
+  filled: number;
 }
 
 export class TrailBook {
-  private readonly trails = new Map<string, Trail>();
-  private readonly wanted = new Map<string, Series>();
-  /** Until when the history of each series has come, milliseconds UTC. */
-  private readonly filled = new Map<string, number>();
+  private readonly tiles = new Map<string, TileTrail>();
+  /** Of the tiles over one device, by series. */
+  private readonly of_series = new Map<string, Trail[]>();
 
-  constructor(private readonly devices_max = DEVICES_MAX) {}
-
-  /** Keeps a trail for every series of these tiles. */
+  /** Keeps a trail for each of these tiles. */
   want(tiles: Tile[], devices: Device[]): void {
     for (const tile of tiles) {
-      const of_tile = devicesOf(tile, devices).slice(0, this.devices_max);
-      const ids = tile.device === undefined ? of_tile.map((each) => each.id) : [tile.device];
-      for (const device of ids) {
-        const key = seriesKey(device, tile.metric);
-        this.wanted.set(key, { device, metric: tile.metric });
-        if (!this.trails.has(key)) this.trails.set(key, new Trail());
-      }
+      const trail = new Trail();
+      this.tiles.set(tile.id, { tile, devices: devicesOf(tile, devices), trail, filled: 0 });
+      if (tile.device === undefined) continue;
+      const key = seriesKey(tile.device, tile.metric);
+      this.of_series.set(key, [...(this.of_series.get(key) ?? []), trail]);
     }
   }
 
+  /** A reading: the next point of every tile over this one series. */
   add(row: Upsert): void {
     if (row.quality !== 0) return;
-    this.trails.get(seriesKey(row.device, row.metric))?.add(row.at, row.value);
+    for (const trail of this.of_series.get(seriesKey(row.device, row.metric)) ?? []) {
+      trail.add(row.at, row.value);
+    }
   }
 
-  /** Fills the trails from the store: 24 hours at first, later what came since the last time.
+  /** Notes what the tiles over many devices say now. Only for a screen that is current. */
+  note(latest: LatestValues, now: number): void {
+    for (const { tile, devices, trail } of this.tiles.values()) {
+      if (tile.device !== undefined) continue;
+      const { value } = readTile(tile, devices, latest, now, 0);
+      if (value !== undefined) trail.add(now, value);
+    }
+  }
+
+  /** Fills the trails from the server: 24 hours at first, later what came since the last time.
    *  Throws when the server cannot be reached; what has come by then stays. */
   async load(api: Api, now: number): Promise<void> {
-    const waiting = [...this.wanted];
+    const waiting = [...this.tiles.values()];
     const lane = async () => {
       for (let next = waiting.shift(); next; next = waiting.shift()) {
-        await this.loadOne(api, ...next, now).catch((error: unknown) => {
+        await this.loadOne(api, next, now).catch((error: unknown) => {
           waiting.length = 0;
           throw error;
         });
@@ -58,34 +64,27 @@ export class TrailBook {
     await Promise.all(Array.from({ length: AT_ONCE }, lane));
   }
 
-  private async loadOne(api: Api, key: string, series: Series, now: number): Promise<void> {
-    const from = Math.max(now - TRAIL_MS, (this.filled.get(key) ?? 0) - STEP_MS);
+  private async loadOne(api: Api, wanted: TileTrail, now: number): Promise<void> {
+    const from = Math.max(now - TRAIL_MS, wanted.filled - STEP_MS);
     if (now - from < 2 * STEP_MS) return;
-    const points = await api
-      .readings(series.device, series.metric, from, POINTS)
-      .catch((error: unknown) => {
-        // The server knows of no such readings: the ticks will have to do.
+    const steps = await api.history(wanted.tile.id, from).then(
+      ({ step_ms, steps }) => (step_ms === STEP_MS ? steps : []),
+      (error: unknown) => {
+        // The server has no such history: what is heard live will have to do.
         if (error instanceof Refused) return [];
         throw error;
-      });
-    const trail = this.trails.get(key);
-    for (const point of points) {
-      if (point.quality === 0) trail?.add(point.at, point.value);
-    }
-    this.filled.set(key, now);
+      },
+    );
+    for (const step of steps) wanted.trail.fill(step, now);
+    wanted.filled = now;
   }
 
   /** The 24 hours of a tile. */
-  columns(tile: Tile, devices: Device[], now: number): Columns {
-    const interval_ms = Math.max(...devices.map((device) => device.interval_ms), 0);
-    if (tile.device !== undefined) {
-      const trail = this.trails.get(seriesKey(tile.device, tile.metric));
-      return trail?.columns(now, interval_ms) ?? { at: [], value: [] };
-    }
-    const keys = devices.slice(0, this.devices_max).map((each) => seriesKey(each.id, tile.metric));
-    // A sum over some of its devices would be drawn as if it were the whole.
-    if (!keys.every((key) => this.filled.has(key))) return { at: [], value: [] };
-    const trails = keys.flatMap((key) => this.trails.get(key) ?? []);
-    return combineTrails(trails, tile.statistic ?? 'mean', now, 5 * interval_ms);
+  columns(tile: Tile, now: number): Columns {
+    const kept = this.tiles.get(tile.id);
+    if (kept === undefined) return { at: [], value: [] };
+    // Many devices say something in every step, unless all of them are silent.
+    const interval_ms = tile.device === undefined ? 0 : (kept.devices[0]?.interval_ms ?? 0);
+    return kept.trail.columns(now, interval_ms);
   }
 }

@@ -64,6 +64,22 @@ describe('the trail', () => {
     expect(again.columns(now, 60_000)).toEqual(once.columns(now, 60_000));
   });
 
+  test('what the server kept and what was heard meet without a seam', () => {
+    const start = now - STEP_MS / 2;
+    const [told, heard] = [new Trail(), new Trail()];
+    const before = { start: start - STEP_MS, min: 1, value: 3, max: 9 };
+    for (const trail of [told, heard]) trail.fill(before, now);
+    // Live it has heard 2 just now; the answer still knows 5 as the last value, and its peak.
+    heard.add(now - 1, 2);
+    heard.fill({ start, min: 2, value: 5, max: 7 }, now);
+    heard.fill({ start, min: 2, value: 5, max: 7 }, now);
+    expect(told.columns(now, 0)).toEqual({
+      at: [before.start + (STEP_MS - 1) / 2, start - 1],
+      value: [9, 1],
+    });
+    expect(heard.columns(now, 0).value.slice(-2)).toEqual([7, 2]);
+  });
+
   test('peaks stay', () => {
     const trail = new Trail();
     for (let half = -50; half < 50; half++) trail.add(now + half * 500, half === -7 ? 9 : 1);

@@ -23,6 +23,10 @@ export const REPEAT_MS = 60_000;
 const SLOW_MS = 7_000;
 /** How long missed episodes stay on the wall when nobody dismisses them, milliseconds. */
 const MISSED_SHOWN_MS = 30 * 60_000;
+/** How often the trails note what the tiles over many devices say, milliseconds. */
+const NOTE_MS = 5_000;
+/** By so long after it went live a screen has heard every value there is, milliseconds. */
+const COMPLETE_MS = 5_000;
 /** Waits between tries to load what the wall shows, milliseconds. */
 const LOAD_WAITS_MS = [1_000, 2_000, 5_000, 10_000];
 
@@ -52,8 +56,6 @@ export interface Ports {
   away_since: number | null;
   /** Called now and then while live, with the server's time. */
   remember: (now: number) => void;
-  /** Of a tile over many devices, how many leave a trail (few on a phone). */
-  trail_devices_max?: number;
 }
 
 export class WallState {
@@ -76,7 +78,7 @@ export class WallState {
   settled = $state(false);
 
   readonly latest = new LatestValues();
-  readonly trails: TrailBook;
+  readonly trails = new TrailBook();
   private readonly fold: Fold;
   private readonly link: LiveLink;
   private alerts_version = $state(0);
@@ -94,6 +96,8 @@ export class WallState {
   private confirmed_at: number;
   private build: string | null = null;
   private reload_due = false;
+  private live_since = Infinity;
+  private noted_at = -Infinity;
   private missed_until = 0;
   private clock_timer: ReturnType<typeof setInterval> | undefined;
   private stopped = false;
@@ -101,7 +105,6 @@ export class WallState {
   private history_loading = false;
 
   constructor(private readonly ports: Ports) {
-    this.trails = new TrailBook(ports.trail_devices_max);
     this.fold = new Fold({ raised: (record) => this.raised(record) }, ports.away_since);
     this.link = new LiveLink(ports.link, {
       position: () => this.fold.position(),
@@ -225,6 +228,7 @@ export class WallState {
   private closed(code: number, retry_in_ms: number): void {
     this.close_code = code;
     this.phase = 'opening';
+    this.live_since = Infinity;
     this.retry_at = this.ports.clock.now() + retry_in_ms;
   }
 
@@ -266,6 +270,7 @@ export class WallState {
 
   private becameLive(): void {
     this.settled = true;
+    this.live_since = this.ports.clock.monotonic();
     void this.loadTrails();
     void this.ports.api.rules().then(
       (rules) => (this.rules = rules),
@@ -324,6 +329,7 @@ export class WallState {
     this.settleOrders();
     this.forget(now);
     this.repeat();
+    this.note(now);
     if (this.phase === 'live') this.ports.remember(now);
     if (this.reload_due && this.counts[1].unacknowledged === 0) this.ports.reload();
   }
@@ -332,6 +338,15 @@ export class WallState {
     if (this.lost_since !== null) return;
     this.lost_since = now - this.silence_ms;
     this.sound_now('lost');
+  }
+
+  /** A gap in a trail is filled from the server; a value that may be wrong would stay. */
+  private note(now: number): void {
+    const elapsed = this.ports.clock.monotonic();
+    if (elapsed - this.live_since < COMPLETE_MS || this.silence_ms > SLOW_MS) return;
+    if (elapsed - this.noted_at < NOTE_MS) return;
+    this.noted_at = elapsed;
+    this.trails.note(this.latest, now);
   }
 
   private forget(now: number): void {

@@ -219,10 +219,30 @@ describe('acknowledging', () => {
 });
 
 describe('what it shows', () => {
+  test('the trail of many devices goes on while the screen is current, and only then', async () => {
+    const many = tile({ device: undefined, kind: 'river', statistic: 'sum' });
+    wall.trails.want([many], ['a', 'b'].map((id) => device({ id, interval_ms: 3_600_000 })));
+    const said = () => wall.trails.columns(many, T0 + world.elapsed_ms).value.at(-1);
+    const hear = (id: string, value: number) =>
+      world.socket.say({ type: 'tick', upserts: [[id, 'water_level_m', value, T0, 0]] });
+    goLive();
+    hear('a', 1);
+    await pass(3_000);
+    expect(said(), 'not before everybody was heard').toBeUndefined();
+    hear('b', 2);
+    await beat(2);
+    expect(said()).toBe(3);
+    await pass(12_000);
+    const minutes = wall.trails.columns(many, T0 + world.elapsed_ms).at.length;
+    await pass(180_000);
+    expect(wall.trails.columns(many, T0 + world.elapsed_ms).at).toHaveLength(minutes);
+  });
+
   test('is asked for until it is there, and the history after it', async () => {
     await pass(3_000);
     expect(wall.plan).toBeNull();
-    const history = { event_time: new Date(T0 - 60_000).toISOString(), value: 1.5, quality: 'good' };
+    const minute = Math.floor(T0 / 60_000) * 60_000;
+    const history = { step_ms: 60_000, items: [[minute - 60_000, 1.5, 1.5, 1.5]] };
     world.answer = (url) => {
       if (url.endsWith('/wall')) {
         return { status: 200, body: { title: { vi: 'Sen', en: 'Sen' }, tiles: [tile()] } };
@@ -232,12 +252,12 @@ describe('what it shows', () => {
         const metrics = [{ metric: 'water_level_m', unit: 'm' }];
         return { status: 200, body: { items: [{ ...known, metrics }], next: null } };
       }
-      if (url.includes('/readings')) return { status: 200, body: { items: [history], next: null } };
+      if (url.includes('/wall/tiles/level-my-tho/history')) return { status: 200, body: history };
       return { status: 404, body: {} };
     };
     await pass(12_000);
     expect(wall.plan?.tiles.map(({ id }) => id)).toEqual(['level-my-tho']);
     expect(wall.devices.get('stn-my-tho')?.units).toEqual({ water_level_m: 'm' });
-    expect(wall.trails.columns(tile(), [device()], T0).value).toEqual([1.5]);
+    expect(wall.trails.columns(tile(), T0).value).toEqual([1.5]);
   });
 });

@@ -72,6 +72,7 @@ beforeEach(async () => {
   world.answer = (url) => {
     if (url.endsWith('/wall')) return { status: 200, body: { title: { vi: 'Trung tâm', en: 'Centre' }, tiles: TILES } };
     if (url.includes('/devices')) return { status: 200, body: { items: [DEVICE], next: null } };
+    if (url.includes('/history')) return { status: 200, body: { step_ms: 60_000, items: [] } };
     if (url.includes('/rules')) return { status: 200, body: { items: [RULE], next: null } };
     if (url.endsWith('/map')) return { status: 200, body: MAP };
     return { status: 200, body: { items: [], next: null } };

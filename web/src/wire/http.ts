@@ -1,6 +1,6 @@
 // The HTTP API as far as the wall needs it: what to show, where, and the one command.
 import { alertOf, FIELDS, severityOf, textOf } from './nouns';
-import type { AlertRecord, Field, Quality, Severity, Text } from './nouns';
+import type { AlertRecord, Field, Severity, Text } from './nouns';
 import * as shape from './shape';
 
 /** Longest wait for an answer, milliseconds. */
@@ -48,10 +48,18 @@ export interface Device {
   units: Record<string, string>;
 }
 
-export interface HistoryPoint {
-  at: number;
+/** What a tile said in one step of time. */
+export interface HistoryStep {
+  /** Start of the step, milliseconds UTC. */
+  start: number;
+  min: number;
+  /** What it said at the end of the step. */
   value: number;
-  quality: Quality;
+  max: number;
+}
+export interface TileHistory {
+  step_ms: number;
+  steps: HistoryStep[];
 }
 
 export interface MapFeature {
@@ -100,15 +108,10 @@ export class Api {
     return mapOf(await this.get('/map'));
   }
 
-  /** The readings of a series since `from`, thinned to `max_points` with the peaks kept. */
-  async readings(device: string, metric: string, from: number, max_points: number) {
-    const query = new URLSearchParams({
-      from: new Date(from).toISOString(),
-      max_points: String(max_points),
-    });
-    const path = `/series/${encodeURIComponent(device)}/${encodeURIComponent(metric)}/readings`;
-    const answer = shape.object(await this.get(`${path}?${query}`));
-    return shape.array(answer, 'items').map(pointOf);
+  /** What a tile said since `from`, at most 24 hours ago. */
+  async history(tile: string, from: number): Promise<TileHistory> {
+    const query = new URLSearchParams({ from: String(Math.round(from)) });
+    return historyOf(await this.get(`/wall/tiles/${encodeURIComponent(tile)}/history?${query}`));
   }
 
   /** Acknowledges; throws `Refused` with the alert as it is (409), or none (404). What became of
@@ -227,10 +230,13 @@ export function mapOf(value: unknown): ProvinceMap {
   return value as ProvinceMap;
 }
 
-const QUALITIES: Record<string, Quality> = { good: 0, suspect: 1, bad: 2 };
+function historyOf(value: unknown): TileHistory {
+  const from = shape.object(value, 'history');
+  const step_ms = shape.count(from, 'step_ms');
+  return { step_ms, steps: shape.array(from, 'items').map(stepOf) };
+}
 
-function pointOf(value: unknown): HistoryPoint {
-  const from = shape.object(value, 'reading');
-  const quality = QUALITIES[shape.optionalString(from, 'quality') ?? 'good'] ?? 1;
-  return { at: shape.time(from, 'event_time'), value: shape.number(from, 'value'), quality };
+function stepOf(value: unknown): HistoryStep {
+  const [start, min, said, max] = shape.numbers(value, 4, 'step');
+  return { start: start!, min: min!, value: said!, max: max! };
 }

@@ -19,6 +19,15 @@ export function array(from: Json, key: string): unknown[] {
   return value;
 }
 
+/** A row of so many numbers. */
+export function numbers(value: unknown, length: number, what: string): number[] {
+  const row: unknown[] = Array.isArray(value) ? value : [];
+  if (row.length !== length || !row.every(Number.isFinite)) {
+    throw new Malformed(`${what} is not ${length} numbers`);
+  }
+  return row as number[];
+}
+
 export function string(from: Json, key: string): string {
   const value = from[key];
   if (typeof value !== 'string') throw new Malformed(`${key} is not a string`);

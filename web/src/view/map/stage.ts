@@ -16,6 +16,8 @@ setWorkerUrl(workerUrl);
 export const MARKS_MAX = 200;
 /** A lost WebGL context that has not come back by then is given up, milliseconds. */
 const RESTORE_MS = 10_000;
+/** A map that is not there by then will not come, milliseconds. */
+const OPEN_MS = 30_000;
 const ICON_UNITS = 2.6;
 
 export interface Station {
@@ -46,7 +48,8 @@ export class MapStage {
 
   private constructor(private readonly gl: GlMap) {}
 
-  /** Throws where there is no WebGL. `lost` is called when the picture is gone for good. */
+  /** Throws where there is no WebGL, or when a part of the map cannot be loaded. `lost` is called
+   *  when the picture is gone for good. */
   static async open(
     place: HTMLElement,
     map: ProvinceMap,
@@ -74,17 +77,30 @@ export class MapStage {
         : {}),
     });
     const stage = new MapStage(gl);
+    try {
+      await stage.begin(unit_px);
+    } catch (error) {
+      // With it goes its worker, which may be what did not load; the next map begins with another.
+      stage.close();
+      throw error;
+    }
     stage.watch(lost);
+    gl.on('error', (event) => console.warn('map', event.error.message));
+    return stage;
+  }
+
+  private async begin(unit_px: number): Promise<void> {
+    const { gl } = this;
     const ratio = devicePixelRatio;
     for (const { name, image } of drawIcons(Math.round(ICON_UNITS * unit_px * ratio))) {
       gl.once('style.load', () => gl.addImage(name, image, { pixelRatio: ratio }));
     }
+    let timer: ReturnType<typeof setTimeout> | undefined;
     await new Promise<void>((resolve, reject) => {
       gl.once('load', () => resolve());
       gl.once('error', (event) => reject(event.error));
-    });
-    gl.on('error', (event) => console.warn('map', event.error.message));
-    return stage;
+      timer = setTimeout(() => reject(new Error('the map did not come')), OPEN_MS);
+    }).finally(() => clearTimeout(timer));
   }
 
   /** Puts the stations on the map; afterwards only their state changes. */
