@@ -55,6 +55,10 @@ struct Shared {
 /// record of the segment is below the lowest cursor of the topic. Every cursor whose file exists
 /// counts, open or not; one that has saved nothing (in this epoch) holds everything. A topic
 /// without any cursor is kept by these two limits alone.
+///
+/// When the disk is nearly full, so that an append is refused, the segments of ordinary topics that
+/// all their cursors have passed go before their time: otherwise a disk filled by the log itself
+/// would stay full. Topics without a cursor and vital ones never go early.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
     /// Records younger than this stay even if every cursor has passed them, in milliseconds.
@@ -92,6 +96,9 @@ pub enum OpenError {
     /// The topic is open with another type of record.
     #[error("topic {0} is already open with another type of record")]
     OtherType(String),
+    /// The topic belongs to another log.
+    #[error("topic {0} is not a topic of this log")]
+    OtherLog(String),
     /// The log was closed.
     #[error("the log is closed")]
     Closed,
@@ -150,6 +157,11 @@ impl Log {
     ///
     /// A cursor has one owner. To give one up for good, delete its file while Sen is stopped.
     pub fn cursor<T: Wire>(&self, topic: &Topic<T>, name: &str) -> Result<Cursor, OpenError> {
+        let topics = lock(&self.shared.topics);
+        let known = topics.get(topic.name()).and_then(|open| open.downcast_ref::<Topic<T>>());
+        if !known.is_some_and(|known| known.is_same(topic)) {
+            return Err(OpenError::OtherLog(topic.name().to_owned()));
+        }
         topic.cursor(name)
     }
 

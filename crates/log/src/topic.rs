@@ -95,6 +95,11 @@ impl<T: Wire> Topic<T> {
         self.shared.backend.stats()
     }
 
+    /// Whether both are the same open topic.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
     pub(crate) fn cursor(&self, name: &str) -> Result<Cursor, OpenError> {
         Ok(Cursor::new(self.shared.backend.cursor(name)?))
     }

@@ -1,9 +1,10 @@
 //! The file system, as far as the log needs it beyond `std`.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 use rustix::fs::FlockOperation;
 use rustix::rand::GetRandomFlags;
@@ -58,6 +59,12 @@ pub(crate) fn replace_file(
 pub(crate) fn free_bytes(folder: &Path) -> io::Result<u64> {
     let disk = rustix::fs::statvfs(folder)?;
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+/// When a file was last written to, in milliseconds since the Unix epoch.
+pub(crate) fn modified_ms(file: &Metadata) -> io::Result<i64> {
+    let since = file.modified()?.duration_since(UNIX_EPOCH);
+    Ok(since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
 }
 
 /// Bytes nobody can guess.

@@ -1,11 +1,14 @@
 //! The thread that saves cursors and deletes old segments, so that neither makes appends wait.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use super::fault::{self, Step};
 use super::identity::{SavedCursor, epoch_of};
@@ -16,6 +19,9 @@ use crate::{OpenError, lock};
 
 /// Chores waiting at most; whoever saves a cursor waits while it is full.
 const CHORES: usize = 64;
+/// How often old segments are looked for when nothing else asks for it: a topic that is not written
+/// to ages too.
+const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
 /// Largest state beside a cursor, in bytes.
 const STATE_BYTES: usize = 64 << 20;
 
@@ -36,31 +42,53 @@ pub(crate) enum Chore {
     },
     /// Delete what nobody needs any more.
     Retain(Arc<Shared>),
+    /// An append was refused for want of room: delete before its time what nobody needs any more.
+    Relieve {
+        /// Who was refused.
+        topic: Arc<Shared>,
+        /// What is to become free, in bytes.
+        wanted_bytes: u64,
+    },
     /// Finish.
     Stop,
 }
 
+/// Every open topic: they share one disk.
+pub(crate) type Topics = Arc<Mutex<Vec<Arc<Shared>>>>;
+
 /// Starts the thread; it ends with [`Chore::Stop`] or when nobody can send chores any more.
-pub(crate) fn start() -> std::io::Result<(mpsc::Sender<Chore>, JoinHandle<()>)> {
-    let (sender, mut chores) = mpsc::channel(CHORES);
-    let thread = thread::Builder::new().name("log-keeper".to_owned()).spawn(move || {
-        while let Some(chore) = chores.blocking_recv() {
-            match chore {
-                Chore::Stop => break,
-                Chore::Retain(topic) => retention::apply(&topic),
-                Chore::Save { topic, name, next, state, reply } => {
-                    let saved = save(&topic, &name, next, state);
-                    let is_saved = saved.is_ok();
-                    // The owner may have stopped waiting.
-                    let _ = reply.send(saved);
-                    if is_saved {
-                        retention::apply(&topic);
-                    }
+pub(crate) fn start(topics: Topics) -> std::io::Result<(mpsc::Sender<Chore>, JoinHandle<()>)> {
+    let (sender, chores) = mpsc::channel(CHORES);
+    // Only to wait for a chore or for time, whichever comes first.
+    let runtime = Builder::new_current_thread().enable_time().build()?;
+    let run = move || work(&runtime, chores, &topics);
+    let thread = thread::Builder::new().name("log-keeper".to_owned()).spawn(run)?;
+    Ok((sender, thread))
+}
+
+fn work(runtime: &Runtime, mut chores: mpsc::Receiver<Chore>, topics: &Topics) {
+    loop {
+        let chore = runtime.block_on(async { timeout(RETENTION_INTERVAL, chores.recv()).await });
+        match chore {
+            Ok(None | Some(Chore::Stop)) => return,
+            Ok(Some(Chore::Retain(topic))) => retention::apply(&topic),
+            Ok(Some(Chore::Relieve { topic, wanted_bytes })) => {
+                let topics = lock(topics).clone();
+                retention::relieve(topics.iter().map(|topic| &**topic), wanted_bytes);
+                topic.asks_relief.store(false, Ordering::Release);
+            }
+            Ok(Some(Chore::Save { topic, name, next, state, reply })) => {
+                let saved = save(&topic, &name, next, state);
+                let is_saved = saved.is_ok();
+                // The owner may have stopped waiting.
+                let _ = reply.send(saved);
+                if is_saved {
+                    retention::apply(&topic);
                 }
             }
+            Err(_) => lock(topics).clone().iter().for_each(|topic| retention::apply(topic)),
         }
-    })?;
-    Ok((sender, thread))
+    }
 }
 
 fn path_of(topic: &Shared, name: &str) -> PathBuf {

@@ -13,7 +13,8 @@
 //! - *damage*: costs the records in it, counted once, kept aside; all others are found again;
 //! - *failed write or fsync*: the segment is sealed, the waiting appends fail, the next append
 //!   begins a new segment ([`writer`]);
-//! - *disk nearly full*: appends are refused until there is room;
+//! - *disk nearly full*: appends are refused until there is room; what all cursors have passed
+//!   then goes before its time ([`retention`]);
 //! - *durable records gone* (a file deleted, an old copy restored): a new epoch.
 
 use std::path::PathBuf;
@@ -44,7 +45,7 @@ mod walk;
 mod writer;
 
 use disk::FolderLock;
-use keeper::{Chore, EmbeddedCursor};
+use keeper::{Chore, EmbeddedCursor, Topics};
 use recover::Recovered;
 use shared::Shared;
 use writer::{Append, Parts, Request, Writer};
@@ -106,6 +107,8 @@ pub(crate) struct Embedded {
     now_ms: Clock,
     lock: Arc<FolderLock>,
     chores: mpsc::Sender<Chore>,
+    /// Those the keeper looks after.
+    kept: Topics,
     open: Mutex<Open>,
 }
 
@@ -126,9 +129,10 @@ impl Embedded {
         let Some(lock) = FolderLock::take(&folder).map_err(failed)? else {
             return Err(OpenError::InUse(folder));
         };
-        let (chores, keeper) = keeper::start().map_err(failed)?;
+        let kept = Topics::default();
+        let (chores, keeper) = keeper::start(Arc::clone(&kept)).map_err(failed)?;
         let open = Mutex::new(Open { keeper: Some(keeper), ..Open::default() });
-        Ok(Self { folder, config, now_ms, lock: Arc::new(lock), chores, open })
+        Ok(Self { folder, config, now_ms, lock: Arc::new(lock), chores, kept, open })
     }
 
     fn start_topic(
@@ -175,6 +179,7 @@ impl Backend for Embedded {
         let folder = self.folder.join(&options.name);
         let recovered = recover::recover(folder, options, Arc::clone(&self.now_ms))?;
         let (topic, writer) = self.start_topic(recovered, is_vital)?;
+        lock(&self.kept).push(Arc::clone(&topic.shared));
         open.topics.push(Arc::clone(&topic));
         open.writers.push(writer);
         Ok(topic)

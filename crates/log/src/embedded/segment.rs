@@ -29,8 +29,9 @@ pub(crate) struct Segment {
     pub(crate) base: Offset,
     /// Where it is.
     pub(crate) path: PathBuf,
-    /// When it was begun; none if its header is damaged.
-    pub(crate) created_ms: Option<i64>,
+    /// When it was begun; if its header is damaged, when it was last written to, which is later:
+    /// what is before it is then kept too long, not too short.
+    pub(crate) created_ms: i64,
     /// Its length.
     bytes: AtomicU64,
     marker: Option<u32>,
@@ -63,15 +64,16 @@ impl Segment {
     pub(crate) fn create(folder: &Path, header: &SegmentHeader) -> io::Result<(File, Self)> {
         let path = folder.join(file_name(header.base));
         let file = disk::replace_file(&path, &header.encode(), || Ok(()))?;
-        let (created, marker) = (Some(header.created_ms), Some(header.marker));
-        Ok((file, Self::new(header.base, path, created, marker, SEGMENT_HEADER_BYTES as u64)))
+        let (created_ms, marker) = (header.created_ms, Some(header.marker));
+        Ok((file, Self::new(header.base, path, created_ms, marker, SEGMENT_HEADER_BYTES as u64)))
     }
 
     /// A segment that is there already.
     pub(crate) fn existing(path: PathBuf, base: Offset) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Io { path: path.clone(), source };
         let file = File::open(&path).map_err(failed)?;
-        let bytes = file.metadata().map_err(failed)?.len();
+        let metadata = file.metadata().map_err(failed)?;
+        let bytes = metadata.len();
         let mut start = [0; SEGMENT_HEADER_BYTES];
         let mut filled = 0;
         while filled < start.len() {
@@ -83,23 +85,17 @@ impl Segment {
         match SegmentHeader::decode(&start[..filled]) {
             HeaderFound::Newer(format) => Err(OpenError::NewerFormat { path, format }),
             HeaderFound::Sound(header) if header.base == base => {
-                let (created, marker) = (Some(header.created_ms), Some(header.marker));
-                Ok(Self::new(base, path, created, marker, bytes))
+                Ok(Self::new(base, path, header.created_ms, Some(header.marker), bytes))
             }
             _ => {
                 tracing::error!(path = %path.display(), "the header of a log segment is damaged");
-                Ok(Self::new(base, path, None, None, bytes))
+                let written_ms = disk::modified_ms(&metadata).map_err(failed)?;
+                Ok(Self::new(base, path, written_ms, None, bytes))
             }
         }
     }
 
-    fn new(
-        base: Offset,
-        path: PathBuf,
-        created_ms: Option<i64>,
-        marker: Option<u32>,
-        bytes: u64,
-    ) -> Self {
+    fn new(base: Offset, path: PathBuf, created_ms: i64, marker: Option<u32>, bytes: u64) -> Self {
         let index = vec![(base, SEGMENT_HEADER_BYTES as u64)];
         let survey = Mutex::new(Survey { index, told: BTreeSet::new() });
         Self { base, path, created_ms, bytes: AtomicU64::new(bytes), marker, survey }

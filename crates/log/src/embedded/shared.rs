@@ -29,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) folder: PathBuf,
     pub(crate) epoch: EpochBits,
     pub(crate) retention: Retention,
+    /// Whether records that all cursors have passed may go early when the disk is full.
+    pub(crate) gives_way: bool,
     pub(crate) now_ms: Clock,
     /// By base; the last one is being written.
     pub(crate) segments: Mutex<Vec<Arc<Segment>>>,
@@ -38,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) cursors: Mutex<BTreeMap<String, Offset>>,
     pub(crate) head: watch::Receiver<Offset>,
     pub(crate) is_closed: AtomicBool,
+    /// Whether the keeper was asked for room and has not answered yet.
+    pub(crate) asks_relief: AtomicBool,
     pub(crate) counts: Counts,
 }
 

@@ -162,15 +162,18 @@ impl Writer {
     fn commit(&mut self, group: Vec<Append>) {
         match self.write(&group) {
             Ok(()) => self.publish(group),
-            Err(error) => self.refuse(group, &error),
+            Err(error) => {
+                if matches!(error, AppendError::Full) {
+                    self.ask_relief(&group);
+                }
+                self.refuse(group, &error);
+            }
         }
     }
 
     /// Writes a group to the disk; when this returns it is durable.
     fn write(&mut self, group: &[Append]) -> Result<(), AppendError> {
-        let payload_bytes: usize = group.iter().map(|append| append.payloads.bytes()).sum();
-        let records: usize = group.iter().map(|append| append.payloads.len()).sum();
-        let frame_bytes = (payload_bytes + records * FRAME_HEADER_BYTES) as u64;
+        let frame_bytes = frame_bytes(group);
         self.check_space(frame_bytes)?;
         let is_over = |active: &Active| active.length + frame_bytes > self.segment_bytes;
         if self.active.as_ref().is_some_and(|active| active.has_records() && is_over(active)) {
@@ -196,6 +199,22 @@ impl Writer {
         fault::check(Step::Space, &self.shared.name)?;
         let needed = wanted.saturating_add(self.reserve_bytes);
         if self.shared.free_bytes()? < needed { Err(AppendError::Full) } else { Ok(()) }
+    }
+
+    /// Asks the keeper to make room for a refused group and, so that it lasts, a segment more; one
+    /// question at a time.
+    fn ask_relief(&self, group: &[Append]) {
+        if self.shared.asks_relief.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let needed = frame_bytes(group).saturating_add(self.reserve_bytes);
+        let missing = needed.saturating_sub(self.shared.free_bytes().unwrap_or(0));
+        let wanted_bytes = missing.saturating_add(self.segment_bytes);
+        let topic = Arc::clone(&self.shared);
+        if self.chores.try_send(Chore::Relieve { topic, wanted_bytes }).is_err() {
+            // The keeper has too much to do: the next refusal asks again.
+            self.shared.asks_relief.store(false, Ordering::Release);
+        }
     }
 
     fn encode(&mut self, group: &[Append]) {
@@ -283,6 +302,13 @@ impl Writer {
             let _ = append.reply.send(Err(error.clone()));
         }
     }
+}
+
+/// Bytes that the records of a group take on the disk.
+fn frame_bytes(group: &[Append]) -> u64 {
+    let payload_bytes: usize = group.iter().map(|append| append.payloads.bytes()).sum();
+    let records: usize = group.iter().map(|append| append.payloads.len()).sum();
+    (payload_bytes + records * FRAME_HEADER_BYTES) as u64
 }
 
 impl Active {

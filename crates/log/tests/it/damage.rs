@@ -197,3 +197,26 @@ async fn a_later_format_is_refused_and_left_alone() {
     assert!(refused.is_some_and(|text| text.contains("has format 2")));
     assert_eq!(fs::read(path).unwrap(), bytes);
 }
+
+#[tokio::test]
+async fn a_damaged_header_does_not_stop_old_segments_from_going() {
+    let folder = tempfile::tempdir().unwrap();
+    filled(folder.path(), &vec![vec![7; 200]; 12]).await;
+    for path in segments(folder.path(), TOPIC) {
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[20] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+    }
+    // Without a header a segment is as old as its file; these are decades old for this clock.
+    let clock = Clock::default();
+    clock.advance_ms(i64::MAX / 2);
+    let now = clock.clone();
+    let config = config(SEGMENT_BYTES);
+    let log = Log::open_with_clock(folder.path().to_owned(), config, move || now.now_ms()).unwrap();
+    let retention = Retention { keep_ms: 1_000, keep_bytes: u64::MAX };
+    let topic = log.topic::<Note>(TOPIC, retention).unwrap();
+    let cursor = log.cursor(&topic, "reader").unwrap();
+    cursor.save(13, Vec::new()).await.unwrap();
+    log.close().await;
+    assert_eq!(segments(folder.path(), TOPIC).len(), 1, "only the last one stays");
+}

@@ -155,3 +155,40 @@ async fn a_segment_that_cannot_be_deleted_is_only_tried_again_at_the_next_start(
     log.close().await;
     assert_eq!((topic.floor(), segments(folder.path(), "failed-unlink").len()), (floor, 1));
 }
+
+#[tokio::test]
+async fn a_disk_that_the_log_itself_filled_heals_by_giving_up_what_all_have_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path(), 300);
+    let topic = log.topic::<Note>("self-filled", KEEP_ALL).unwrap();
+    let others = log.topic::<Note>("self-filled-no-cursor", KEEP_ALL).unwrap();
+    let vital = log.vital_topic::<Note>("self-filled-vital", KEEP_ALL).unwrap();
+    let cursor = log.cursor(&topic, "reader").unwrap();
+    log.cursor(&vital, "reader").unwrap().save(1, Vec::new()).await.unwrap();
+    for filled in [&topic, &others, &vital] {
+        for _ in 0..10 {
+            filled.append(vec![Note(vec![7; 100])]).await.unwrap();
+        }
+    }
+    log.cursor(&vital, "reader").unwrap().save(11, Vec::new()).await.unwrap();
+    cursor.save(5, Vec::new()).await.unwrap();
+    assert_eq!(topic.floor(), 1, "kept for as long as there is room");
+    let before = segments(folder.path(), "self-filled").len();
+
+    fail::cfg("log::space::self-filled", "return(full)").unwrap();
+    // The keeper answers in its own time; it goes on for as long as appends are refused.
+    let kept = || segments(folder.path(), "self-filled").len();
+    for _ in 0..100_000 {
+        let refused = topic.append(vec![note("again")]).await;
+        assert!(matches!(refused, Err(AppendError::Full)), "{refused:?}");
+        if topic.floor() >= 3 && kept() < before {
+            break;
+        }
+    }
+    fail::remove("log::space::self-filled");
+    topic.append(vec![note("there is room")]).await.unwrap();
+    assert!(topic.floor() >= 3, "what was read made room");
+    assert!(topic.floor() <= 5, "never what is not read: {}", topic.floor());
+    assert_eq!(read_from(&topic, 5).await.len(), 7);
+    assert_eq!((others.floor(), vital.floor()), (1, 1), "these have their own limits only");
+}

@@ -133,3 +133,15 @@ async fn names_types_and_sizes_are_checked() {
     assert_eq!(topic.append(vec![note("a"), note("")]).await.unwrap(), 1..3);
     assert_eq!(drain(&mut topic.read_from(0)).await, [(1, note("a")), (2, note(""))]);
 }
+
+#[tokio::test]
+async fn a_cursor_over_a_topic_of_another_log_is_refused() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (one, other) = (open(one.path(), 1 << 20), open(other.path(), 1 << 20));
+    let topic = one.topic::<Note>("mine", KEEP_ALL).unwrap();
+    let refused = other.cursor(&topic, "reader");
+    assert!(matches!(refused, Err(OpenError::OtherLog(_))));
+    other.topic::<Note>("mine", KEEP_ALL).unwrap();
+    assert!(matches!(other.cursor(&topic, "reader"), Err(OpenError::OtherLog(_))));
+    assert!(one.cursor(&topic, "reader").is_ok());
+}
