@@ -93,6 +93,7 @@ impl From<Change> for v1::Change {
             Change::Raised => Self::Raised,
             Change::Acknowledged => Self::Acknowledged,
             Change::Cleared => Self::Cleared,
+            Change::Superseded => Self::Superseded,
         }
     }
 }
@@ -103,6 +104,7 @@ fn change_of(change: v1::Change) -> Result<Change, DecodeError> {
         v1::Change::Raised => Ok(Change::Raised),
         v1::Change::Acknowledged => Ok(Change::Acknowledged),
         v1::Change::Cleared => Ok(Change::Cleared),
+        v1::Change::Superseded => Ok(Change::Superseded),
         v1::Change::Unspecified => Err(refused("change")),
     }
 }

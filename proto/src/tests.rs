@@ -144,7 +144,12 @@ prop_compose! {
 prop_compose! {
     fn alerts()(
         subject in alert_subjects(), id in any::<String>(), rev in any::<u32>(),
-        change in select(vec![Change::Raised, Change::Acknowledged, Change::Cleared]),
+        change in select(vec![
+            Change::Raised,
+            Change::Acknowledged,
+            Change::Cleared,
+            Change::Superseded,
+        ]),
         state in select(STATES.to_vec()), event_time in times(), started_at in times(),
         cleared_at in option::of(times()), recorded_at in times(),
         acknowledgement in option::of(acknowledgements()), late in any::<bool>(),

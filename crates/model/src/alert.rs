@@ -134,6 +134,8 @@ pub enum Change {
     Acknowledged,
     /// The condition no longer holds.
     Cleared,
+    /// It had returned, nobody had taken it, and another alert stands in its place: it is over.
+    Superseded,
 }
 
 impl Change {
@@ -143,6 +145,7 @@ impl Change {
             Self::Raised => "raised",
             Self::Acknowledged => "acknowledged",
             Self::Cleared => "cleared",
+            Self::Superseded => "superseded",
         }
     }
 }

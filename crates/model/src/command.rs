@@ -44,4 +44,6 @@ pub enum CommandOutcome {
     Unknown,
     /// The alert is over; there is nothing left to do.
     Over(AlertRecord),
+    /// Refused: the key was used before, for another alert or another order.
+    KeyReused,
 }

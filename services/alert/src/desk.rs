@@ -11,23 +11,35 @@
 //! ```
 //! A rule that needs no acknowledgement goes from unacknowledged straight to normal.
 //!
+//! The list has a bound, however much a series chatters while nobody is at the desk:
+//! - Of one rule over one series, only the newest alert waits for a person: one that has returned
+//!   ends as superseded as soon as there is a newer one, in the same append, after it.
+//! - Beyond [`MOST_OPEN`] alerts, those that have returned end as superseded too, the least severe
+//!   first and of these the oldest. An alert whose condition holds never gives way: there are at
+//!   most as many of them as rules over series.
+//!
 //! Everything may be told twice: a raise of a known alert and a clear of a returned one change
 //! nothing, and a command with a known key gets its first answer. `rev` counts up by one.
+
+mod list;
 
 use std::collections::{HashMap, VecDeque};
 
 use sen_model::alert::Acknowledgement;
 use sen_model::{
     AlertId, AlertRecord, AlertState, Change, Command, CommandOutcome, Condition, Order, Registry,
-    Timestamp,
+    Text, Timestamp,
 };
 
 use crate::transition::{Subject, Transition};
-use crate::wording::{Scene, withdrawn};
+use crate::wording::{Scene, displaced, superseded, withdrawn};
+use list::OpenList;
 
 /// Alerts that are over and still known: raising one of them again changes nothing. A replay
 /// reaches back to a checkpoint, that is seconds; this is days.
 pub(crate) const MOST_CLOSED: usize = 20_000;
+/// Alerts on the list, at most, unless more conditions than that hold at once.
+pub(crate) const MOST_OPEN: usize = 20_000;
 /// Keys of commands whose answers are remembered.
 const MOST_ANSWERS: usize = 10_000;
 /// Longest note kept, in characters: a record must fit into the log.
@@ -35,13 +47,22 @@ const NOTE_CHARS: usize = 1_000;
 /// Longest name of a person kept, in characters.
 const NAME_CHARS: usize = 100;
 
+/// What a key was used for, and what became of it.
+#[derive(Debug)]
+struct Answer {
+    alert: AlertId,
+    order: Order,
+    outcome: CommandOutcome,
+}
+
 /// The alerts as the log has them.
 #[derive(Debug, Default)]
 pub(crate) struct Desk {
     alerts: HashMap<AlertId, AlertRecord>,
     /// Those that are over, oldest first.
     closed: VecDeque<AlertId>,
-    answers: HashMap<String, CommandOutcome>,
+    list: OpenList,
+    answers: HashMap<String, Answer>,
     /// Their keys, oldest first.
     keys: VecDeque<String>,
 }
@@ -57,6 +78,7 @@ impl Desk {
         if was_open && !record.state.is_open() {
             self.closed.push_back(record.id.clone());
         }
+        self.list.change(held, &record);
         self.alerts.insert(record.id.clone(), record);
         while self.closed.len() > MOST_CLOSED {
             if let Some(oldest) = self.closed.pop_front() {
@@ -74,52 +96,80 @@ impl Desk {
 
     /// How many alerts belong on the list.
     pub(crate) fn open_count(&self) -> usize {
-        self.alerts.len() - self.closed.len()
+        self.list.len()
     }
 
-    /// The record a transition makes, if it changes anything.
+    /// Adds the records a transition makes, if it changes anything.
     pub(crate) fn apply(
         &mut self,
         transition: &Transition,
         registry: &Registry,
         now: Timestamp,
-    ) -> Option<AlertRecord> {
-        let record = match transition {
-            Transition::Raise { subject, started_at, .. } => {
-                let id = subject.episode(*started_at);
-                if self.alerts.contains_key(&id) {
-                    return None;
-                }
-                raised(id, transition, registry, now)?
-            }
-            Transition::Clear { subject, started_at, ceased_at, event_time, value } => {
-                let held = self.alerts.get(&subject.episode(*started_at))?;
-                let Subject { edition, device, metric } = subject;
-                let text =
-                    Scene::new(registry, &edition.rule, device, metric.as_ref()).cleared(*value);
-                let needs = edition.rule.needs_acknowledgement();
-                let mut record = returned(held, needs, *event_time, *ceased_at, now)?;
-                record.text = text;
-                record.value = *value;
-                record
-            }
+        out: &mut Vec<AlertRecord>,
+    ) {
+        let (Transition::Raise { subject, started_at, .. }
+        | Transition::Clear { subject, started_at, .. }) = transition;
+        let id = subject.episode(*started_at);
+        let record = match (transition, self.alerts.get(&id)) {
+            (Transition::Raise { .. }, None) => raised(id.clone(), transition, registry, now),
+            (Transition::Clear { .. }, Some(held)) => cleared(held, transition, registry, now),
+            _ => None,
         };
-        self.fold(record.clone());
-        Some(record)
+        if let Some(record) = record {
+            self.fold(record.clone());
+            out.push(record);
+        }
+        // Also after what was told before: a crash may have cut off what followed from it.
+        self.make_way(&id, now, out);
     }
 
-    /// The record that closes an alert nobody watches any more; nothing if it has returned.
+    /// Closes an alert nobody watches any more; nothing if it has returned.
     pub(crate) fn withdraw(
         &mut self,
         id: &AlertId,
         needs_acknowledgement: bool,
         now: Timestamp,
-    ) -> Option<AlertRecord> {
-        let held = self.alerts.get(id)?;
-        let mut record = returned(held, needs_acknowledgement, now, now, now)?;
+        out: &mut Vec<AlertRecord>,
+    ) {
+        let Some(held) = self.alerts.get(id) else { return };
+        let Some(mut record) = returned(held, needs_acknowledgement, now, now, now) else { return };
         record.text = withdrawn(held);
         self.fold(record.clone());
-        Some(record)
+        out.push(record);
+        self.make_way(id, now, out);
+    }
+
+    /// Ends whatever a crash kept from giving way.
+    pub(crate) fn tidy(&mut self, now: Timestamp, out: &mut Vec<AlertRecord>) {
+        let returned: Vec<AlertId> = self.list.returned().cloned().collect();
+        returned.iter().for_each(|id| self.make_way(id, now, out));
+    }
+
+    /// Ends the alerts that have returned and that a newer one of the rule and series of `id`
+    /// stands for; then those that are too many.
+    fn make_way(&mut self, id: &AlertId, now: Timestamp, out: &mut Vec<AlertRecord>) {
+        let mut ended = Vec::new();
+        if let Some(alert) = self.alerts.get(id)
+            && let Some((started_at, newest)) = self.list.newest(alert)
+        {
+            let older = self.list.others(alert).filter(|(_, other)| *other != newest);
+            ended.extend(older.filter_map(|(_, other)| {
+                let held = self.alerts.get(other)?;
+                over(held, started_at, now, superseded(held))
+            }));
+        }
+        self.end(ended, out);
+        while self.list.len() > MOST_OPEN {
+            let least = self.list.least().and_then(|id| self.alerts.get(id));
+            let Some(held) = least else { return };
+            let Some(record) = over(held, held.event_time, now, displaced(held)) else { return };
+            self.end(vec![record], out);
+        }
+    }
+
+    fn end(&mut self, records: Vec<AlertRecord>, out: &mut Vec<AlertRecord>) {
+        records.iter().cloned().for_each(|record| self.fold(record));
+        out.extend(records);
     }
 
     /// Carries out a command: the answer, and the record if it changes anything.
@@ -128,21 +178,25 @@ impl Desk {
         command: &Command,
         now: Timestamp,
     ) -> (CommandOutcome, Option<AlertRecord>) {
-        if let Some(answer) = self.answers.get(&command.idempotency_key) {
-            return (answer.clone(), None);
+        if let Some(earlier) = self.answers.get(&command.idempotency_key) {
+            let is_same = earlier.alert == command.alert && earlier.order == command.order;
+            let outcome = if is_same { earlier.outcome.clone() } else { CommandOutcome::KeyReused };
+            return (outcome, None);
         }
-        let (answer, record) = match self.alerts.get(&command.alert) {
+        let (outcome, record) = match self.alerts.get(&command.alert) {
             None => (CommandOutcome::Unknown, None),
             Some(held) => decide(held, command, now),
         };
         if let Some(record) = &record {
             self.fold(record.clone());
         }
-        self.remember(command.idempotency_key.clone(), answer.clone());
-        (answer, record)
+        let (alert, order) = (command.alert.clone(), command.order.clone());
+        let answer = Answer { alert, order, outcome: outcome.clone() };
+        self.remember(command.idempotency_key.clone(), answer);
+        (outcome, record)
     }
 
-    fn remember(&mut self, key: String, answer: CommandOutcome) {
+    fn remember(&mut self, key: String, answer: Answer) {
         self.keys.push_back(key.clone());
         self.answers.insert(key, answer);
         while self.keys.len() > MOST_ANSWERS {
@@ -189,6 +243,41 @@ fn raised(
         acknowledgement: None,
         late: *late,
         text: scene.raised(*value, *started_at),
+    })
+}
+
+fn cleared(
+    held: &AlertRecord,
+    transition: &Transition,
+    registry: &Registry,
+    now: Timestamp,
+) -> Option<AlertRecord> {
+    let Transition::Clear { subject, ceased_at, event_time, value, .. } = transition else {
+        return None;
+    };
+    let Subject { edition, device, metric } = subject;
+    let needs = edition.rule.needs_acknowledgement();
+    let mut record = returned(held, needs, *event_time, *ceased_at, now)?;
+    record.text = Scene::new(registry, &edition.rule, device, metric.as_ref()).cleared(*value);
+    record.value = *value;
+    Some(record)
+}
+
+/// The alert ended because another one counts for more; nothing unless it has returned.
+fn over(
+    held: &AlertRecord,
+    event_time: Timestamp,
+    now: Timestamp,
+    text: Text,
+) -> Option<AlertRecord> {
+    (held.state == AlertState::ReturnedUnacknowledged).then(|| AlertRecord {
+        rev: held.rev + 1,
+        change: Change::Superseded,
+        state: AlertState::Normal,
+        event_time: held.event_time.max(event_time),
+        recorded_at: now,
+        text,
+        ..held.clone()
     })
 }
 

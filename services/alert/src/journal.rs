@@ -16,18 +16,6 @@ const MOST_WAITING: usize = 10_000;
 /// Delays between tries to append.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
-/// How a try to append ended.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Flushed {
-    /// Everything is in the log.
-    All,
-    /// The disk does not take it; try again at `Journal::retry_at`.
-    Waiting {
-        /// It is the first failure in a row.
-        is_first: bool,
-    },
-}
-
 /// Records on their way to the log.
 pub(crate) struct Journal {
     alerts: Topic<AlertRecord>,
@@ -66,9 +54,9 @@ impl Journal {
     }
 
     /// Appends what waits, unless it is too early to try again, and gives the answers out.
-    pub(crate) async fn flush(&mut self) -> Result<Flushed, AppendError> {
+    pub(crate) async fn flush(&mut self) -> Result<(), AppendError> {
         if self.retry_at.is_some_and(|at| Instant::now() < at) {
-            return Ok(Flushed::Waiting { is_first: false });
+            return Ok(());
         }
         if !self.records.is_empty() {
             match self.alerts.append(self.records.clone()).await {
@@ -76,14 +64,17 @@ impl Journal {
                 Err(error @ (AppendError::TooLarge { .. } | AppendError::Closed)) => {
                     return Err(error);
                 }
-                Err(error) => return Ok(self.failed(&error)),
+                Err(error) => {
+                    self.failed(&error);
+                    return Ok(());
+                }
             }
         }
         for (to, outcome) in self.answers.drain(..) {
             // An asker that has gone away meanwhile asks again with the same key.
             let _ = to.send(outcome);
         }
-        Ok(Flushed::All)
+        Ok(())
     }
 
     fn written(&mut self) {
@@ -97,19 +88,18 @@ impl Journal {
                 Change::Raised => "sen_alert_raised_total",
                 Change::Acknowledged => "sen_alert_acknowledged_total",
                 Change::Cleared => "sen_alert_cleared_total",
+                Change::Superseded => "sen_alert_superseded_total",
             };
             metrics::counter!(name, "severity" => severity).increment(1);
         }
     }
 
-    fn failed(&mut self, error: &AppendError) -> Flushed {
-        let is_first = self.backoff.is_fresh();
+    fn failed(&mut self, error: &AppendError) {
         metrics::counter!("sen_alert_append_failures_total").increment(1);
-        if is_first {
+        if self.backoff.is_fresh() {
             let waiting = self.records.len();
             tracing::warn!(error = error as &dyn std::error::Error, waiting, "alerts not written");
         }
         self.retry_at = Some(Instant::now() + self.backoff.failed());
-        Flushed::Waiting { is_first }
     }
 }

@@ -5,11 +5,12 @@
 //! engine is deterministic, ids are made of event time, and the desk, folded from the alert log,
 //! knows what was recorded before the crash.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use sen_model::{
-    AlertRecord, AlertState, Command, CommandOutcome, ReadingBatch, Registry, Rule, Severity,
-    Timestamp,
+    AlertId, AlertRecord, AlertState, Command, CommandOutcome, ReadingBatch, Registry, Rule,
+    Severity, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -134,7 +135,7 @@ impl Judge {
     /// removed, or their device left the registry. Only when the replay has reached the head: until
     /// then the engine may yet find what the log has.
     pub(crate) fn withdraw(&mut self, now: Timestamp, out: &mut Vec<AlertRecord>) {
-        let held = self.engine.open();
+        let held: HashSet<AlertId> = self.engine.open().into_iter().collect();
         let lost: Vec<AlertRecord> = self
             .desk
             .open()
@@ -146,8 +147,9 @@ impl Judge {
             let rule = self.engine.rule(&alert.rule);
             let needs =
                 rule.map_or(alert.severity <= Severity::HIGH, |rule| rule.needs_acknowledgement());
-            out.extend(self.desk.withdraw(&alert.id, needs, now));
+            self.desk.withdraw(&alert.id, needs, now, out);
         }
+        self.desk.tidy(now, out);
     }
 
     /// How many alerts belong on the list.
@@ -162,7 +164,7 @@ impl Judge {
 
     fn record(&mut self, now: Timestamp, out: &mut Vec<AlertRecord>) {
         for transition in self.transitions.drain(..) {
-            out.extend(self.desk.apply(&transition, &self.registry, now));
+            self.desk.apply(&transition, &self.registry, now, out);
         }
     }
 }

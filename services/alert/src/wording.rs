@@ -1,7 +1,8 @@
 //! Pure: the words of an alert, in both languages, with place, value and limit filled in.
 
 use sen_model::{
-    AlertRecord, AreaCode, Condition, Device, DeviceId, Metric, Registry, Rule, Text, Timestamp,
+    AlertRecord, AreaCode, Bound, Condition, Device, DeviceId, Metric, Registry, Rule, Text,
+    Timestamp,
 };
 
 /// Decimals shown, at most: an operator reads 1.62 m, not 1.6180339 m.
@@ -45,18 +46,40 @@ impl<'a> Scene<'a> {
         })
     }
 
-    /// What to say when it is over.
+    /// What to say when it is over: only what is known, which side of this limit it is on now. It
+    /// may well be beyond a lower limit still.
     pub(crate) fn cleared(&self, value: Option<f64>) -> Text {
         self.both(|words, name| {
             let what = match (value, self.limit()) {
                 (Some(value), Some(limit)) => {
-                    format!("{}, {}", words.normal, self.reading(words, value, limit))
+                    format!("{}, {}", self.side(words, value), self.reading(words, value, limit))
                 }
-                (None, Some(_)) => words.normal.to_owned(),
+                (None, Some(limit)) => self.side(words, self.clear().unwrap_or(limit)).to_owned(),
                 _ => words.heard.to_owned(),
             };
             format!("{name}: {what} {} {}", words.at, self.place(words))
         })
+    }
+
+    /// On which side of the limit a value is that does not break it. Right at the limit it can be
+    /// only where the limit itself is allowed.
+    fn side(&self, words: &Words, value: f64) -> &'static str {
+        match self.rule.condition {
+            Condition::Threshold { bound: Bound::Above(limit) | Bound::Below(limit), .. }
+                if value == limit =>
+            {
+                words.within
+            }
+            Condition::Threshold { bound, .. } if !bound.is_upper() => words.risen,
+            _ => words.fallen,
+        }
+    }
+
+    fn clear(&self) -> Option<f64> {
+        match self.rule.condition {
+            Condition::Threshold { clear, .. } => clear,
+            Condition::Absence { .. } => None,
+        }
     }
 
     fn both(&self, say: impl Fn(&Words, &str) -> String) -> Text {
@@ -109,12 +132,30 @@ pub(crate) fn withdrawn(record: &AlertRecord) -> Text {
     )
 }
 
+/// What to say when a newer alert of the same rule and series stands in the place of this one.
+pub(crate) fn superseded(record: &AlertRecord) -> Text {
+    Text::new(
+        format!("Được thay bằng cảnh báo mới. {}", record.text.vi),
+        format!("Replaced by a newer alert. {}", record.text.en),
+    )
+}
+
+/// What to say when an alert gives way because the list is full.
+pub(crate) fn displaced(record: &AlertRecord) -> Text {
+    Text::new(
+        format!("Rút khỏi danh sách vì có quá nhiều cảnh báo. {}", record.text.vi),
+        format!("Taken off the list, which is full. {}", record.text.en),
+    )
+}
+
 /// The words of one language.
 struct Words {
     pick: fn(&Text) -> &str,
     at: &'static str,
     limit: &'static str,
-    normal: &'static str,
+    fallen: &'static str,
+    risen: &'static str,
+    within: &'static str,
     silent: &'static str,
     since: &'static str,
     heard: &'static str,
@@ -125,7 +166,9 @@ const VIETNAMESE: Words = Words {
     pick: |text| &text.vi,
     at: "tại",
     limit: "ngưỡng",
-    normal: "đã trở lại bình thường",
+    fallen: "đã xuống dưới ngưỡng",
+    risen: "đã tăng lên trên ngưỡng",
+    within: "đã về trong ngưỡng",
     silent: "không có số liệu",
     since: "từ",
     heard: "đã có số liệu trở lại",
@@ -136,7 +179,9 @@ const ENGLISH: Words = Words {
     pick: |text| &text.en,
     at: "at",
     limit: "limit",
-    normal: "back to normal",
+    fallen: "has fallen below the limit",
+    risen: "has risen above the limit",
+    within: "is within the limit again",
     silent: "no readings",
     since: "since",
     heard: "readings again",
@@ -165,6 +210,7 @@ fn unit(ucum: &str) -> String {
         "ug/m3" => "µg/m³",
         "mg/m3" => "mg/m³",
         "m3/s" => "m³/s",
+        "MBy" => "MB",
         "%" => return "%".to_owned(),
         other if other.starts_with('[') => return String::new(),
         other if other.starts_with('{') && other.ends_with('}') => return String::new(),
@@ -223,6 +269,7 @@ mod tests {
             ("[pH]", ""),
             ("{VND}/kg", " VND/kg"),
             ("Cel", " °C"),
+            ("MBy", " MB"),
             ("%", "%"),
         ] {
             assert_eq!(unit(ucum), shown);

@@ -23,7 +23,7 @@ export const ALERT_STATES = [
 ] as const;
 export type AlertState = (typeof ALERT_STATES)[number];
 
-export const CHANGES = ['raised', 'acknowledged', 'cleared'] as const;
+export const CHANGES = ['raised', 'acknowledged', 'cleared', 'superseded'] as const;
 export type Change = (typeof CHANGES)[number];
 
 /** One text in both languages. */

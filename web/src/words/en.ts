@@ -20,6 +20,7 @@ export const en: Record<keyof typeof vi, string> = {
   'state.acknowledged_unknown': 'acknowledged',
   'state.returned_unacknowledged': 'over, not acknowledged',
   'state.normal': 'over',
+  'state.superseded': 'replaced by a newer alert',
 
   'freshness.fresh': 'live',
   'freshness.stale': 'stale',

@@ -18,6 +18,7 @@ export const vi = {
   'state.acknowledged_unknown': 'đã xác nhận',
   'state.returned_unacknowledged': 'hết nhưng chưa xác nhận',
   'state.normal': 'đã hết',
+  'state.superseded': 'được thay bằng cảnh báo mới',
 
   'freshness.fresh': 'trực tiếp',
   'freshness.stale': 'cũ',

@@ -1,7 +1,7 @@
 //! Crashes at any point: the alert log ends up as if there had been none.
 
 use proptest::prelude::*;
-use sen_model::{AlertId, Condition, Order};
+use sen_model::{AlertId, Change, Condition, Order};
 
 use super::*;
 use crate::fixtures::{at, batch, limit, reading, registry, rule};
@@ -162,7 +162,7 @@ fn acknowledge(alert: AlertId, now: i64) -> Command {
 /// an edit closes says when that was, and a restart may be later.
 fn without_edit_times(mut log: Vec<AlertRecord>) -> Vec<AlertRecord> {
     for record in &mut log {
-        if record.text.en.starts_with("The rule has changed") {
+        if record.text.en.contains("The rule has changed") {
             record.event_time = at(0);
             record.cleared_at = None;
         }
@@ -211,6 +211,26 @@ proptest! {
             prop_assert!(versions.contains(&alert.rule_version), "{}", alert.rule);
         }
     }
+}
+
+/// A sensor that trembles about its limit all day, and nobody at the desk.
+#[test]
+fn a_series_that_chatters_leaves_one_open_alert_a_rule_and_a_small_checkpoint() {
+    let registry = Arc::new(registry());
+    let rules = [rule("first", limit(None, 0, 0)), rule("second", limit(Some(1.4), 0, 0))];
+    let mut judge = Judge::new(&rules, Arc::clone(&registry), 60_000, None, Desk::default(), at(0));
+    let (mut log, mut most_open) = (Vec::new(), 0);
+    for n in 0..5_000 {
+        let value = if n % 2 == 0 { 1.0 } else { 1.9 };
+        let now = n * 10_000;
+        judge.judge(&batch("stn-a", now, vec![reading(now, value)]), at(now), &mut log);
+        most_open = most_open.max(judge.open_count());
+    }
+    assert_eq!(most_open, 2);
+    let raised = log.iter().filter(|record| record.change == Change::Raised).count();
+    assert_eq!(raised, 5_000, "every episode is told");
+    let saved = judge.save(1).encode().unwrap();
+    assert!(saved.len() < 16_384, "{} bytes", saved.len());
 }
 
 /// An absence is raised by the clock, which a replay does not turn back.

@@ -4,9 +4,13 @@ use sen_model::{AreaCode, Device, DeviceId, Field, Metric, MetricSpec, Place, Pl
 
 use super::*;
 
+fn metric(name: &str) -> Metric {
+    Metric::new(name).unwrap()
+}
+
 fn registry() -> Registry {
     let spec = MetricSpec {
-        metric: Metric::new("water_level_m").unwrap(),
+        metric: metric("water_level_m"),
         name: Text::new("mực nước", "water level"),
         unit: "m".into(),
         min: None,
@@ -169,6 +173,14 @@ fn the_rules_we_ship_stand_against_the_devices_we_ship() {
     assert_eq!(level("flood-my-tho-1"), (1.4, 3));
     assert_eq!(level("salinity-4"), (4.0, 2));
     assert_eq!(level("aqi-6"), (301.0, 1));
+    let rivers = rules.iter().filter(|rule| rule.selector.metrics == [metric("water_level_m")]);
+    for rule in rivers {
+        let Condition::Threshold { for_ms, .. } = rule.condition else { panic!("{}", rule.id) };
+        for station in &rule.selector.devices {
+            let interval_ms = registry.device(station).unwrap().interval_ms;
+            assert!(for_ms >= 2 * interval_ms, "one false value would raise {}", rule.id);
+        }
+    }
     for device in registry.devices() {
         let is_watched = rules.iter().any(|rule| {
             let is_absence = matches!(rule.condition, Condition::Absence { .. });

@@ -1,6 +1,6 @@
 //! `GET /alerts`, one alert with its history, acknowledging, and the rules behind them.
 
-use std::sync::Arc;
+use std::sync::{Arc, RwLockReadGuard};
 use std::time::Duration;
 
 use axum::Json;
@@ -13,13 +13,16 @@ use utoipa::{IntoParams, ToSchema};
 use super::listing::{Page, Paging, page, stretch};
 use super::problem::Problem;
 use super::schema;
-use crate::centre::Shared;
+use crate::centre::{Centre, Shared};
+use crate::projection::Alerts;
 use crate::view::View;
 
 /// Longest idempotency key, name and note, in characters.
 const MOST_KEY: usize = 128;
 const MOST_NAME: usize = 100;
 const MOST_NOTE: usize = 1_000;
+/// When to ask again for alerts that are still being read, in seconds.
+const FOLD_WAIT_S: u32 = 2;
 /// How long a command may wait for the alert service.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -43,7 +46,11 @@ pub(crate) struct Wanted {
 /// ended, the last 10,000 are here.
 #[utoipa::path(
     get, path = "/api/v1/alerts", params(Wanted),
-    responses((status = 200, body = Page<schema::Alert>), (status = 400, body = Problem)),
+    responses(
+        (status = 200, body = Page<schema::Alert>),
+        (status = 400, body = Problem),
+        (status = 503, body = Problem, description = "the alert log is still being read"),
+    ),
 )]
 pub(crate) async fn list(
     State(centre): State<Shared>,
@@ -56,7 +63,7 @@ pub(crate) async fn list(
     let severity = severity.map_err(|error| Problem::bad(error.to_string()))?;
     let paging = Paging { limit: wanted.limit, cursor: wanted.cursor };
     let (limit, before) = (paging.limit(), paging.number()?);
-    let alerts = centre.alerts();
+    let alerts = whole(&centre)?;
     let items = alerts
         .newest_first()
         .into_iter()
@@ -68,6 +75,14 @@ pub(crate) async fn list(
     let Page { items, next } = page(items, limit, |held| held.raised_at().to_string());
     let items = items.into_iter().map(|held| Arc::clone(&held.record)).collect();
     Ok(Json(Page { items, next }))
+}
+
+/// The alerts, once they are all there: a list with holes would look as good as a whole one.
+fn whole(centre: &Centre) -> Result<RwLockReadGuard<'_, Alerts>, Problem> {
+    if centre.alerts_are_whole() {
+        return Ok(centre.alerts());
+    }
+    Err(Problem::unavailable("the alert log is still being read").retry_after(FOLD_WAIT_S))
 }
 
 fn state_filter(name: &str) -> Result<impl Fn(AlertState) -> bool, Problem> {
@@ -105,14 +120,18 @@ pub(crate) struct Story {
 /// One alert with its history.
 #[utoipa::path(
     get, path = "/api/v1/alerts/{id}", params(("id" = String, Path)),
-    responses((status = 200, body = Story), (status = 404, body = Problem)),
+    responses(
+        (status = 200, body = Story),
+        (status = 404, body = Problem),
+        (status = 503, body = Problem, description = "the alert log is still being read"),
+    ),
 )]
 pub(crate) async fn one(
     State(centre): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<Json<Story>, Problem> {
     let id = AlertId::from_text(&id);
-    let held = centre.alerts().get(&id).cloned();
+    let held = whole(&centre)?.get(&id).cloned();
     let held =
         held.ok_or_else(|| Problem::not_found("there is no such alert, or it ended long ago"))?;
     let mut history = Vec::new();
@@ -148,6 +167,7 @@ pub(crate) struct Acknowledge {
         (status = 400, body = Problem),
         (status = 404, body = Problem),
         (status = 409, body = Problem, description = "somebody was first: `current` is the alert as it is"),
+        (status = 422, body = Problem, description = "the key was used for another act"),
         (status = 503, body = Problem),
     ),
 )]
@@ -194,6 +214,11 @@ fn answer(outcome: CommandOutcome) -> Result<AlertRecord, Problem> {
         CommandOutcome::Over(current) => {
             Err(conflict("alert-over", "the alert is over").with_current(current))
         }
+        CommandOutcome::KeyReused => Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "key-reused",
+            "Idempotency-Key: used before for another alert or note; make a new one for each act",
+        )),
     }
 }
 

@@ -21,6 +21,7 @@ async fn a_command_arrives_whole_and_its_outcome_is_told() {
             CommandOutcome::Stale(record()),
             CommandOutcome::Over(record()),
             CommandOutcome::Unknown,
+            CommandOutcome::KeyReused,
         ];
         for (number, outcome) in outcomes.into_iter().enumerate() {
             let (command, reply) = commands.next().await.expect("a command");
@@ -33,7 +34,7 @@ async fn a_command_arrives_whole_and_its_outcome_is_told() {
         Ok(())
     });
     let body = r#"{"by":" Lan ","note":"đã gọi"}"#;
-    for (number, wanted) in [200, 409, 409, 404].into_iter().enumerate() {
+    for (number, wanted) in [200, 409, 409, 404, 422].into_iter().enumerate() {
         let key = format!("key-{number}");
         let headers = [("idempotency-key", key.as_str()), ("if-match", "\"1\"")];
         let headers = if number == 1 { &headers[..1] } else { &headers[..] };
@@ -42,7 +43,7 @@ async fn a_command_arrives_whole_and_its_outcome_is_told() {
         match status {
             200 => assert_eq!(answer["rev"], 2),
             409 => assert_eq!(answer["current"]["rev"], 2),
-            _ => assert_eq!(answer["status"], 404),
+            _ => assert_eq!(answer["status"], wanted),
         }
     }
     tasks.join_all().await.unwrap();
