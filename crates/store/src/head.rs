@@ -173,21 +173,34 @@ impl Head {
         behind
     }
 
-    /// Inserts the points of a batch and leaves in it those that were new. `sealed` are the places
-    /// in the batch of points known from chunks, in order.
+    /// The places in a batch of the points that are here, in order.
+    pub(crate) fn here(&self, points: &[(SeriesId, Point)]) -> Vec<usize> {
+        let is_here = |(series, point): &(SeriesId, Point)| {
+            let slot = self.slots.get(series.index());
+            slot.is_some_and(|slot| {
+                let identity = point.identity();
+                slot.points.binary_search_by_key(&identity, Packed::identity).is_ok()
+            })
+        };
+        (0..).zip(points).filter(|(_, entry)| is_here(entry)).map(|(index, _)| index).collect()
+    }
+
+    /// Inserts the points of a batch and leaves in it those that were new. `known` are the places
+    /// in the batch of points known to be here or in chunks, in order.
     pub(crate) fn insert(
         &mut self,
         points: &mut Vec<(SeriesId, Point)>,
-        sealed: &[usize],
+        known: &[usize],
     ) -> Written {
         let mut written = Written::default();
         let mut is_new = vec![false; points.len()];
         let mut far = Vec::new();
-        let mut sealed = sealed.iter().peekable();
+        let mut known = known.iter().peekable();
         for (index, (series, point)) in points.iter().enumerate() {
+            let is_known = known.next_if_eq(&&index).is_some();
             if point.event_time < self.floor {
                 written.expired += 1;
-            } else if sealed.next_if_eq(&&index).is_none() {
+            } else if !is_known {
                 self.reserve(*series);
                 is_new[index] = match self.place(*series, point) {
                     Place::Taken => true,
@@ -365,11 +378,6 @@ impl Head {
         let to = slot.points.partition_point(|packed| packed.event_time <= span.last_ms());
         let points = slot.points.get(from..to).unwrap_or_default();
         (points.iter().map(Packed::point).collect(), slot.sealed_to)
-    }
-
-    /// The newest point of a series.
-    pub(crate) fn latest(&self, series: SeriesId) -> Option<Point> {
-        self.slots.get(series.index())?.latest
     }
 
     /// The newest point of every series that has one.

@@ -52,6 +52,8 @@ mod retention;
 mod seal;
 mod summary;
 mod tail;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use config::Config;
@@ -197,18 +199,21 @@ impl Store {
     /// On an error nothing was added and `points` is untouched.
     pub async fn write(&self, points: &mut Vec<(SeriesId, Point)>) -> Result<Written, StoreError> {
         let _turn = self.0.turn.lock().await;
-        let behind = {
+        let (mut known, behind) = {
             let mut head = self.0.shared.head();
             let behind = head.behind(points);
             if behind.is_empty() {
                 return Ok(head.insert(points, &[]));
             }
-            behind
+            (head.here(points), behind)
         };
-        // Some may be repeats of sealed points: ask the chunks, then insert. Sealing moves points
-        // only from the head to chunks, so an identity that is in neither now cannot appear.
-        let sealed = self.0.readers.which_are_sealed(behind).await?;
-        Ok(self.0.shared.head().insert(points, &sealed))
+        // Some may be repeats of sealed points: ask the chunks, then insert. The head was asked
+        // first, all of the batch in one look: sealing may move points from it to chunks while the
+        // chunks are asked, but whatever is in neither then was in neither all along.
+        known.append(&mut self.0.readers.which_are_sealed(behind).await?);
+        known.sort_unstable();
+        known.dedup();
+        Ok(self.0.shared.head().insert(points, &known))
     }
 
     /// Makes every point written so far durable, together with these summaries (which replace
@@ -239,11 +244,6 @@ impl Store {
     /// The last committed checkpoint.
     pub async fn checkpoint(&self) -> Result<Option<Checkpoint>, StoreError> {
         Ok(self.0.shared.head().checkpoint.clone())
-    }
-
-    /// The latest point (by event time, then sequence) of a series; from memory.
-    pub async fn latest(&self, series: SeriesId) -> Result<Option<Point>, StoreError> {
-        Ok(self.0.shared.head().latest(series))
     }
 
     /// The latest point of every series that has one; from memory.
@@ -286,11 +286,6 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<Summary>, StoreError> {
         self.0.readers.summaries(series, tier, span, limit).await
-    }
-
-    /// The newest event time of a series, whether in memory or sealed.
-    pub fn newest(&self, series: SeriesId) -> Option<Timestamp> {
-        self.0.shared.head().latest(series).map(|point| point.event_time)
     }
 
     /// The store in numbers.

@@ -1,7 +1,8 @@
-//! Queries: a few reading connections, each used by one blocking task at a time.
+//! Queries: a few reading connections, each used by one blocking task at a time. What the writer
+//! must look up has a connection of its own, so that no question of people makes readings wait.
 
 use std::collections::VecDeque;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,20 +18,37 @@ use crate::{StoreError, chunk, database, merge, summary};
 
 /// Queries that read the disk at the same time; the others wait.
 const CONNECTIONS: usize = 2;
+/// Look-ups for the writer at the same time: it is one task.
+const WRITER_CONNECTIONS: usize = 1;
+/// Minutes looked at (a week) before others get the connection: some fifty milliseconds.
+const MINUTES_AT_ONCE: usize = 10_080;
 
 /// The reading side of the store.
 pub(crate) struct Readers {
-    file: PathBuf,
     shared: Arc<Shared>,
+    file: PathBuf,
+    /// For people.
+    pub(crate) queries: Lane,
+    /// For the writer.
+    pub(crate) look_ups: Lane,
+}
+
+/// Connections for one kind of questions.
+pub(crate) struct Lane {
+    file: PathBuf,
     idle: Arc<Mutex<Vec<Connection>>>,
-    turns: Arc<Semaphore>,
+    pub(crate) turns: Arc<Semaphore>,
 }
 
 impl Readers {
     /// Over a file that exists; connections are opened when they are first needed.
     pub(crate) fn new(file: PathBuf, shared: Arc<Shared>) -> Self {
-        let turns = Arc::new(Semaphore::new(CONNECTIONS));
-        Self { file, shared, idle: Arc::default(), turns }
+        let lane = |connections| Lane {
+            file: file.clone(),
+            idle: Arc::default(),
+            turns: Arc::new(Semaphore::new(connections)),
+        };
+        Self { queries: lane(CONNECTIONS), look_ups: lane(WRITER_CONNECTIONS), shared, file }
     }
 
     /// Points of a series in a span, in order, at most `limit`.
@@ -84,7 +102,7 @@ impl Readers {
         Ok(end.thinned.map_or(end.all, Downsampler::finish))
     }
 
-    /// The aggregate of each window.
+    /// The aggregate of each window; for the writer.
     pub(crate) async fn fold(
         &self,
         windows: Vec<(SeriesId, Span)>,
@@ -99,22 +117,23 @@ impl Readers {
         if found.iter().all(|(_, only)| *only) {
             return Ok(found.iter().map(|(points, _)| fold(points)).collect());
         }
-        self.read(move |connection| {
-            let windows = windows.into_iter().zip(found);
-            let folded = windows.map(|((series, span), (points, only))| {
-                if only {
-                    return Ok(fold(&points));
-                }
-                let mut partial = Partial::default();
-                scan(connection, series, span, points, |point| {
-                    partial.add(point.moment(), point.quality);
-                    ControlFlow::Continue(())
-                })?;
-                Ok(partial)
-            });
-            folded.collect()
-        })
-        .await
+        self.look_ups
+            .read(move |connection| {
+                let windows = windows.into_iter().zip(found);
+                let folded = windows.map(|((series, span), (points, only))| {
+                    if only {
+                        return Ok(fold(&points));
+                    }
+                    let mut partial = Partial::default();
+                    scan(connection, series, span, points, |point| {
+                        partial.add(point.moment(), point.quality);
+                        ControlFlow::Continue(())
+                    })?;
+                    Ok(partial)
+                });
+                folded.collect()
+            })
+            .await
     }
 
     /// Summaries of a series in a span, in order, at most `limit`.
@@ -126,27 +145,38 @@ impl Readers {
         limit: usize,
     ) -> Result<Vec<Summary>, StoreError> {
         let Tier::Minute = tier;
-        self.read(move |connection| minutes(connection, series, span, limit)).await
+        let (mut found, mut from) = (Vec::new(), Some(span.first_ms()));
+        // Others take their turns between, and nothing goes on once nobody waits for the answer.
+        while let Some(first) = from.filter(|_| found.len() < limit) {
+            let (span, limit) = (first..=span.last_ms(), limit - found.len());
+            let look = move |connection: &Connection| minutes(connection, series, &span, limit);
+            let (mut some, next) = self.queries.read(look).await?;
+            found.append(&mut some);
+            from = next;
+        }
+        Ok(found)
     }
 
-    /// Which of the wanted points are in chunks: their places in the batch, in order.
+    /// Which of the wanted points are in chunks: their places in the batch, in order; for the
+    /// writer.
     pub(crate) async fn which_are_sealed(
         &self,
         mut wanted: Vec<Wanted>,
     ) -> Result<Vec<usize>, StoreError> {
-        self.read(move |connection| {
-            wanted.sort_unstable();
-            let mut sealed = Vec::new();
-            let together = |a: &Wanted, b: &Wanted| {
-                a.series == b.series && day_of(a.identity.0) == day_of(b.identity.0)
-            };
-            for run in wanted.chunk_by(together) {
-                look_up(connection, run, &mut sealed)?;
-            }
-            sealed.sort_unstable();
-            Ok(sealed)
-        })
-        .await
+        self.look_ups
+            .read(move |connection| {
+                wanted.sort_unstable();
+                let mut sealed = Vec::new();
+                let together = |a: &Wanted, b: &Wanted| {
+                    a.series == b.series && day_of(a.identity.0) == day_of(b.identity.0)
+                };
+                for run in wanted.chunk_by(together) {
+                    look_up(connection, run, &mut sealed)?;
+                }
+                sealed.sort_unstable();
+                Ok(sealed)
+            })
+            .await
     }
 
     /// Size of the files, in bytes.
@@ -172,13 +202,16 @@ impl Readers {
             let _ = points.into_iter().try_for_each(|point| take(&mut state, point));
             return Ok(state);
         }
-        self.read(move |connection| {
-            scan(connection, series, span, points, |point| take(&mut state, point))?;
-            Ok(state)
-        })
-        .await
+        self.queries
+            .read(move |connection| {
+                scan(connection, series, span, points, |point| take(&mut state, point))?;
+                Ok(state)
+            })
+            .await
     }
+}
 
+impl Lane {
     /// Runs a query on a free connection, off the async threads.
     async fn read<T: Send + 'static>(
         &self,
@@ -286,21 +319,25 @@ fn look_up(
     Ok(())
 }
 
+/// At most `limit` summaries of a series, and where to go on if there may be more: after
+/// [`MINUTES_AT_ONCE`] it is enough for once.
 fn minutes(
     connection: &Connection,
     series: SeriesId,
-    span: Span,
+    span: &RangeInclusive<i64>,
     limit: usize,
-) -> Result<Vec<Summary>, StoreError> {
+) -> Result<(Vec<Summary>, Option<i64>), StoreError> {
     // The table is by minute first, so one series is found by a seek per minute there is.
     let mut next = connection.prepare_cached("SELECT min(start) FROM minute WHERE start >= ?1")?;
     let mut select =
         connection.prepare_cached("SELECT partial FROM minute WHERE start = ?1 AND series = ?2")?;
     let mut found = Vec::new();
-    let mut from = span.first_ms();
-    while found.len() < limit {
+    let mut from = *span.start();
+    for _ in 0..MINUTES_AT_ONCE {
         let start: Option<i64> = next.query_row([from], |row| row.get(0))?;
-        let Some(start) = start.filter(|start| *start <= span.last_ms()) else { break };
+        let Some(start) = start.filter(|start| start <= span.end()) else {
+            return Ok((found, None));
+        };
         let mut rows = select.query(params![start, series.0])?;
         if let Some(row) = rows.next()? {
             let start = Timestamp::from_millis(start);
@@ -310,8 +347,10 @@ fn minutes(
                 None => return Err(StoreError::Damaged(format!("the summary of {start}"))),
             }
         }
-        let Some(after) = start.checked_add(1) else { break };
-        from = after;
+        match start.checked_add(1) {
+            Some(after) if found.len() < limit => from = after,
+            _ => return Ok((found, None)),
+        }
     }
-    Ok(found)
+    Ok((found, Some(from)))
 }
