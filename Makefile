@@ -20,17 +20,18 @@ build: web ## Build the screens and the release binary
 
 # The centre runs without Node too, with a plain page in place of the screens.
 web: ## Build the screens into web/dist
-	@if command -v npm >/dev/null; then \
+	@if node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null && command -v npm >/dev/null; then \
 	  cd web && { [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-audit --no-fund; } && npm run build; \
 	else \
-	  echo "Node.js is missing, so a plain page takes the place of the screens."; \
-	  echo "To have the screens: sudo apt-get install -y nodejs npm   (Node.js 20 or later), then: make run"; \
+	  echo "Node.js 20.19 or later is missing, so a plain page takes the place of the screens."; \
+	  echo "To have the screens, install it (nodejs.org, or: sudo apt-get install -y nodejs npm where that is new enough), then: make run"; \
 	fi
 
 test: debian ## Install what the tests need, run every test, print counts
 	tests/run
 
 test-rust: ## Run the Rust tests only
+	cargo build --workspace --locked
 	cargo test --workspace --locked
 
 test-web: ## Run the tests of the screens only
@@ -40,6 +41,7 @@ test-browser: web ## Run the stories in Chromium only
 	tests/run browser
 
 lint: ## Formatting, clippy and types
+	@cd web && { [ -d node_modules ] || npm ci --no-audit --no-fund; }
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cd web && npm run check

@@ -1,5 +1,7 @@
 //! The rules of the house that a compiler cannot see. Each failure names the file and the rule.
 
+#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -95,30 +97,45 @@ fn crates_depend_only_downwards() {
     report(&broken);
 }
 
+/// What a pure module keeps away from. (Of the chassis it may use `Problem`: a value.)
+const FOREIGN: [&str; 13] = [
+    "tokio::",
+    "tracing::",
+    "metrics::",
+    "rusqlite::",
+    "Clock",
+    "Shutdown",
+    "sen_log",
+    "sen_store",
+    "std::fs",
+    "std::net",
+    "std::env",
+    "std::thread",
+    "SystemTime",
+];
+
 #[test]
 fn pure_modules_touch_no_clock_no_task_no_log() {
     // A module is pure if its opening comment says so; then it stays so.
     let mut broken = Vec::new();
     let mut pure = 0;
     for (path, text) in files(&[".rs"]) {
-        let mut opening = text.lines().take_while(|line| line.starts_with("//!"));
-        if !opening.any(|line| line.starts_with("//! Pure:")) {
+        // Its first paragraph, that is: later ones may speak of other modules.
+        let opening = text.lines().take_while(|line| line.starts_with("//! "));
+        let opening = opening.collect::<Vec<_>>().join(" ");
+        if !(opening.contains("Pure:") || opening.contains("Pure.")) {
             continue;
         }
         pure += 1;
         let body = text.split("#[cfg(test)]").next().unwrap_or(&text);
-        for foreign in
-            ["tokio::", "tracing::", "sen_chassis::clock", "Clock", "std::fs", "std::net"]
-        {
-            if body
-                .lines()
-                .any(|line| !line.trim_start().starts_with("//") && line.contains(foreign))
-            {
-                broken.push(format!("{path}: says it is pure but uses {foreign}"));
+        let code = body.lines().filter(|line| !line.trim_start().starts_with("//"));
+        for line in code {
+            for foreign in FOREIGN.iter().filter(|foreign| line.contains(*foreign)) {
+                broken.push(format!("{path}: says it is pure but uses {foreign}: {}", line.trim()));
             }
         }
     }
-    assert!(pure >= 8, "only {pure} modules say `Pure:`; windows, rules, decoding … must");
+    assert!(pure >= 40, "only {pure} modules say `Pure:`; windows, rules, decoding … must");
     report(&broken);
 }
 
@@ -165,7 +182,7 @@ fn functions_fit_on_one_screen() {
 }
 
 fn is_function(line: &str) -> bool {
-    let mut words = line.trim_start().split_whitespace();
+    let mut words = line.split_whitespace();
     words.any(|word| word == "fn")
         && !line.trim_start().starts_with("//")
         && !line.trim_end().ends_with(';')
@@ -180,10 +197,12 @@ fn names_say_something() {
             broken.push(format!("{path}: a file name that says nothing"));
         }
         for (number, line) in text.lines().enumerate() {
-            let declared =
-                ["struct ", "enum ", "trait ", "mod ", "class ", "interface "].iter().find_map(
-                    |keyword| line.trim_start().trim_start_matches("pub ").strip_prefix(keyword),
-                );
+            let line = ["pub ", "pub(crate) ", "pub(super) ", "export "]
+                .iter()
+                .fold(line.trim_start(), |line, prefix| line.trim_start_matches(prefix));
+            let declared = ["struct ", "enum ", "trait ", "mod ", "class ", "interface "]
+                .iter()
+                .find_map(|keyword| line.strip_prefix(keyword));
             let Some(name) = declared else { continue };
             let name: String =
                 name.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();

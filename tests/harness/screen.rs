@@ -126,6 +126,12 @@ impl Screen {
 }
 
 impl Memory {
+    /// How often an alert of this rule was shown to become `kind`.
+    pub fn count(&self, rule: &str, kind: &str) -> usize {
+        let of_rule = |id: &String| self.alerts.get(id).is_some_and(|alert| alert["rule"] == rule);
+        self.shown.iter().filter(|(id, _, was)| was == kind && of_rule(id)).count()
+    }
+
     fn show(&mut self, record: &Value) -> anyhow::Result<()> {
         let id = record["id"].as_str().context("id")?.to_owned();
         let rev = record["rev"].as_u64().context("rev")?;

@@ -1,63 +1,159 @@
 //! `kill -9` in a loop: what was acknowledged is there exactly once, and so is every alert.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
 use sen_tests::centre::Centre;
 use sen_tests::device::Device;
 use sen_tests::screen::{Memory, Screen};
 use sen_tests::wait_for;
 
-use crate::{GAUGE, LEVEL, alerts_of, level_three, now_ms, stored};
+use crate::{GAUGE, LEVEL, alerts_of, level_three, now_ms, query_time, stored};
 
 /// How often the centre is killed in one story.
 const KILLS: usize = 12;
+/// Event time between two readings of one device in the first story: many to a minute.
+const SPACING_MS: i64 = 700;
 /// Event time between two readings of an episode.
 const STEP_MS: i64 = 600_000;
 /// Alarm level III of Mỹ Tho, and safely over and under it.
 const OVER_M: f64 = 1.75;
 const UNDER_M: f64 = 0.9;
 
+/// Everything that is done now and then is done all the time, so that the kills meet it.
+const RESTLESS: [(&str, &str); 5] = [
+    ("SEN__LOG__RECORD_BYTES", "65536"),
+    ("SEN__LOG__SEGMENT_BYTES", "65536"),
+    ("SEN__STORE__SEAL_POINTS", "1000"),
+    ("SEN__AGGREGATE__COMMIT_INTERVAL_MS", "100"),
+    ("SEN__ALERT__CHECKPOINT_INTERVAL_MS", "100"),
+];
+
+/// How many devices report at a time.
+const DEVICES: usize = 4;
+
+/// By device, what was sent and what of it was acknowledged; numbers count from 1.
+#[derive(Default)]
+struct Ledger {
+    sent: [i64; DEVICES],
+    acknowledged: [BTreeSet<i64>; DEVICES],
+}
+
+impl Ledger {
+    fn total(&self) -> usize {
+        self.acknowledged.iter().map(BTreeSet::len).sum()
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_acknowledged_reading_is_in_the_store_exactly_once() -> anyhow::Result<()> {
-    let mut centre = Centre::start()?;
-    let begun_ms = now_ms() - 600_000;
-    let mut acknowledged = BTreeSet::new();
-    let mut sent = 0_i64;
+    let mut centre = Centre::with(&RESTLESS, &[])?;
+    let begun_ms = now_ms() - 3_600_000;
+    let ledger = Arc::new(Mutex::new(Ledger::default()));
     for round in 0..KILLS {
-        // Each round dies after another number of acknowledgements, in the middle of the next.
-        let wanted = acknowledged.len() + 7 + round * 13 % 40;
-        let mut device = Device::connect(GAUGE, centre.mqtt_port()).await?;
-        while acknowledged.len() < wanted {
-            sent += 1;
-            device.report(GAUGE, LEVEL, begun_ms + sent, value_of(sent)).await?;
-            acknowledged.insert(begun_ms + sent);
+        let wanted = ledger.lock().expect("no poison").total() + 300 + round * 37 % 500;
+        let mut devices = tokio::task::JoinSet::new();
+        for number in 0..DEVICES {
+            devices.spawn(report_until_killed(
+                centre.mqtt_port(),
+                number,
+                begun_ms,
+                ledger.clone(),
+            ));
         }
-        // One more is on its way when the power goes: it may be there or not, but never half.
-        sent += 1;
-        device.report_unanswered(GAUGE, LEVEL, begun_ms + sent, value_of(sent)).await?;
+        wait_for("enough acknowledgements", async || {
+            (ledger.lock().expect("no poison").total() >= wanted).then_some(())
+        })
+        .await;
+        centre.kill();
+        while devices.join_next().await.is_some() {}
         centre.restart()?;
     }
-
-    let items = wait_for("every acknowledged reading", async || {
-        let items = stored(&centre, GAUGE, LEVEL, begun_ms, begun_ms + sent + 1).await.ok()?;
-        (items.len() >= acknowledged.len()).then_some(items)
-    })
-    .await;
-    let times: Vec<i64> = items.iter().map(|item| time_ms(&item["event_time"])).collect();
-    let unique: BTreeSet<i64> = times.iter().copied().collect();
-    assert_eq!(times.len(), unique.len(), "a reading is there twice");
-    let lost: Vec<_> = acknowledged.difference(&unique).collect();
-    assert!(lost.is_empty(), "acknowledged but lost: {lost:?}");
-    for item in &items {
-        let sent = time_ms(&item["event_time"]) - begun_ms;
-        assert_eq!(item["value"].as_f64(), Some(value_of(sent)), "a value that was never sent");
+    for number in 0..DEVICES {
+        let (sent, acknowledged) = {
+            let ledger = ledger.lock().expect("no poison");
+            (ledger.sent[number], ledger.acknowledged[number].clone())
+        };
+        all_there_once(&centre, &name_of(number), begun_ms, sent, &acknowledged).await?;
     }
     Ok(())
 }
 
+/// Reports one reading after the other, each fifth of them twice, until the connection ends.
+async fn report_until_killed(port: u16, number: usize, begun_ms: i64, ledger: Arc<Mutex<Ledger>>) {
+    let name = name_of(number);
+    let Ok(mut device) = Device::connect(&name, port).await else { return };
+    loop {
+        let sent = {
+            let mut ledger = ledger.lock().expect("no poison");
+            ledger.sent[number] += 1;
+            ledger.sent[number]
+        };
+        let at_ms = begun_ms + sent * SPACING_MS;
+        for _ in 0..1 + i64::from(sent % 5 == 0) {
+            if device.report(&name, LEVEL, at_ms, value_of(sent)).await.is_err() {
+                return;
+            }
+        }
+        ledger.lock().expect("no poison").acknowledged[number].insert(sent);
+    }
+}
+
+/// Every acknowledged reading, none twice, none that was never sent; and the minutes agree.
+async fn all_there_once(
+    centre: &Centre,
+    device: &str,
+    begun_ms: i64,
+    sent: i64,
+    acknowledged: &BTreeSet<i64>,
+) -> anyhow::Result<()> {
+    let end_ms = begun_ms + (sent + 1) * SPACING_MS;
+    let items = wait_for("every acknowledged reading", async || {
+        let items = stored(centre, device, LEVEL, begun_ms, end_ms).await.ok()?;
+        (items.len() >= acknowledged.len()).then_some(items)
+    })
+    .await;
+    let number = |item: &serde_json::Value| (time_ms(&item["event_time"]) - begun_ms) / SPACING_MS;
+    let numbers: Vec<i64> = items.iter().map(number).collect();
+    let unique: BTreeSet<i64> = numbers.iter().copied().collect();
+    assert_eq!(numbers.len(), unique.len(), "{device}: a reading is there twice");
+    let lost: Vec<_> = acknowledged.difference(&unique).collect();
+    assert!(lost.is_empty(), "{device}: acknowledged but lost: {lost:?}");
+    for item in &items {
+        assert_eq!(item["value"].as_f64(), Some(value_of(number(item))), "{device}: never sent");
+    }
+    wait_for("minutes that agree with the readings", async || {
+        let (from, to) = (query_time(begun_ms), query_time(end_ms + 60_000));
+        let path = format!("/series/{device}/{LEVEL}/summaries?from={from}&to={to}");
+        let minutes = centre.all(&path).await.ok()?;
+        eprintln!(
+            "DEBUG {device} {} items {}",
+            minutes
+                .iter()
+                .map(|m| format!(
+                    "{}:{}",
+                    m["start"].as_str().unwrap()[11..19].to_string(),
+                    m["count"]
+                ))
+                .collect::<Vec<_>>()
+                .join(" "),
+            items.len()
+        );
+        let counted: u64 = minutes.iter().filter_map(|minute| minute["count"].as_u64()).sum();
+        assert!(counted <= items.len() as u64, "{device}: a minute counts a reading twice");
+        (counted == items.len() as u64).then_some(())
+    })
+    .await;
+    Ok(())
+}
+
+fn name_of(number: usize) -> String {
+    format!("gauge-{number}")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_alert_is_raised_and_cleared_exactly_once() -> anyhow::Result<()> {
-    let mut centre = Centre::start()?;
+    let mut centre = Centre::with(&RESTLESS, &[])?;
     let rule = level_three(&centre).await?;
     let begun_ms = now_ms() - 9 * 3_600_000;
     let mut screen = Screen::connect(centre.http(), "story", Memory::default()).await?;
@@ -82,9 +178,7 @@ async fn every_alert_is_raised_and_cleared_exactly_once() -> anyhow::Result<()> 
             (over == round + 1).then_some(())
         })
         .await;
-        let head = centre.get("/screens").await?["head"].as_u64();
-        screen.until("the head", |frame| frame["type"] == "live").await?;
-        while screen.memory.position.as_ref().map(|(_, seq)| *seq) < head {
+        while screen.memory.count(&rule, "cleared") < round + 1 {
             screen.step().await?;
         }
         memory = screen.cut();
@@ -92,12 +186,10 @@ async fn every_alert_is_raised_and_cleared_exactly_once() -> anyhow::Result<()> 
 
     let alerts = alerts_of(&centre, &rule).await?;
     assert_eq!(alerts.len(), KILLS, "one alert for each episode: {alerts:#?}");
-    let on_glass: Vec<_> =
-        memory.shown.iter().filter(|(id, ..)| memory.alerts[id]["rule"] == rule.as_str()).collect();
-    let unique: BTreeSet<_> = on_glass.iter().collect();
-    assert_eq!(on_glass.len(), unique.len(), "a screen showed something twice");
-    let kinds = |kind: &str| on_glass.iter().filter(|(.., k)| k == kind).count();
-    assert_eq!((kinds("raised"), kinds("cleared")), (KILLS, KILLS), "{on_glass:#?}");
+    let unique: BTreeSet<_> = memory.shown.iter().collect();
+    assert_eq!(memory.shown.len(), unique.len(), "a screen showed something twice");
+    let on_glass = (memory.count(&rule, "raised"), memory.count(&rule, "cleared"));
+    assert_eq!(on_glass, (KILLS, KILLS), "{:#?}", memory.shown);
     Ok(())
 }
 

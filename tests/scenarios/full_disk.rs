@@ -13,42 +13,44 @@ use sen_tests::{PATIENCE, wait_for};
 
 use crate::{GAUGE, LEVEL, now_ms, stored};
 
-/// A small file system of its own, unmounted when dropped.
-struct SmallDisk(PathBuf);
+/// Room that is left above the reserve, so that others on the machine do not disturb the story.
+const ROOM_BYTES: u64 = 1 << 30;
 
-impl SmallDisk {
-    /// Mounts a tmpfs of 96 MiB. Needs the rights to mount, which test machines have.
-    fn mount(at: &Path) -> anyhow::Result<Self> {
-        fs::create_dir_all(at)?;
-        let status = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=96m", "sen"])
-            .arg(at)
-            .status()?;
-        ensure!(status.success(), "this story needs the right to mount a tmpfs: {status}");
-        Ok(Self(at.to_owned()))
+/// Somebody else's file that takes all the room, and half as much of the reserve.
+struct Filler(PathBuf);
+
+impl Filler {
+    fn write(folder: &Path) -> anyhow::Result<Self> {
+        let file = folder.join("filler");
+        let bytes = (ROOM_BYTES + ROOM_BYTES / 2).to_string();
+        let status = Command::new("fallocate").args(["-l", &bytes]).arg(&file).status()?;
+        ensure!(status.success(), "fallocate: {status}");
+        Ok(Self(file))
+    }
+
+    fn remove(&self) -> anyhow::Result<()> {
+        Ok(fs::remove_file(&self.0)?)
     }
 }
 
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: the centre may still be closing its files.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
+fn free_bytes(folder: &Path) -> anyhow::Result<u64> {
+    let disk = rustix::fs::statvfs(folder)?;
+    Ok(disk.f_bavail * disk.f_frsize)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_stops_acknowledgements_and_loses_nothing() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let disk = SmallDisk::mount(&folder.path().join("disk"))?;
-    let reserve = [("SEN__LOG__RESERVE_BYTES", "33554432")];
-    let centre = Centre::on(disk.0.join("data"), &reserve)?;
+    let free = free_bytes(folder.path())?;
+    ensure!(free > 3 * ROOM_BYTES, "this story needs 3 GiB of free disk");
+    let reserve = (free - ROOM_BYTES).to_string();
+    let reserve = [("SEN__LOG__RESERVE_BYTES", reserve.as_str())];
+    let centre = Centre::on(folder.path().join("data"), &reserve)?;
     let begun_ms = now_ms() - 600_000;
     let mut device = Device::connect(GAUGE, centre.mqtt_port()).await?;
     device.report(GAUGE, LEVEL, begun_ms, 0.5).await?;
 
-    // Somebody else's file leaves less than the reserve.
-    let filler = disk.0.join("filler");
-    fs::write(&filler, vec![1_u8; 72 << 20])?;
+    let filler = Filler::write(folder.path())?;
     wait_for("unreadiness", async || {
         // Each try needs a packet: an idle log does not look at the disk.
         let mut probe = Device::connect("probe-1", centre.mqtt_port()).await.ok()?;
@@ -67,7 +69,7 @@ async fn a_full_disk_stops_acknowledgements_and_loses_nothing() -> anyhow::Resul
     let early = tokio::time::timeout(Duration::from_millis(500), &mut waiting).await;
     assert!(early.is_err(), "acknowledged on a full disk");
     // … gets it when there is room again, without anybody's help.
-    fs::remove_file(&filler)?;
+    filler.remove()?;
     tokio::time::timeout(PATIENCE, waiting).await.context("room again")??;
     wait_for("both readings", async || {
         let items = stored(&centre, GAUGE, LEVEL, begun_ms, begun_ms + 2).await.ok()?;

@@ -39,7 +39,12 @@ async fn alerts_of(centre: &Centre, rule: &str) -> anyhow::Result<Vec<Value>> {
     Ok(alerts)
 }
 
-/// How many readings of a series the API returns between two event times.
+/// A time as it stands in a query.
+fn query_time(ms: i64) -> String {
+    sen_model::Timestamp::from_millis(ms).to_string().replace('+', "%2B")
+}
+
+/// The readings of a series between two event times, as the API returns them.
 async fn stored(
     centre: &Centre,
     device: &str,
@@ -47,8 +52,7 @@ async fn stored(
     from_ms: i64,
     to_ms: i64,
 ) -> anyhow::Result<Vec<Value>> {
-    let time = |ms| sen_model::Timestamp::from_millis(ms).to_string().replace('+', "%2B");
-    let (from, to) = (time(from_ms), time(to_ms));
+    let (from, to) = (query_time(from_ms), query_time(to_ms));
     let path = format!("/series/{device}/{metric}/readings?from={from}&to={to}&max_points=10000");
     centre.all(&path).await
 }

@@ -62,7 +62,11 @@ impl Layers {
 
     /// Lays this process's `SEN__…` variables over what is there.
     pub fn with_environment(self) -> Self {
-        self.with_variables(std::env::vars())
+        // Names and values that are not Unicode cannot be ours, and must not stop us.
+        let unicode = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        self.with_variables(std::env::vars_os().filter_map(unicode))
     }
 
     /// Lays variables over what is there. Values are read as TOML (`8`, `true`, `["a"]`), and as

@@ -34,7 +34,8 @@ enum Command {
         #[arg(long, requires = "simulate")]
         scenario: Option<String>,
     },
-    /// Run only the service that takes readings in.
+    /// Run only the service that takes readings in. (The embedded log belongs to one process:
+    /// services that run apart need a folder each until they share a log over the network.)
     Ingest(Place),
     /// Run only the service that stores and summarises.
     Aggregate(Place),
@@ -127,7 +128,36 @@ fn start(
             Err(error) => return refuse(&[Problem::new("--scenario", format!("{error}"))]),
         }
     }
+    let enough = raise_open_files(settings.ingest.max_connections as u64);
+    if let Err(problem) = enough {
+        eprintln!("warning: {problem}");
+    }
     finish(block_on(wiring::run(settings, place, roles, broker)))
+}
+
+/// Files that are open beside the devices' connections: segments, the store, screens.
+const OTHER_FILES: u64 = 2_048;
+
+/// Raises the soft limit of open files, which is 1,024 on most systems, to the hard one, and tells
+/// if that is not enough for the connections that are allowed.
+fn raise_open_files(connections: u64) -> Result<(), Problem> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let open = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    match open {
+        Some(open) if open < connections + OTHER_FILES => {
+            let advice = format!(
+                "{connections} connections may need more than the {open} open files allowed: raise \
+                 the limit (ulimit -n, LimitNOFILE=) or lower it here"
+            );
+            Err(Problem::new("ingest.max_connections", advice))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn refuse(problems: &[Problem]) -> ExitCode {

@@ -65,6 +65,7 @@ impl Settings {
         let simulator =
             checked(&mut layers, "simulator", sen_simulator::Config::check, &mut problems);
         problems.extend(layers.finish());
+        problems.extend(ages_agree(ingest.as_ref(), store.as_ref()));
 
         let sources = file(folder, "sources.toml", sen_ingest::Sources::parse, &mut problems);
         let registry = registry(folder, &mut problems);
@@ -105,6 +106,21 @@ fn checked<T: serde::de::DeserializeOwned>(
     let section = layers.section(name)?;
     problems.extend(check(&section));
     Some(section)
+}
+
+/// What ingest still takes the store must still keep, or it would be acknowledged and lost.
+fn ages_agree(
+    ingest: Option<&sen_ingest::Config>,
+    store: Option<&sen_store::Config>,
+) -> Option<Problem> {
+    let (ingest, store) = (ingest?, store?);
+    let kept_ms = i64::from(store.raw_days) * sen_model::time::DAY_MS;
+    let message = format!(
+        "readings up to {} ms old are taken, but the store keeps {} days: lower it, or raise \
+         store.raw_days",
+        ingest.max_age_ms, store.raw_days
+    );
+    (ingest.max_age_ms >= kept_ms).then(|| Problem::new("ingest.max_age_ms", message))
 }
 
 /// The log and the store know no `chassis`: they tell key and message.

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use sen_chassis::call::{self, Answerer, Caller};
 use sen_chassis::{Clock, Health, telemetry};
 use sen_log::{Log, Retention, Topic};
@@ -156,8 +156,15 @@ async fn bind(
     let ingest = if wanted(Role::Ingest) { Some(ingest(shared).await?) } else { None };
     let notify = match (&ingest, wanted(Role::Notify)) {
         (Some(ingest), true) => Some(notify(shared, ingest.publisher())?),
-        _ => None,
+        (None, true) => {
+            bail!("notify publishes through the MQTT endpoint beside it: use `sen run`")
+        }
+        (_, false) => None,
     };
+    if alert.is_none() {
+        // Nobody here answers commands: callers are told so at once.
+        shared.commands.1 = None;
+    }
     let stored = aggregate.as_ref().map_or_else(idle, sen_aggregate::Aggregate::progress);
     let evaluated = alert.as_ref().map_or_else(idle, sen_alert::Alert::progress);
     let rules = alert.as_ref().map(sen_alert::Alert::rules);
@@ -197,6 +204,7 @@ async fn ingest(shared: &Shared) -> anyhow::Result<sen_ingest::Ingest> {
         events: shared.topics.events.clone(),
         quarantine: shared.topics.quarantine.clone(),
         registry: Arc::clone(&shared.settings.registry),
+        reserved: vec![sen_model::DeviceId::new(crate::vitals::DEVICE)?],
         clock: shared.clock.clone(),
         health: shared.health.clone(),
     };
