@@ -1,5 +1,6 @@
 //! What every connection and every request looks at: the ports, the folds, the fixed pages.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use bytes::Bytes;
@@ -7,7 +8,7 @@ use sen_model::Timestamp;
 use tokio::sync::watch;
 
 use crate::history::Histories;
-use crate::projection::{Alerts, Counts, Latest, Screens};
+use crate::projection::{Alerts, Counts, Latest, Screens, ScreensState};
 use crate::ticks::Ticks;
 use crate::wall::Wall;
 use crate::{Config, Ports};
@@ -23,12 +24,18 @@ pub(crate) struct Centre {
     pub(crate) alerts: RwLock<Alerts>,
     /// The offset `alerts` stands for.
     pub(crate) alerts_as_of: watch::Sender<u64>,
+    /// The head of the alert log at the start: before `alerts` stands for it, it is not whole.
+    pub(crate) alerts_at_start: u64,
     /// The latest readings.
     pub(crate) latest: RwLock<Latest>,
     /// Counts of quarantine.
     pub(crate) counts: Mutex<Counts>,
     /// Who is connected.
     pub(crate) screens: Mutex<Screens>,
+    /// How many there are, for whoever wants to know.
+    pub(crate) screens_state: watch::Sender<ScreensState>,
+    /// Whether a screen that has seen more than the log holds was told of in the log.
+    pub(crate) loss_was_told: AtomicBool,
     /// What changed, for everybody.
     pub(crate) ticks: Ticks,
     /// `GET /map`: there from the start if it is official, else drawn when first asked for.
@@ -66,7 +73,12 @@ impl Centre {
         self.latest.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the alerts.
+    /// Whether the alerts are whole: as many as the log held at the start, or more.
+    pub(crate) fn alerts_are_whole(&self) -> bool {
+        *self.alerts_as_of.borrow() >= self.alerts_at_start
+    }
+
+    /// Reads the alerts, whole or not.
     pub(crate) fn alerts(&self) -> std::sync::RwLockReadGuard<'_, Alerts> {
         self.alerts.read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -29,8 +29,9 @@ pub(crate) struct Begin {
 /// Folds the alert log, all of it.
 pub(crate) async fn alerts(centre: Shared, shutdown: Shutdown) -> Result<(), RunError> {
     let ports = &centre.ports;
-    let wanted = ports.alerts.head();
-    ports.health.ill("gateway", "reading the alert log");
+    let wanted = centre.alerts_at_start;
+    let progress = |read_to| format!("folding alerts: {read_to} of {wanted}");
+    ports.health.ill("gateway", progress(0));
     let fold = |entries: &[Entry<_>], read_to: Offset| {
         let mut alerts = centre.alerts_mut();
         for entry in entries {
@@ -39,11 +40,25 @@ pub(crate) async fn alerts(centre: Shared, shutdown: Shutdown) -> Result<(), Run
         alerts.advance(read_to);
         drop(alerts);
         centre.alerts_as_of.send_replace(read_to);
-        if read_to >= wanted {
+        if read_to < wanted {
+            ports.health.ill("gateway", progress(read_to));
+        } else {
             ports.health.well("gateway");
         }
     };
-    follow("alerts", &ports.alerts, ports.alerts.floor(), &ports.clock, &shutdown, fold).await
+    let from = ports.alerts.floor();
+    // Nobody is told what is not whole, so a stop does not wait until it is.
+    let in_vain = async {
+        shutdown.requested().await;
+        if centre.alerts_are_whole() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = in_vain => Ok(()),
+        ended = follow("alerts", &ports.alerts, from, &ports.clock, &shutdown, fold) => ended,
+    }
 }
 
 /// Folds the readings into the latest value of each series.
@@ -98,9 +113,10 @@ pub(crate) async fn look(centre: Shared, shutdown: Shutdown) -> Result<(), RunEr
             () = shutdown.requested() => return Ok(()),
             _ = seconds.tick() => {}
         }
-        let stale = centre.screens().look(centre.ports.alerts.head(), centre.now());
+        let state = centre.screens().look(centre.ports.alerts.head(), centre.now());
+        centre.screens_state.send_replace(state);
         let (series, refused) = centre.latest().sizes();
-        metrics::gauge!("sen_screens_stale").set(stale as f64);
+        metrics::gauge!("sen_screens_stale").set(state.stale as f64);
         metrics::gauge!("sen_alerts_open").set(centre.alerts().open() as f64);
         metrics::gauge!("sen_series_latest").set(series as f64);
         metrics::counter!("sen_series_beyond_limit_total").absolute(refused);

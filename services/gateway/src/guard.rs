@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 
 use crate::Config;
 use crate::centre::Shared;
@@ -22,16 +23,30 @@ const POLICY: &str = "default-src 'self'; worker-src 'self' blob:; style-src 'se
      'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self' ws: wss:; object-src 'none'; \
      base-uri 'none'; frame-ancestors 'none'";
 
-/// Puts the guard around a router.
+/// Puts the guard around a router. Problems are made inside of the compression, since they are made
+/// of what an answer says; they are short, so it lets them pass.
 pub(crate) fn around(router: Router, centre: Shared) -> Router {
+    let long = DefaultPredicate::new().and(NotForContentType::new(problem::MEDIA_TYPE));
     router
         .layer(DefaultBodyLimit::max(BODY_BYTES))
-        .layer(CompressionLayer::new())
+        .layer(middleware::from_fn(problems))
+        .layer(CompressionLayer::new().compress_when(long))
         .layer(middleware::from_fn_with_state(centre, guard))
 }
 
+/// Tells what the framework refuses as a problem, too.
+async fn problems(request: Request, next: Next) -> Response {
+    let is_api = is_api(&request);
+    let response = next.run(request).await;
+    if is_api { problem::told_as_problem(response).await } else { response }
+}
+
+fn is_api(request: &Request) -> bool {
+    request.uri().path().starts_with("/api/")
+}
+
 async fn guard(State(centre): State<Shared>, request: Request, next: Next) -> Response {
-    let is_api = request.uri().path().starts_with("/api/");
+    let is_api = is_api(&request);
     let limit = Duration::from_millis(centre.config.request_ms);
     let mut response = match admit(&centre.config, &request) {
         Err(problem) => problem.into_response(),
@@ -45,7 +60,6 @@ async fn guard(State(centre): State<Shared>, request: Request, next: Next) -> Re
     let class = status.as_str().get(..1).map_or("0xx".to_owned(), |first| format!("{first}xx"));
     metrics::counter!("sen_http_responses_total", "status" => class).increment(1);
     if is_api {
-        response = problem::told_as_problem(response).await;
         set(response.headers_mut(), header::CACHE_CONTROL, "no-store");
     }
     harden(&mut response);

@@ -28,6 +28,7 @@ pub mod wire;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use sen_chassis::call::Caller;
@@ -35,8 +36,8 @@ use sen_chassis::telemetry::Metrics;
 use sen_chassis::{Clock, Health, Problem, Shutdown, Tasks};
 use sen_log::{Offset, Topic};
 use sen_model::{
-    AlertRecord, Command, CommandOutcome, Event, Progress, Quarantined, ReadingBatch, Registry,
-    Rule, SeriesKey, Timestamp,
+    AlertRecord, Command, CommandOutcome, Event, Place, Progress, Quarantined, ReadingBatch,
+    Registry, Rule, SeriesKey, Timestamp,
 };
 use sen_store::{SeriesId, Store};
 use tokio::sync::watch;
@@ -50,6 +51,7 @@ use server::Server;
 use ticks::Ticks;
 
 pub use config::Config;
+pub use projection::ScreensState;
 
 /// What the gateway is given.
 pub struct Ports {
@@ -148,14 +150,17 @@ impl Gateway {
                 .for_each(|problem| tracing::warn!(%problem, "the wall's tiles are left out"));
             wall::Wall::default()
         });
-        let map = official_map(&ports.folder);
+        let map = official_map(&ports.folder, ports.registry.places());
         let centre = Arc::new(Centre {
             since: Timestamp::from_millis(ports.clock.now_ms()),
             alerts: RwLock::new(Alerts::default()),
             alerts_as_of: watch::Sender::new(0),
+            alerts_at_start: ports.alerts.head(),
             latest: RwLock::new(latest),
             counts: Mutex::new(Counts::default()),
             screens: Mutex::new(Screens::default()),
+            screens_state: watch::Sender::new(ScreensState::default()),
+            loss_was_told: AtomicBool::new(false),
             ticks: Ticks::new(),
             map,
             histories: Histories::new(&wall, &ports.registry),
@@ -169,6 +174,11 @@ impl Gateway {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// How many screens there are and how many of them are stale, about every second.
+    pub fn screens(&self) -> watch::Receiver<ScreensState> {
+        self.centre.screens_state.subscribe()
     }
 
     /// Serves until asked to stop: screens are told to come back, answers under way are finished,
@@ -234,8 +244,8 @@ async fn first_unstored(ports: &Ports) -> Result<Offset, BindError> {
 }
 
 /// The official map, if there is a sound one.
-fn official_map(folder: &Path) -> OnceLock<bytes::Bytes> {
-    match map::official::read(folder) {
+fn official_map(folder: &Path, places: &[Place]) -> OnceLock<bytes::Bytes> {
+    match map::official(folder, places) {
         Ok(Some(map)) => OnceLock::from(bytes::Bytes::from(map.to_string())),
         Ok(None) => OnceLock::new(),
         Err(problem) => {

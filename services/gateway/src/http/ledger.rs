@@ -16,14 +16,14 @@ use crate::centre::Shared;
 /// way to go after a restart.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Totals {
-    /// Accepted and quarantined.
-    received: u64,
     /// Readings in the log, counted from where the store had come to at the start.
     accepted: u64,
     /// Packets and readings that were not taken.
     quarantined: u64,
     /// Readings the store has handled, repeats included.
     stored: u64,
+    /// Of these, repeats of readings that the store held already.
+    repeated: u64,
     /// Readings the rules have judged, repeats included.
     evaluated: u64,
 }
@@ -82,8 +82,6 @@ pub(crate) async fn ledger(
     let (stored, evaluated) = (*centre.ports.stored.borrow(), *centre.ports.evaluated.borrow());
     let latest = centre.latest();
     let counts = centre.counts();
-    let accepted = latest.devices_after(None).map(|heard| heard.accepted).sum();
-    let quarantined = counts.total();
     let heard = latest.devices_after(after.as_ref()).take(limit + 1).map(|heard| &heard.id);
     let refused = counts.devices().filter(|id| after.as_ref().is_none_or(|after| *id > after));
     let ids: BTreeSet<&DeviceId> = heard.chain(refused.take(limit + 1)).collect();
@@ -98,10 +96,10 @@ pub(crate) async fn ledger(
     });
     let Page { items, next } = page(items.collect(), limit, |item| item.device.to_string());
     let totals = Totals {
-        received: accepted + quarantined,
-        accepted,
-        quarantined,
+        accepted: latest.accepted(),
+        quarantined: counts.total(),
         stored: stored.readings,
+        repeated: stored.readings.saturating_sub(stored.new),
         evaluated: evaluated.readings,
     };
     let head = centre.ports.readings.head();
@@ -122,11 +120,11 @@ pub(crate) struct ScreenItem {
     seen: u64,
     /// The last record of the alert log.
     head: u64,
-    /// Since when it has been missing something.
+    /// Since when it has been missing something, over all its connections.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     behind_since: Option<Timestamp>,
-    /// Whether it has been connected and behind for 30 s.
+    /// Whether it has been behind for 30 s, or is a wall that was lost 60 s ago.
     stale: bool,
 }
 

@@ -7,7 +7,7 @@ use sen_model::AlertRecord;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-const MEDIA_TYPE: &str = "application/problem+json";
+pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 /// How much of a plain answer becomes the detail of a problem, in bytes.
 const DETAIL_BYTES: usize = 1_024;
 
@@ -27,6 +27,9 @@ pub(crate) struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<super::schema::Alert>)]
     current: Option<Box<AlertRecord>>,
+    /// Seconds after which to ask again: the header `Retry-After`.
+    #[serde(skip)]
+    retry_after: Option<u32>,
 }
 
 impl Problem {
@@ -38,6 +41,7 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.into(),
             current: None,
+            retry_after: None,
         }
     }
 
@@ -61,6 +65,12 @@ impl Problem {
         tracing::error!(error, "a request failed");
         let detail = "something went wrong here; the log says what";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    }
+
+    /// Ask again after so many seconds.
+    pub(crate) fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after = Some(seconds);
+        self
     }
 
     /// With the alert as it is.
@@ -88,7 +98,11 @@ impl From<sen_log::ReadError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let retry_after = self.retry_after.map(HeaderValue::from);
         let mut response = (status, axum::Json(self)).into_response();
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
         let media_type = HeaderValue::from_static(MEDIA_TYPE);
         response.headers_mut().insert(header::CONTENT_TYPE, media_type);
         response
@@ -108,7 +122,7 @@ pub(crate) async fn told_as_problem(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
     let detail = text(body).await;
     let problem = Problem::new(status, &name, detail).into_response();
-    for name in [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::CONTENT_ENCODING] {
+    for name in [header::CONTENT_TYPE, header::CONTENT_LENGTH] {
         parts.headers.remove(name);
     }
     let (new, body) = problem.into_parts();

@@ -10,6 +10,9 @@ pub mod official;
 mod outline;
 mod river;
 
+use std::path::Path;
+
+use sen_chassis::Problem;
 use sen_model::Place;
 use serde_json::{Value, json};
 
@@ -34,11 +37,23 @@ pub fn schematic(places: &[Place]) -> Value {
             features.push(feature(area(place), polygon(&ring, &plane)));
         }
     }
-    if let Some(line) = river::line(places) {
-        features
-            .push(feature(river::properties(), json!({"type": "LineString", "coordinates": line})));
-    }
+    features.extend(river(places));
     collection("schematic", features)
+}
+
+/// The official map of a config folder with the river, which boundary files do not have; none if
+/// there is no such file.
+pub fn official(folder: &Path, places: &[Place]) -> Result<Option<Value>, Problem> {
+    let mut map = official::read(folder)?;
+    if let Some(features) = map.as_mut().and_then(|map| map["features"].as_array_mut()) {
+        features.extend(river(places));
+    }
+    Ok(map)
+}
+
+fn river(places: &[Place]) -> Option<Value> {
+    let line = river::line(places)?;
+    Some(feature(river::properties(), json!({"type": "LineString", "coordinates": line})))
 }
 
 fn collection(source: &str, features: Vec<Value>) -> Value {

@@ -140,6 +140,24 @@ fn broken_boundaries_are_refused_with_the_reason() {
 }
 
 #[test]
+fn the_river_is_on_the_official_map_too() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("map")).unwrap();
+    let text = r#"{"type":"FeatureCollection","features":[{"type":"Feature",
+        "properties":{"code":"28261","name":"x"},
+        "geometry":{"type":"Polygon","coordinates":[[[105,10],[106,10],[106,11],[105,10]]]}}]}"#;
+    std::fs::write(folder.path().join("map/areas.geojson"), text).unwrap();
+    let layers = |map: Value| -> Vec<Value> {
+        let features = map["features"].as_array().unwrap().iter();
+        features.map(|feature| feature["properties"]["layer"].clone()).collect()
+    };
+    let map = official(folder.path(), &places()).unwrap().unwrap();
+    assert_eq!(map["source"], "official");
+    assert_eq!(layers(map), ["area", "river"]);
+    assert_eq!(layers(official(folder.path(), &[]).unwrap().unwrap()), ["area"]);
+}
+
+#[test]
 fn a_folder_without_boundaries_has_none() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(official::read(folder.path()).unwrap(), None);

@@ -23,8 +23,9 @@ pub(crate) fn router() -> Router<Shared> {
     Router::new()
         .route("/", get(|| async { Redirect::temporary("/wall") }))
         .route("/wall", get(screen))
-        .route("/desk", get(screen))
-        .route("/oncall", get(screen))
+        // Until they have screens of their own.
+        .route("/desk", get(|| async { Redirect::temporary("/wall") }))
+        .route("/oncall", get(|| async { Redirect::temporary("/wall") }))
         .route("/plain", get(plain))
         .fallback(get(file))
 }
@@ -40,7 +41,10 @@ async fn screen(State(centre): State<Shared>) -> Response {
 /// The page for those who have no screens, or no scripts.
 async fn plain(State(centre): State<Shared>) -> Html<String> {
     let insecure_dev = centre.config.insecure_dev;
-    Html(plain::page(&centre.alerts(), &centre.latest(), centre.now(), insecure_dev))
+    let is_whole = centre.alerts_are_whole();
+    let alerts = centre.alerts();
+    let alerts = is_whole.then_some(&*alerts);
+    Html(plain::page(alerts, &centre.latest(), centre.now(), insecure_dev))
 }
 
 async fn file(uri: Uri) -> Response {

@@ -10,8 +10,13 @@ use crate::projection::{Alerts, Latest};
 /// Rows of each table; the page says so when there are more.
 const MOST_ROWS: usize = 500;
 
-/// The page as HTML.
-pub(super) fn page(alerts: &Alerts, latest: &Latest, now: Timestamp, insecure_dev: bool) -> String {
+/// The page as HTML; without `alerts` it says that they are still being read.
+pub(super) fn page(
+    alerts: Option<&Alerts>,
+    latest: &Latest,
+    now: Timestamp,
+    insecure_dev: bool,
+) -> String {
     let mut page = String::from(TOP);
     if insecure_dev {
         page.push_str(
@@ -19,7 +24,11 @@ pub(super) fn page(alerts: &Alerts, latest: &Latest, now: Timestamp, insecure_de
         );
     }
     let _ = write!(page, "<p>{now}</p>");
-    list_alerts(&mut page, alerts);
+    match alerts {
+        Some(alerts) => list_alerts(&mut page, alerts),
+        None => page
+            .push_str("<h2>Đang đọc lại nhật ký cảnh báo / The alert log is still being read</h2>"),
+    }
     list_values(&mut page, latest);
     page.push_str("</body></html>\n");
     page
@@ -110,7 +119,7 @@ mod tests {
         alerts.apply(1, Arc::new(alert));
         alerts.apply(2, Arc::new(sample::alert("b", 3, Field::Environment)));
         latest.apply(&sample::batch("stn-my-tho", "water_level_m", 1, 1.625));
-        let page = page(&alerts, &latest, Timestamp::from_millis(0), true);
+        let page = page(Some(&alerts), &latest, Timestamp::from_millis(0), true);
         for wanted in [
             "Open alerts: 1",
             "Nước &lt;b&gt;cao",

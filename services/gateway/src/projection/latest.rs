@@ -11,6 +11,10 @@ use sen_model::{DeviceId, Field, Metric, Quality, ReadingBatch, Registry, Timest
 use crate::view::View;
 use crate::wire::quality_code;
 
+/// Devices besides those of the registry that are kept; what comes under further names is only
+/// counted, so that a sender who invents names costs no memory.
+pub const MOST_STRANGERS: usize = 20_000;
+
 /// One value with its times, as the API and the ticks show it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sighting {
@@ -62,6 +66,9 @@ pub struct Latest {
     fresh: Vec<u32>,
     taken: u64,
     most_series: usize,
+    /// Devices that the registry does not know.
+    strangers: usize,
+    accepted: u64,
     refused: u64,
 }
 
@@ -90,7 +97,7 @@ impl Latest {
     pub fn new(registry: &Registry, most_series: usize) -> Self {
         let mut latest = Self { most_series, ..Self::default() };
         for device in registry.devices() {
-            let number = latest.device(&device.id, Some(device.field));
+            let number = latest.add(&device.id, Some(device.field));
             for spec in &device.metrics {
                 latest.row(number, &spec.metric);
             }
@@ -100,10 +107,15 @@ impl Latest {
 
     /// Takes the readings of one packet.
     pub fn apply(&mut self, batch: &ReadingBatch) {
-        let device = self.device(&batch.device, None);
+        let count = batch.readings.len() as u64;
+        self.accepted += count;
+        let Some(device) = self.device(&batch.device) else {
+            self.refused += count;
+            return;
+        };
         let heard = &mut self.devices[device as usize];
         heard.at = heard.at.max(Some(batch.received_at));
-        heard.accepted += batch.readings.len() as u64;
+        heard.accepted += count;
         for reading in &batch.readings {
             let one = Sighting {
                 event_time: reading.event_time,
@@ -119,7 +131,10 @@ impl Latest {
     /// Takes a reading that the store already held when this process started: the device was heard
     /// then, but not counted again.
     pub fn restore(&mut self, device: &DeviceId, metric: &Metric, reading: Sighting) {
-        let device = self.device(device, None);
+        let Some(device) = self.device(device) else {
+            self.refused += 1;
+            return;
+        };
         let heard = &mut self.devices[device as usize];
         heard.at = heard.at.max(Some(reading.received_at));
         self.put(device, metric, reading);
@@ -127,7 +142,7 @@ impl Latest {
 
     /// A device was heard by something other than a reading.
     pub fn heard(&mut self, device: &DeviceId, at: Timestamp) {
-        let device = self.device(device, None);
+        let Some(device) = self.device(device) else { return };
         let heard = &mut self.devices[device as usize];
         heard.at = heard.at.max(Some(at));
     }
@@ -159,7 +174,12 @@ impl Latest {
         series
     }
 
-    /// How many series there are, and how many readings were of series beyond the limit.
+    /// Readings that were taken, of all devices.
+    pub fn accepted(&self) -> u64 {
+        self.accepted
+    }
+
+    /// How many series there are, and how many readings were of series or devices beyond the limit.
     pub fn sizes(&self) -> (usize, u64) {
         (self.rows.len(), self.refused)
     }
@@ -234,10 +254,19 @@ impl Latest {
         row.reading = reading;
     }
 
-    fn device(&mut self, id: &DeviceId, field: Option<Field>) -> u32 {
+    /// The number of a device; none if it is a stranger and there are too many.
+    fn device(&mut self, id: &DeviceId) -> Option<u32> {
         if let Some(number) = self.by_id.get(id) {
-            return *number;
+            return Some(*number);
         }
+        if self.strangers >= MOST_STRANGERS {
+            return None;
+        }
+        self.strangers += 1;
+        Some(self.add(id, None))
+    }
+
+    fn add(&mut self, id: &DeviceId, field: Option<Field>) -> u32 {
         let number = self.devices.len() as u32;
         self.by_id.insert(id.clone(), number);
         self.devices.push(Heard {

@@ -11,4 +11,4 @@ pub mod screens;
 pub use alerts::Alerts;
 pub use counts::Counts;
 pub use latest::Latest;
-pub use screens::Screens;
+pub use screens::{Screens, ScreensState};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
 use serde::Serialize;
 use tokio_tungstenite::tungstenite;
 
@@ -17,8 +17,10 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// How a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// The peer left.
+    /// The peer is gone, or does not say why it closes.
     Gone,
+    /// The peer said goodbye: the page was left or is loaded anew.
+    Left,
     /// We close it, and why.
     Close(CloseCode, &'static str),
 }
@@ -58,6 +60,10 @@ impl Link {
                 Message::Binary(_) => {
                     return Err(Ending::Close(CloseCode::BadFrame, "frames are text"));
                 }
+                // Browsers say so by themselves when a page is left; a page cannot.
+                Message::Close(Some(frame)) if frame.code == close_code::AWAY => {
+                    return Err(Ending::Left);
+                }
                 Message::Close(_) => return Err(Ending::Gone),
                 Message::Ping(_) | Message::Pong(_) => {}
             }
@@ -83,9 +89,13 @@ impl Link {
     /// Ends the connection: says why, and reads on for a moment, since a socket that is closed over
     /// unread bytes is reset and the reason would be lost.
     pub(super) async fn end(mut self, ending: Ending) {
-        let Ending::Close(code, reason) = ending else {
-            metrics::counter!("sen_live_closed_total", "code" => "gone").increment(1);
-            return;
+        let (code, reason) = match ending {
+            Ending::Close(code, reason) => (code, reason),
+            Ending::Left | Ending::Gone => {
+                let code = if ending == Ending::Left { "left" } else { "gone" };
+                metrics::counter!("sen_live_closed_total", "code" => code).increment(1);
+                return;
+            }
         };
         metrics::counter!("sen_live_closed_total", "code" => code.to_string()).increment(1);
         tracing::debug!(%code, reason, "a screen's connection is closed");

@@ -4,6 +4,7 @@
 //! head; telemetry waits as a position. A screen that takes nothing holds up this task only.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sen_chassis::Shutdown;
@@ -26,6 +27,8 @@ use crate::wire::{self, CloseCode, FromScreen, FromServer, Hello, Mode, Start, W
 const BATCH: usize = 256;
 /// How long a screen waits for the alerts to be read after a start, before it is sent away.
 const FOLD_WAIT: Duration = Duration::from_secs(10);
+/// How long a screen may still take what is under way when the server stops.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// Alerts that ended this long ago are in a snapshot.
 const ENDED_MS: i64 = HOUR_MS;
 
@@ -45,8 +48,12 @@ pub(super) async fn run(
     let (connection, leave) = holders.take(&hello.screen);
     centre.screens().connect(&hello.screen, view, connection, centre.now());
     let talk = async {
-        let mut session = Session::welcome(centre, link, &hello, view).await?;
+        let mut session = Session::welcome(centre, link, (&hello, view), shutdown).await?;
         session.talk(shutdown).await
+    };
+    let overdue = async {
+        shutdown.requested().await;
+        tokio::time::sleep(FAREWELL).await;
     };
     let ended: Result<(), Ending> = tokio::select! {
         biased;
@@ -54,10 +61,14 @@ pub(super) async fn run(
             Err(Ending::Close(CloseCode::Superseded, "the same screen connected again"))
         }
         ended = talk => ended,
+        // Whatever a slow screen was being told: it resumes.
+        () = overdue => Err(RESTART),
     };
+    let ending = ended.err().unwrap_or(RESTART);
     holders.give_back(&hello.screen, connection);
-    centre.screens().disconnect(&hello.screen, connection, centre.now());
-    ended.err().unwrap_or(RESTART)
+    let goodbye = ending == Ending::Left;
+    centre.screens().disconnect(&hello.screen, connection, goodbye, centre.now());
+    ending
 }
 
 /// Waits for `hello`, and checks it.
@@ -98,8 +109,35 @@ struct Session<'a> {
     reader: Reader<AlertRecord>,
     sequencer: Sequencer,
     lane: Lane,
-    heartbeat: Interval,
+    pulse: Pulse,
     is_live: bool,
+}
+
+/// When heartbeats are due.
+struct Pulse(Interval);
+
+impl Pulse {
+    fn new(every: Duration) -> Self {
+        let mut beats = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self(beats)
+    }
+
+    /// Waits until one is due; cancel-safe.
+    async fn due(&mut self) {
+        self.0.tick().await;
+    }
+
+    /// Sends a heartbeat if one is due: between any two frames, so that it comes in time over a
+    /// link on which many frames take long.
+    async fn beat(&mut self, centre: &Centre, link: &mut Link) -> Result<(), Ending> {
+        let is_due = tokio::select! {
+            biased;
+            () = self.due() => true,
+            () = std::future::ready(()) => false,
+        };
+        if is_due { send_heartbeat(centre, link).await } else { Ok(()) }
+    }
 }
 
 impl<'a> Session<'a> {
@@ -107,35 +145,34 @@ impl<'a> Session<'a> {
     async fn welcome(
         centre: &'a Centre,
         link: &'a mut Link,
-        hello: &'a Hello,
-        view: View,
+        (hello, view): (&'a Hello, View),
+        shutdown: &Shutdown,
     ) -> Result<Self, Ending> {
         let alerts = &centre.ports.alerts;
         let (epoch, floor, head) = (centre.epoch(), alerts.floor(), alerts.head());
-        let start = wire::start(hello.resume.as_ref(), &epoch, floor, head);
+        // The state it holds is of no use if it is that of another view.
+        let holds_another = centre.screens().holds_another(&hello.screen, view);
+        let resume = hello.resume.as_ref().filter(|_| !holds_another);
+        let start = wire::start(resume, &epoch, floor, head);
         if start == Start::SnapshotAfterLoss {
-            let seq = hello.resume.as_ref().map_or(0, |resume| resume.seq);
-            tracing::error!(
-                screen = hello.screen,
-                seq,
-                head,
-                "a screen has seen more than the log holds"
-            );
-            metrics::counter!("sen_live_ahead_of_log_total").increment(1);
+            tell_of_loss(centre, hello, head);
         }
         let resume = if let Start::Resume(seq) = start { Some(seq) } else { None };
         if resume.is_none() {
-            fold_reaches(centre, head).await?;
+            tokio::select! {
+                biased;
+                () = shutdown.requested() => return Err(RESTART),
+                reached = fold_reaches(centre, head) => reached?,
+            }
         }
+        let mut pulse = Pulse::new(Duration::from_millis(centre.config.heartbeat_ms));
         let mode = if resume.is_some() { Mode::Resume } else { Mode::Snapshot };
         link.send(&FromServer::Welcome(greet(centre, &epoch, floor, head, mode))).await?;
         let told = match resume {
             Some(seq) => seq,
-            None => send_snapshot(centre, link, &epoch, view).await?,
+            None => send_snapshot(centre, link, view, &mut pulse).await?,
         };
-        let every = Duration::from_millis(centre.config.heartbeat_ms);
-        let mut heartbeat = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
-        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        centre.screens().told(&hello.screen, view);
         Ok(Self {
             centre,
             link,
@@ -144,7 +181,7 @@ impl<'a> Session<'a> {
             reader: alerts.read_from(told + 1),
             sequencer: Sequencer::new(view, told),
             lane: centre.ticks.lane(view, &centre.latest()),
-            heartbeat,
+            pulse,
             is_live: false,
         })
     }
@@ -169,7 +206,7 @@ impl<'a> Session<'a> {
                     while self.send_alerts().await? {}
                     return Err(RESTART);
                 }
-                _ = self.heartbeat.tick() => self.send_heartbeat().await?,
+                () = self.pulse.due() => send_heartbeat(self.centre, self.link).await?,
                 frame = self.link.receive() => self.take(frame?)?,
                 changed = self.head.changed() => changed.map_err(|_| RESTART)?,
                 () = self.lane.changed(), if !busy => {}
@@ -187,6 +224,7 @@ impl<'a> Session<'a> {
         let entries = self.reader.available(BATCH).await.map_err(unreadable)?;
         for entry in &entries {
             for frame in self.sequencer.take(entry.offset, &entry.record).into_iter().flatten() {
+                self.pulse.beat(self.centre, self.link).await?;
                 self.link.send(&frame).await?;
             }
         }
@@ -194,11 +232,6 @@ impl<'a> Session<'a> {
             self.link.send(&skip).await?;
         }
         Ok(self.reader.position() <= head)
-    }
-
-    async fn send_heartbeat(&mut self) -> Result<(), Ending> {
-        let head = self.centre.ports.alerts.head();
-        self.link.send(&FromServer::Heartbeat { head, now: self.centre.now() }).await
     }
 
     fn take(&mut self, frame: FromScreen) -> Result<(), Ending> {
@@ -212,6 +245,22 @@ impl<'a> Session<'a> {
             FromScreen::Hello(_) => Err(Ending::Close(CloseCode::BadFrame, "hello comes once")),
         }
     }
+}
+
+async fn send_heartbeat(centre: &Centre, link: &mut Link) -> Result<(), Ending> {
+    let head = centre.ports.alerts.head();
+    link.send(&FromServer::Heartbeat { head, now: centre.now() }).await
+}
+
+/// Counts a screen that has seen more than the log holds. Only the first one is an error in our
+/// log: it is one loss, and anybody could claim to have seen anything.
+fn tell_of_loss(centre: &Centre, hello: &Hello, head: Offset) {
+    metrics::counter!("sen_live_ahead_of_log_total").increment(1);
+    if centre.loss_was_told.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let (screen, seq) = (&hello.screen, hello.resume.as_ref().map(|resume| resume.seq));
+    tracing::error!(screen, seq, head, "a screen has seen more than the log holds");
 }
 
 /// Waits until the fold of the alerts stands for `head` at least.
@@ -228,9 +277,10 @@ async fn fold_reaches(centre: &Centre, head: Offset) -> Result<(), Ending> {
 async fn send_snapshot(
     centre: &Centre,
     link: &mut Link,
-    epoch: &str,
     view: View,
+    pulse: &mut Pulse,
 ) -> Result<Offset, Ending> {
+    let epoch = centre.epoch();
     let since = centre.now().plus_ms(-ENDED_MS);
     let (as_of, records) = {
         let alerts = centre.alerts();
@@ -239,12 +289,13 @@ async fn send_snapshot(
     let parts = parts(&records);
     for (index, range) in parts.iter().enumerate() {
         let frame = FromServer::Snapshot {
-            epoch: epoch.to_owned(),
+            epoch: epoch.clone(),
             as_of,
             part: index + 1,
             n: parts.len(),
             items: records[range.clone()].iter().map(Arc::clone).collect(),
         };
+        pulse.beat(centre, link).await?;
         link.send(&frame).await?;
     }
     Ok(as_of)

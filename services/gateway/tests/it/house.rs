@@ -10,7 +10,7 @@ use futures_util::{SinkExt, StreamExt};
 use sen_chassis::call::{self, Answerer};
 use sen_chassis::telemetry::{self, Metrics};
 use sen_chassis::{Clock, Health, Shutdown, Tasks};
-use sen_gateway::{Config, Gateway, Ports, RunError};
+use sen_gateway::{Config, Gateway, Ports, RunError, ScreensState};
 use sen_log::{Log, Retention, Topic};
 use sen_model::*;
 use sen_store::Store;
@@ -40,6 +40,7 @@ pub(crate) struct House {
     pub(crate) rules: watch::Sender<Arc<Vec<Rule>>>,
     pub(crate) health: Health,
     pub(crate) clock: Clock,
+    pub(crate) screens: watch::Receiver<ScreensState>,
     pub(crate) address: SocketAddr,
     shutdown: Shutdown,
     tasks: Tasks<RunError>,
@@ -105,6 +106,7 @@ impl House {
         let (quarantine, alerts) = (ports.quarantine.clone(), ports.alerts.clone());
         let gateway = Gateway::bind(config, ports).await.unwrap();
         let (address, shutdown) = (gateway.address(), Shutdown::new());
+        let screens = gateway.screens();
         let mut tasks = Tasks::new();
         tasks.spawn("gateway", gateway.run(shutdown.clone()));
         Self {
@@ -118,6 +120,7 @@ impl House {
             rules,
             health,
             clock,
+            screens,
             address,
             shutdown,
             tasks,
@@ -145,6 +148,14 @@ impl House {
         let read = socket.read_to_end(&mut answer);
         tokio::time::timeout(PATIENCE, read).await.expect("an answer").unwrap();
         parse(&String::from_utf8(answer).unwrap())
+    }
+
+    /// Waits until there are so many connected and so many stale screens.
+    pub(crate) async fn until_screens(&mut self, connected: usize, stale: usize) {
+        let wanted = ScreensState { connected, stale };
+        let found = self.screens.wait_for(|state| *state == wanted);
+        let found = tokio::time::timeout(PATIENCE, found).await.map(|found| *found.unwrap());
+        assert_eq!(found, Ok(wanted), "{:?}", self.screens.borrow());
     }
 
     /// The head of the answer to anything at all; status 0 if there is none.
@@ -264,6 +275,19 @@ impl Client {
 
     pub(crate) async fn send(&mut self, text: &str) {
         self.socket.send(Message::text(text)).await.unwrap();
+    }
+
+    /// A screen whose kernel takes a few kilobytes, and that reads nothing by itself.
+    pub(crate) async fn narrow(address: SocketAddr, screen: &str, resume: Value) -> Self {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4 << 10).unwrap();
+        let stream = MaybeTlsStream::Plain(socket.connect(address).await.unwrap());
+        let url = format!("ws://{address}/api/v1/live");
+        let (socket, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
+        let mut client = Self { socket };
+        let hello = json!({"type":"hello","v":1,"screen":screen,"view":"all","resume":resume});
+        client.send(&hello.to_string()).await;
+        client
     }
 
     /// The next frame, or the close code.

@@ -2,6 +2,8 @@
 
 use sen_model::Field;
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::house::{Client, House, NOW_MS, alert, batch, config};
 
@@ -67,6 +69,53 @@ async fn another_epoch_or_a_seq_above_the_head_gets_a_snapshot() {
     let (mut screen, welcome) = Client::hello(house.address, "wall-2", ahead).await;
     assert_eq!(welcome["mode"], "snapshot");
     assert_eq!(screen.frame().await.unwrap()["as_of"], 1);
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_resume_with_another_view_gets_the_state_of_that_view() {
+    let folder = tempfile::tempdir().unwrap();
+    let house = House::with(folder.path(), config()).await;
+    house.alert(vec![alert("a", 1, Field::Security), alert("b", 1, Field::Transport)]).await;
+    let address = house.address;
+    let (mut screen, welcome) = Client::view(address, "desk", "transport", Value::Null).await;
+    screen.until("live").await;
+    let resume = json!({"epoch": welcome["epoch"], "seq": 2});
+    let (mut screen, welcome) = Client::view(address, "desk", "transport", resume.clone()).await;
+    assert_eq!(welcome["mode"], "resume", "the same view");
+    screen.until("live").await;
+    let (mut screen, welcome) = Client::view(address, "desk", "security", resume).await;
+    assert_eq!(welcome["mode"], "snapshot");
+    assert_eq!(ids(&screen.frame().await.unwrap()), ["a"]);
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_wall_that_is_lost_is_missed_and_one_that_says_goodbye_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut house = House::with(folder.path(), config()).await;
+    house.alert(vec![alert("a", 1, Field::Security)]).await;
+    let mut walls = Vec::new();
+    for name in ["wall-1", "wall-2", "wall-3"] {
+        let (mut wall, _) = Client::hello(house.address, name, Value::Null).await;
+        wall.until("live").await;
+        wall.send(r#"{"type":"seen","seq":1}"#).await;
+        walls.push(wall);
+    }
+    house.until_screens(3, 0).await;
+    let goodbye = CloseFrame { code: CloseCode::Away, reason: "".into() };
+    walls.pop().unwrap().socket.close(Some(goodbye)).await.unwrap();
+    // The power fails.
+    drop(walls.pop());
+    house.until_screens(1, 0).await;
+    house.clock.set_ms(NOW_MS + 60_000);
+    house.until_screens(1, 1).await;
+    let screens = house.get("/api/v1/screens").await.1;
+    let stale: Vec<_> = screens["items"].as_array().unwrap().iter().map(|s| &s["stale"]).collect();
+    assert_eq!(stale, [false, true, false]);
+    let (mut wall, _) = Client::hello(house.address, "wall-2", Value::Null).await;
+    wall.until("live").await;
+    house.until_screens(2, 0).await;
     house.stop().await;
 }
 

@@ -4,7 +4,6 @@ use futures_util::SinkExt;
 use sen_gateway::Config;
 use sen_model::Field;
 use serde_json::{Value, json};
-use tokio::net::TcpSocket;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::house::{Client, House, alert, config};
@@ -16,14 +15,7 @@ async fn a_screen_that_reads_nothing_is_closed_and_nobody_else_notices() {
     let (mut well, _) = Client::hello(house.address, "well", Value::Null).await;
     well.until("live").await;
 
-    // A kernel buffer of a few kilobytes, and nobody who empties it.
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(4 << 10).unwrap();
-    let stream = socket.connect(house.address).await.unwrap();
-    let url = format!("ws://{}/api/v1/live", house.address);
-    let (mut stalled, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
-    let hello = json!({"type":"hello","v":1,"screen":"stalled","view":"all","resume":null});
-    stalled.send(Message::text(hello.to_string())).await.unwrap();
+    let _stalled = Client::narrow(house.address, "stalled", Value::Null).await;
     let is_connected = |answer: &Value, name: &str, connected: bool| {
         let items = answer["items"].as_array().unwrap();
         items.iter().any(|item| item["screen"] == name && item["connected"] == connected)
@@ -51,6 +43,52 @@ async fn a_screen_that_reads_nothing_is_closed_and_nobody_else_notices() {
     let (mut back, _) = Client::hello(house.address, "stalled", resume).await;
     let frames = back.before("live").await;
     assert_eq!(frames.iter().filter(|frame| frame["type"] == "alert").count(), 2_000);
+    house.stop().await;
+}
+
+/// Alerts of two kilobytes and more each.
+fn long_alerts(count: usize) -> Vec<sen_model::AlertRecord> {
+    let long = |n| {
+        let mut record = alert(&format!("a{n}"), 1, Field::Security);
+        record.text.vi = "x".repeat(2_000);
+        record
+    };
+    (0..count).map(long).collect()
+}
+
+#[tokio::test]
+async fn a_screen_that_reads_nothing_does_not_hold_up_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    // Slower than a test is patient.
+    let mut house = House::with(folder.path(), Config { slow_ms: 60_000, ..config() }).await;
+    let (probe, welcome) = Client::hello(house.address, "probe", Value::Null).await;
+    drop(probe);
+    let epoch = &welcome["epoch"];
+    house.alert(long_alerts(300)).await;
+    let resume = json!({"epoch": epoch, "seq": 0});
+    let _replay = Client::narrow(house.address, "replay", resume).await;
+    let _snapshot = Client::narrow(house.address, "snapshot", Value::Null).await;
+    house.until_screens(2, 0).await;
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn heartbeats_come_in_time_between_the_alerts_of_a_slow_link() {
+    let folder = tempfile::tempdir().unwrap();
+    let house = House::with(folder.path(), Config { heartbeat_ms: 50, ..config() }).await;
+    let (mut well, welcome) = Client::hello(house.address, "well", Value::Null).await;
+    house.alert(long_alerts(250)).await;
+    let resume = json!({"epoch": welcome["epoch"], "seq": 0});
+    let mut slow = Client::narrow(house.address, "slow", resume).await;
+    assert_eq!(slow.frame().await.unwrap()["type"], "welcome");
+    // Its pipe is full of alerts by now, or at least one heartbeat is due when it has been filled.
+    for _ in 0..10 {
+        well.until("heartbeat").await;
+    }
+    let frames = slow.before("live").await;
+    let first = frames.iter().position(|frame| frame["type"] == "heartbeat");
+    let last = frames.iter().rposition(|frame| frame["type"] == "alert").unwrap();
+    assert!(first.is_some_and(|first| first < last), "{first:?} of {last}");
     house.stop().await;
 }
 

@@ -49,6 +49,28 @@ async fn every_answer_tells_browsers_what_they_may_do() {
 }
 
 #[tokio::test]
+async fn errors_can_be_read_by_who_takes_compressed_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let house = House::with(folder.path(), config()).await;
+    let host = house.address;
+    for (request, status) in [
+        ("GET /api/v1/nowhere HTTP/1.1", 404),
+        ("GET /api/v1/alerts?severity=far-too-much-for-a-number HTTP/1.1", 400),
+        ("POST /api/v1/alerts/a/acknowledge HTTP/1.1\r\ncontent-length: 0", 415),
+    ] {
+        let request = format!(
+            "{request}\r\nhost: {host}\r\naccept-encoding: gzip, br\r\nconnection: close\r\n\r\n"
+        );
+        let (told, headers, body) = house.request(&request).await;
+        let problem: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((told, problem["status"].as_u64()), (status, Some(status.into())), "{body}");
+        assert!(problem["detail"].as_str().unwrap().is_ascii(), "{body}");
+        assert_eq!(headers["content-type"], "application/problem+json");
+    }
+    house.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_not_http_costs_only_its_own_connection() {
     let folder = tempfile::tempdir().unwrap();
     let house = House::with(folder.path(), config()).await;

@@ -94,6 +94,23 @@ fn series_beyond_the_limit_are_counted_not_kept() {
 }
 
 #[test]
+fn invented_devices_cost_no_memory_and_take_no_place_of_known_ones() {
+    let mut latest = Latest::new(&registry(), 100);
+    let name = |n: usize| DeviceId::new(format!("invented-{n}")).unwrap();
+    for n in 0..MOST_STRANGERS + 500 {
+        latest.heard(&name(n), Timestamp::from_millis(1));
+    }
+    assert_eq!(latest.devices_after(None).count(), MOST_STRANGERS + 1);
+    latest.apply(&sample::batch("invented-too", "m", 1, 1.0));
+    latest.apply(&sample::batch("stn-my-tho", "water_level_m", 1, 1.0));
+    assert_eq!((latest.sizes(), latest.accepted()), ((2, 1), 2));
+    assert_eq!(everything(&latest, View::All).len(), 1);
+    latest.heard(&name(7), Timestamp::from_millis(9));
+    assert_eq!(latest.of_device(&name(7)).unwrap().at, Some(Timestamp::from_millis(9)));
+    assert_eq!(latest.devices.len(), MOST_STRANGERS + 1);
+}
+
+#[test]
 fn frames_stay_under_their_limit_with_the_longest_names_and_numbers() {
     let mut latest = Latest::new(&Registry::default(), 1_000);
     let device = "d".repeat(64);
