@@ -19,7 +19,8 @@ export interface OpenWall {
 
 export function openWall(): OpenWall {
   const query = new URLSearchParams(location.search);
-  const screen = screenName(query.get('screen'), localStorage);
+  const asked = query.get('screen');
+  const screen = screenName(asked, sessionStorage);
   const clock = new ServerClock();
   const speaker: Speaker = new Speaker((sound) => (state.sound = sound));
   const state: WallState = new WallState({
@@ -36,7 +37,8 @@ export function openWall(): OpenWall {
     reload: () => location.reload(),
     make_key: randomKey,
     by: query.get('by')?.slice(0, 64) || screen,
-    ...awayMemory(screen, localStorage),
+    // What belongs to a made-up name goes with the tab.
+    ...awayMemory(screen, screen === asked ? localStorage : sessionStorage),
   });
   speaker.start();
   keepAwake();
@@ -47,12 +49,14 @@ export function liveUrl(at: Pick<Location, 'protocol' | 'host'>): string {
   return `${at.protocol === 'https:' ? 'wss:' : 'ws:'}//${at.host}/api/v1/live`;
 }
 
-/** The name the address gives, or one that this browser keeps. */
+/** The name the address gives, or a made-up one that is kept as long as `storage` lasts: a tab's
+ *  own, since two pages of one name would push each other out. It does not begin like the name of
+ *  a wall, because nobody needs to miss it. */
 export function screenName(asked: string | null, storage: Storage): string {
   if (asked !== null && /^[a-z0-9_-]{1,64}$/.test(asked)) return asked;
   const kept = storage.getItem('sen.screen');
   if (kept !== null) return kept;
-  const fresh = `wall-${randomKey().slice(0, 8)}`;
+  const fresh = `page-${randomKey().slice(0, 8)}`;
   storage.setItem('sen.screen', fresh);
   return fresh;
 }

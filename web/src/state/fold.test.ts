@@ -187,6 +187,25 @@ describe('heartbeats', () => {
     expect([hear(beat(11)), hear(beat(11))]).toEqual(['go_on', 'resume']);
   });
 
+  test('behind is told from a heartbeat on until the last record of it is here', () => {
+    expect(fold.behind).toBe(true);
+    start(10);
+    expect(fold.behind).toBe(false);
+    hear(beat(12));
+    expect(fold.behind).toBe(true);
+    hear(alertFrame(10, one));
+    expect(fold.behind).toBe(true);
+    hear({ type: 'skip', prev: 11, to: 12 });
+    expect(fold.behind).toBe(false);
+  });
+
+  test('the head of another connection is not the head of this one', () => {
+    start(10);
+    hear(beat(99));
+    start(11);
+    expect(fold.behind).toBe(false);
+  });
+
   test('catching up in between does not', () => {
     start(10);
     expect(hear(beat(12), alertFrame(10, one), beat(13))).toBe('go_on');

@@ -31,6 +31,8 @@ export class Fold {
   private next_part = 1;
   private replayed = new Set<string>();
   private lag: { head: number; seq: number } | null = null;
+  /** The newest record that the server told of, since the connection began. */
+  private head = 0;
 
   /** `away_since`: when an earlier life of this page last was live, if that is worth telling. */
   constructor(
@@ -44,9 +46,15 @@ export class Fold {
     return { epoch: this.epoch, seq: this.last_seq };
   }
 
+  /** Whether the server has told of records that are not here yet. */
+  get behind(): boolean {
+    return this.last_seq === null || this.last_seq < this.head;
+  }
+
   /** A new connection begins. */
   opened(): void {
     this.phase = 'opening';
+    this.head = 0;
     this.parts = [];
     this.next_part = 1;
     this.lag = null;
@@ -139,6 +147,7 @@ export class Fold {
 
   /** Behind the same head for two heartbeats and not moving: something was lost on the way. */
   private heartbeat(frame: Frame<'heartbeat'>): Verdict {
+    this.head = Math.max(this.head, frame.head);
     const seq = this.last_seq;
     if (seq === null || this.phase !== 'live' || frame.head <= seq) {
       this.lag = null;

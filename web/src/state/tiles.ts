@@ -1,8 +1,10 @@
 // What a tile says: its value, how far to believe it, and which level it has reached. Pure.
 import type { Device, Level, Statistic, Tile } from '../wire/http';
-import { FIELDS, type Severity } from '../wire/nouns';
+import { FIELDS, type AlertRecord, type Severity } from '../wire/nouns';
+import { isUnacknowledged } from './alerts';
 import { freshness, type Freshness } from './freshness';
 import type { Latest, LatestValues } from './latest';
+import type { Mark } from './marks';
 import type { Tab } from './rotation';
 
 export interface TileReading {
@@ -10,7 +12,7 @@ export interface TileReading {
   /** Event time of the newest reading in it, milliseconds UTC. */
   at: number | undefined;
   freshness: Freshness;
-  /** The worst level reached; none if normal, unknown, or not to be believed. */
+  /** The worst level the value has reached; none if normal, unknown, or not to be believed. */
   severity: Severity | undefined;
   /** How many devices are in the value, of how many; only for a tile over many. */
   coverage: { heard: number; all: number } | undefined;
@@ -23,6 +25,18 @@ export function devicesOf(tile: Tile, devices: Iterable<Device>): Device[] {
     return device.kind === tile.kind && tile.metric in device.units;
   };
   return [...devices].filter(wanted);
+}
+
+/** The worst open alert on what a tile shows. `open` is sorted, most urgent first. */
+export function alertOn(tile: Tile, devices: Device[], open: AlertRecord[]): Mark | undefined {
+  const ids = new Set(tile.device === undefined ? devices.map(({ id }) => id) : [tile.device]);
+  const worst = open.find(({ device, metric }) => metric === tile.metric && ids.has(device));
+  return worst && { severity: worst.severity, unacknowledged: isUnacknowledged(worst) };
+}
+
+/** How bad a tile is: as its open alerts say, and without any as its levels say. */
+export function severityOf(reading: TileReading, alert: Mark | undefined): Severity | undefined {
+  return alert?.severity ?? reading.severity;
 }
 
 /** The worst of the levels from which on `value` takes a severity. */

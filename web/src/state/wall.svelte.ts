@@ -34,6 +34,8 @@ export type LinkState =
   | 'opening'
   | 'replaying'
   | 'live'
+  /** Live, but the server has told of records that are not here yet. */
+  | 'behind'
   | 'slow'
   | 'lost'
   | 'displaced'
@@ -85,7 +87,7 @@ export class WallState {
   private values_version = $state(0);
   private history_version = $state(0);
   private close_code = $state(0);
-  private phase = $state<Fold['phase']>('opening');
+  private phase = $state<Fold['phase'] | 'behind'>('opening');
   private silence_ms = $state(0);
 
   private scheduled = false;
@@ -142,6 +144,12 @@ export class WallState {
     return this.fold.book.counts();
   }
 
+  /** An alert as it is now, open or not. */
+  find(id: string): AlertRecord | undefined {
+    void this.alerts_version;
+    return this.fold.book.get(id);
+  }
+
   get missed(): AlertRecord[] {
     void this.alerts_version;
     return this.fold.missed;
@@ -180,8 +188,17 @@ export class WallState {
     this.rotation = choose(this.rotation, tab, this.now);
   }
 
-  dismissMissed(): void {
-    this.fold.missed = [];
+  /** This screen is wanted here, and nowhere else. */
+  takeOver(): void {
+    if (this.link_state !== 'displaced') return;
+    this.close_code = 0;
+    this.link.take_over();
+  }
+
+  /** Puts these missed episodes away. */
+  dismissMissed(shown: readonly AlertRecord[]): void {
+    const ids = new Set(shown.map(({ id }) => id));
+    this.fold.missed = this.fold.missed.filter(({ id }) => !ids.has(id));
     this.schedule('alerts');
   }
 
@@ -225,11 +242,13 @@ export class WallState {
     this.close_code = 0;
   }
 
-  private closed(code: number, retry_in_ms: number): void {
+  private closed(code: number, retry_in_ms: number | null): void {
     this.close_code = code;
     this.phase = 'opening';
     this.live_since = Infinity;
-    this.retry_at = this.ports.clock.now() + retry_in_ms;
+    this.retry_at = retry_in_ms === null ? null : this.ports.clock.now() + retry_in_ms;
+    // Nothing will come any more, so there is nothing to wait for.
+    if (code === CLOSE.displaced) this.lost_since ??= this.ports.clock.now();
   }
 
   private frame(frame: ServerFrame): Verdict {
@@ -240,23 +259,24 @@ export class WallState {
         if (this.latest.apply(row)) this.trails.add(row);
       }
       this.schedule('values');
-      this.confirm(frame);
+      this.confirm();
       return 'go_on';
     }
     const missed_before = this.fold.missed;
     const verdict = this.fold.apply(frame);
     if (this.fold.missed !== missed_before) this.missed_until = this.ports.clock.now() + MISSED_SHOWN_MS;
-    this.phase = this.fold.phase;
-    this.confirm(frame);
+    this.phase = this.fold.phase === 'live' && this.fold.behind ? 'behind' : this.fold.phase;
+    this.confirm();
     if (frame.type !== 'heartbeat') this.schedule('alerts');
     if (this.fold.phase === 'live') this.ring();
     if (frame.type === 'live') this.becameLive();
     return verdict;
   }
 
-  /** Only a live connection proves that the screen is current. */
-  private confirm(frame: ServerFrame): void {
-    if (this.fold.phase !== 'live' && frame.type !== 'heartbeat') return;
+  /** Only a live connection proves that the screen is current, and only when nothing that the
+   *  server has told of is still to come. */
+  private confirm(): void {
+    if (this.phase !== 'live') return;
     this.confirmed_at = this.ports.clock.monotonic();
     this.silence_ms = 0;
     this.lost_since = null;
@@ -331,7 +351,9 @@ export class WallState {
     this.repeat();
     this.note(now);
     if (this.phase === 'live') this.ports.remember(now);
-    if (this.reload_due && this.counts[1].unacknowledged === 0) this.ports.reload();
+    // A page that was put aside would take its name back with a reload.
+    const may_reload = this.link_state !== 'displaced' && this.counts[1].unacknowledged === 0;
+    if (this.reload_due && may_reload) this.ports.reload();
   }
 
   private lose(now: number): void {
@@ -352,11 +374,15 @@ export class WallState {
   private forget(now: number): void {
     for (const [id, until] of this.new_until) if (until <= now) this.new_until.delete(id);
     this.fold.book.prune(now);
-    if (this.fold.missed.length > 0 && now > this.missed_until) this.dismissMissed();
+    if (this.fold.missed.length > 0 && now > this.missed_until) {
+      this.dismissMissed(this.fold.missed);
+    }
   }
 
   private repeat(): void {
     if (this.ports.clock.monotonic() - this.sounded_at < REPEAT_MS) return;
+    // The page that took its name is heard.
+    if (this.link_state === 'displaced') return;
     if (this.lost_since !== null) return this.sound_now('lost');
     if (this.counts[1].unacknowledged > 0 && this.settled) this.sound_now('critical');
   }
@@ -369,6 +395,7 @@ export class WallState {
     const devices = this.until(async () => {
       const all = await api.devices();
       this.devices = new Map(all.map((device) => [device.id, device]));
+      this.latest.know(new Set(this.devices.keys()));
     });
     const map = this.until(async () => (this.map = await api.map()));
     await Promise.all([plan, devices]);

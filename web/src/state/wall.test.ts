@@ -162,7 +162,7 @@ describe('new alerts', () => {
     world.socket.say(alertFrame(11, { ...one, rev: 2, state: 'normal', cleared_at: T0 }));
     world.socket.say(LIVE);
     expect(wall.missed.map(({ id }) => id)).toEqual(['one']);
-    wall.dismissMissed();
+    wall.dismissMissed(wall.missed);
     expect(wall.missed).toEqual([]);
   });
 });

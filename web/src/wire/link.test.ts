@@ -6,7 +6,7 @@ import { reconnectDelay, SILENCE_MS, type Listener, type LiveLink, type Verdict 
 let world: World;
 let link: LiveLink;
 let verdict: Verdict;
-let closed: { code: number; wait_ms: number }[];
+let closed: { code: number; wait_ms: number | null }[];
 const position = { epoch: 'e', seq: 41 };
 
 const listener: Listener = {
@@ -112,11 +112,32 @@ test('seen is told again to a new connection', () => {
   expect(world.socket.sent.at(-1)).toEqual({ type: 'seen', seq: 7 });
 });
 
-test('a page that took the same name is not chased', () => {
+test('a page that took the same name is not chased, until a person says so', () => {
   world.socket.accept();
   world.socket.say(welcome());
   world.socket.drop(4409);
-  expect(closed).toEqual([{ code: 4409, wait_ms: 60_000 }]);
+  expect(closed).toEqual([{ code: 4409, wait_ms: null }]);
+  pass(3_600_000);
+  expect(world.sockets).toHaveLength(1);
+  link.take_over();
+  link.take_over();
+  expect(world.sockets).toHaveLength(2);
+  world.socket.accept();
+  expect(world.socket.sent).toHaveLength(1);
+  link.take_over();
+  expect(world.sockets).toHaveLength(2);
+});
+
+test('two pages of one name: the last one to come stays, the other one stands aside', () => {
+  const other = world.openLink(listener);
+  world.socket.accept();
+  const [mine] = world.sockets;
+  other.start();
+  world.socket.accept();
+  mine?.drop(4409);
+  pass(3_600_000);
+  expect(closed.filter(({ code }) => code === 4409)).toHaveLength(1);
+  other.stop();
 });
 
 test('after stop nothing comes back', () => {

@@ -8,8 +8,6 @@ export const SILENCE_MS = 15_000;
 /** Shortest wait before a reconnect, and the longest, milliseconds. */
 export const RECONNECT_MIN_MS = 500;
 export const RECONNECT_MAX_MS = 10_000;
-/** Wait when another page took this screen's name: two pages must not chase each other. */
-export const DISPLACED_WAIT_MS = 60_000;
 /** `seen` goes out at most this often, milliseconds. */
 export const SEEN_EVERY_MS = 1_000;
 
@@ -30,8 +28,9 @@ export interface Listener {
   position(): Position | null;
   frame(frame: ServerFrame): Verdict;
   opened(): void;
-  /** The connection ended; `code` 0 where it never opened or the page ended it for silence. */
-  closed(code: number, retry_in_ms: number): void;
+  /** The connection ended; `code` 0 where it never opened or the page ended it for silence.
+   *  `retry_in_ms` is null where only a person may bring it back. */
+  closed(code: number, retry_in_ms: number | null): void;
 }
 
 /** The part of WebSocket that is used, so that tests can stand in for it. */
@@ -74,6 +73,8 @@ export class LiveLink {
   private seen_at = -Infinity;
   private seen_later: ReturnType<typeof setTimeout> | undefined;
   private stopped = false;
+  /** Another page took this screen's name. */
+  private displaced = false;
 
   constructor(
     private readonly options: LinkOptions,
@@ -93,6 +94,14 @@ export class LiveLink {
     clearTimeout(this.retry);
     clearTimeout(this.seen_later);
     this.detach()?.close(1000);
+  }
+
+  /** A person wants this screen here, whoever else holds its name. Does nothing while a
+   *  connection is there or on its way. */
+  take_over(): void {
+    if (!this.displaced) return;
+    this.displaced = false;
+    this.open();
   }
 
   /** Milliseconds since the last frame (since the start, if there was none). */
@@ -170,14 +179,18 @@ export class LiveLink {
     this.detach();
     clearTimeout(this.seen_later);
     if (this.stopped) return;
+    clearTimeout(this.retry);
+    if (code === CLOSE.displaced) {
+      // By itself it would push the other page out, and that one this, for ever.
+      this.displaced = true;
+      return this.listener.closed(code, null);
+    }
     const wait = this.wait_after(code);
     this.listener.closed(code, wait);
-    clearTimeout(this.retry);
     this.retry = setTimeout(() => this.open(), wait);
   }
 
   private wait_after(code: number): number {
-    if (code === CLOSE.displaced) return DISPLACED_WAIT_MS;
     const max_ms = this.options.reconnect_max_ms ?? RECONNECT_MAX_MS;
     // Nothing a quick retry could mend: at the slowest pace from the start.
     if (code === CLOSE.signed_out || code === CLOSE.forbidden) this.attempt = 10;

@@ -31,6 +31,7 @@ export const en: Record<keyof typeof vi, string> = {
   'link.opening': 'Connecting',
   'link.replaying': 'Catching up',
   'link.live': 'Live',
+  'link.behind': 'Catching up',
   'link.slow': 'Slow signal',
   'link.lost': 'Disconnected',
   'link.displaced': 'Opened elsewhere',
@@ -41,6 +42,9 @@ export const en: Record<keyof typeof vi, string> = {
   'cover.body': 'The figures behind this cover are old. The screen is reconnecting by itself.',
   'cover.retry': 'Next try in {seconds} s',
   'cover.trying': 'Trying to connect…',
+  'cover.displaced': 'This screen was opened elsewhere',
+  'cover.displaced_body': 'The figures behind this cover are not kept up to date any more.',
+  'cover.take_over': 'Use it here',
 
   'sound.on': 'Sound on',
   'sound.blocked': 'Sound is off',
@@ -68,6 +72,8 @@ export const en: Record<keyof typeof vi, string> = {
   'alerts.limit': 'limit',
   'alerts.late': 'found late',
   'alerts.loading': 'Loading alerts…',
+  'alerts.waiting': '{count} new alerts, press to see',
+  'alerts.waiting_critical': 'New: {name}',
 
   'acknowledge.do': 'Acknowledge',
   'acknowledge.sending': 'sending…',
@@ -79,6 +85,9 @@ export const en: Record<keyof typeof vi, string> = {
 
   'missed.title': 'Missed while disconnected: {count}',
   'missed.done': 'Seen',
+  'missed.page': '{from}–{to} / {all}',
+  'missed.before': 'Earlier ones',
+  'missed.after': 'Later ones',
 
   'map.label': 'Map of the province',
   'map.schematic': 'Schematic, not the official boundaries',

@@ -82,6 +82,7 @@ const WRITTEN: Record<string, string> = {
   'm3/s': 'm³/s',
   'm3/h': 'm³/h',
   'kW.h': 'kWh',
+  MBy: 'MB',
   'uS/cm': 'µS/cm',
   '[NTU]': 'NTU',
   'W/m2': 'W/m²',

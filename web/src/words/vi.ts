@@ -29,6 +29,7 @@ export const vi = {
   'link.opening': 'Đang kết nối',
   'link.replaying': 'Đang đồng bộ',
   'link.live': 'Trực tiếp',
+  'link.behind': 'Đang đồng bộ',
   'link.slow': 'Tín hiệu chậm',
   'link.lost': 'Mất kết nối',
   'link.displaced': 'Đã mở ở nơi khác',
@@ -39,6 +40,9 @@ export const vi = {
   'cover.body': 'Số liệu phía sau màn che này đã cũ. Màn hình đang tự kết nối lại.',
   'cover.retry': 'Thử lại sau {seconds} giây',
   'cover.trying': 'Đang thử kết nối…',
+  'cover.displaced': 'Màn hình này đã mở ở nơi khác',
+  'cover.displaced_body': 'Số liệu phía sau màn che này không còn được cập nhật.',
+  'cover.take_over': 'Dùng ở đây',
 
   'sound.on': 'Âm thanh bật',
   'sound.blocked': 'Âm thanh đang tắt',
@@ -66,6 +70,8 @@ export const vi = {
   'alerts.limit': 'ngưỡng',
   'alerts.late': 'phát hiện muộn',
   'alerts.loading': 'Đang tải cảnh báo…',
+  'alerts.waiting': '{count} cảnh báo mới, bấm để xem',
+  'alerts.waiting_critical': 'Mới: {name}',
 
   'acknowledge.do': 'Xác nhận',
   'acknowledge.sending': 'đang gửi…',
@@ -77,6 +83,9 @@ export const vi = {
 
   'missed.title': 'Đã bỏ lỡ khi mất kết nối: {count}',
   'missed.done': 'Đã xem',
+  'missed.page': '{from}–{to} / {all}',
+  'missed.before': 'Các mục trước',
+  'missed.after': 'Các mục sau',
 
   'map.label': 'Bản đồ tỉnh',
   'map.schematic': 'Sơ đồ, không phải địa giới chính thức',
