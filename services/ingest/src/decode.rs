@@ -43,8 +43,9 @@ pub(crate) struct Measured {
     pub event_time: Timestamp,
     /// Finite and at most 1e12 in magnitude.
     pub value: f64,
-    /// The device's own sequence number; 0 where it gave none.
-    pub sequence: u32,
+    /// The device's own sequence number; 0 where it gave none. None where the device gave no time:
+    /// the time of arrival tells nothing apart, so a number is found when the reading is taken.
+    pub sequence: Option<u32>,
 }
 
 /// What a packet says: the good parts, and what is wrong with the others.

@@ -4,6 +4,7 @@
 mod writer;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use sen_chassis::Clock;
@@ -21,6 +22,9 @@ use crate::sort::{Sorted, Sorter, refuse};
 /// Rough bytes in memory of a reading, an event and a quarantine record beside its payload.
 const READING_BYTES: usize = 96;
 const RECORD_BYTES: usize = 1_024;
+/// A reading takes at least `"a":1,` of a payload; so decoding a payload takes at most about so many
+/// times its bytes.
+const BYTES_PER_PAYLOAD_BYTE: usize = READING_BYTES / 6;
 
 /// The intake has stopped: nothing more will be acknowledged.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -33,11 +37,13 @@ pub(crate) struct Intake {
     registry: Arc<Registry>,
     clock: Clock,
     meters: Arc<Meters>,
-    /// Bytes that may wait for the log; a packet takes its share before it is queued.
+    /// Bytes that may wait for the log; a packet takes its share before it is decoded.
     budget: Arc<Semaphore>,
     budget_bytes: usize,
     queue: mpsc::Sender<Work>,
     flow: watch::Receiver<bool>,
+    /// Packets heard so far.
+    heard: AtomicU64,
 }
 
 /// One packet on its way to the log.
@@ -76,6 +82,7 @@ impl Intake {
             budget_bytes: limits.bytes,
             queue,
             flow,
+            heard: AtomicU64::new(0),
         };
         (Arc::new(intake), WorkQueue { works, meters, flow: flowing })
     }
@@ -86,16 +93,26 @@ impl Intake {
         Door { intake: Arc::clone(self), source: source.into(), meters }
     }
 
+    /// Takes the share of the budget that a payload could need at most, sorts the packet, gives
+    /// back what it does not need, and queues it. Whoever waits for its share holds nothing but the
+    /// payload, and nobody who holds a share waits for more of the budget.
     async fn queue(
         &self,
-        sorted: Sorted,
+        payload_bytes: usize,
+        sort: impl FnOnce() -> Sorted,
         done: Option<(oneshot::Sender<()>, Stopwatch)>,
     ) -> Result<(), Stopped> {
-        let bytes = cost(&sorted).clamp(1, self.budget_bytes);
-        let share = u32::try_from(bytes).map_err(|_| Stopped)?;
-        let share =
-            Arc::clone(&self.budget).acquire_many_owned(share).await.map_err(|_| Stopped)?;
+        let most = (payload_bytes * BYTES_PER_PAYLOAD_BYTE + RECORD_BYTES).min(self.budget_bytes);
+        let most = u32::try_from(most).map_err(|_| Stopped)?;
+        let budget = Arc::clone(&self.budget);
+        let mut share = budget.acquire_many_owned(most).await.map_err(|_| Stopped)?;
+        let sorted = sort();
+        drop(share.split(share.num_permits().saturating_sub(cost(&sorted))));
         self.queue.send(Work { sorted, done, _share: share }).await.map_err(|_| Stopped)
+    }
+
+    fn sort(&self, packet: &Packet) -> Sorted {
+        self.sorter.sort(packet, &self.registry)
     }
 }
 
@@ -136,26 +153,29 @@ impl Door {
     /// from reading on.
     pub(crate) async fn take_unreceipted(&self, heard: Heard) -> Result<(), Stopped> {
         let packet = self.stamp(heard);
-        let sorted = self.intake.sorter.sort(&packet, &self.intake.registry);
-        self.intake.queue(sorted, None).await
+        self.intake.queue(packet.payload.len(), || self.intake.sort(&packet), None).await
     }
 
     /// Queues a packet and gives its receipt. Waits while the queue is full.
     pub(crate) async fn take(&self, heard: Heard) -> Result<Receipt, Stopped> {
         let packet = self.stamp(heard);
-        let sorted = self.intake.sorter.sort(&packet, &self.intake.registry);
-        self.with_receipt(sorted).await
+        self.with_receipt(&packet, || self.intake.sort(&packet)).await
     }
 
     /// Queues a packet for quarantine, unread, and gives its receipt.
     pub(crate) async fn refuse(&self, heard: Heard, reject: Reject) -> Result<Receipt, Stopped> {
         let packet = self.stamp(heard);
-        self.with_receipt(refuse(&packet, reject)).await
+        self.with_receipt(&packet, || refuse(&packet, reject)).await
     }
 
-    async fn with_receipt(&self, sorted: Sorted) -> Result<Receipt, Stopped> {
+    async fn with_receipt(
+        &self,
+        packet: &Packet,
+        sort: impl FnOnce() -> Sorted,
+    ) -> Result<Receipt, Stopped> {
         let (done, receipt) = oneshot::channel();
-        self.intake.queue(sorted, Some((done, Stopwatch::start()))).await?;
+        let done = Some((done, Stopwatch::start()));
+        self.intake.queue(packet.payload.len(), sort, done).await?;
         Ok(Receipt(receipt))
     }
 
@@ -163,7 +183,14 @@ impl Door {
         self.meters.heard(heard.payload.len());
         let received_at = Timestamp::from_millis(self.intake.clock.now_ms());
         let Heard { client, topic, payload, retained } = heard;
-        Packet { source: Arc::clone(&self.source), client, topic, payload, received_at, retained }
+        let number = self.intake.heard.fetch_add(1, Ordering::Relaxed);
+        let source = Arc::clone(&self.source);
+        Packet { source, client, topic, payload, received_at, number, retained }
+    }
+
+    /// Counts a packet that was too large to be heard.
+    pub(crate) fn too_large(&self) {
+        self.meters.too_large();
     }
 
     /// Follows whether the log takes what is heard.

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use sen_chassis::tasks::TaskError;
 use sen_chassis::{Clock, Health, Shutdown, Tasks};
 use sen_log::Topic;
-use sen_model::{Event, Quarantined, ReadingBatch, Registry};
+use sen_model::{DeviceId, Event, Quarantined, ReadingBatch, Registry, Timestamp};
 
 pub use config::Config;
 pub use source::listener::PublishError;
@@ -46,6 +46,8 @@ pub struct Ports {
     pub quarantine: Topic<Quarantined>,
     /// What is known of devices.
     pub registry: Arc<Registry>,
+    /// Devices Sen itself speaks as: what anybody else publishes in their name goes to quarantine.
+    pub reserved: Vec<DeviceId>,
     /// The time of arrival.
     pub clock: Clock,
     /// Where it tells whether it works: parts `ingest` and `broker:<name>`.
@@ -90,8 +92,10 @@ impl Ingest {
     /// Takes the socket; nothing runs yet. From here on a publisher can be had, and what it
     /// publishes is there for the first subscriber.
     pub async fn bind(config: &Config, sources: &Sources, ports: Ports) -> Result<Self, BindError> {
-        let Ports { readings, events, quarantine, registry, clock, health } = ports;
-        let sorter = Sorter::new(config.guard(), config.series(), config.max_payload_bytes);
+        let Ports { readings, events, quarantine, registry, reserved, clock, health } = ports;
+        let (guard, series) = (config.guard(), config.series());
+        let began = Timestamp::from_millis(clock.now_ms());
+        let sorter = Sorter::new(guard, series, config.max_payload_bytes, reserved, began);
         let limits = QueueLimits { packets: config.queue_packets, bytes: config.queue_bytes };
         let (intake, queue) = Intake::new(sorter, registry, clock, limits);
         let listener = match config.address() {

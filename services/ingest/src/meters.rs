@@ -61,6 +61,7 @@ impl Meters {
 pub(crate) struct SourceMeters {
     packets: Counter,
     bytes: Counter,
+    too_large: Counter,
 }
 
 impl SourceMeters {
@@ -68,6 +69,7 @@ impl SourceMeters {
         let source = source.to_owned();
         Self {
             packets: counter!("sen_ingest_packets_total", "source" => source.clone()),
+            too_large: counter!("sen_ingest_too_large_total", "source" => source.clone()),
             bytes: counter!("sen_ingest_bytes_total", "source" => source),
         }
     }
@@ -76,6 +78,11 @@ impl SourceMeters {
     pub(crate) fn heard(&self, bytes: usize) {
         self.packets.increment(1);
         self.bytes.increment(bytes as u64);
+    }
+
+    /// A connection ended because of a packet too large to be heard.
+    pub(crate) fn too_large(&self) {
+        self.too_large.increment(1);
     }
 }
 

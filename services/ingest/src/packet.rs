@@ -18,6 +18,9 @@ pub(crate) struct Packet {
     pub payload: Bytes,
     /// When Sen heard it.
     pub received_at: Timestamp,
+    /// Tells packets of one millisecond apart: each has another number, for as long as the process
+    /// lives.
+    pub number: u64,
     /// Whether it was delivered as retained state: then it is no news, and the time of its arrival
     /// says nothing about when it was measured.
     pub retained: bool,

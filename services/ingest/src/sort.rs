@@ -5,14 +5,14 @@ use std::sync::PoisonError;
 
 use sen_model::quarantine::KEPT_PAYLOAD_BYTES;
 use sen_model::{
-    Device, Event, Quarantined, Reading, ReadingBatch, Registry, RejectReason, Timestamp,
+    Device, DeviceId, Event, Quarantined, Reading, ReadingBatch, Registry, RejectReason, Timestamp,
 };
 
 use crate::decode::{Decoded, Decoders, Measured, Reject};
 use crate::guard::TimeGuard;
 use crate::packet::Packet;
 use crate::quality;
-use crate::series::{SeriesBook, SeriesLimits};
+use crate::series::{SeriesBook, SeriesLimits, first_sequence};
 
 /// Longest topic, client id or detail kept in quarantine, in bytes.
 const KEPT_TEXT_BYTES: usize = 256;
@@ -36,17 +36,21 @@ pub(crate) struct Sorter {
     guard: TimeGuard,
     book: Mutex<SeriesBook>,
     largest_payload_bytes: usize,
+    /// Devices nobody outside may speak as.
+    reserved: Vec<DeviceId>,
 }
 
 impl Sorter {
-    /// Rules with an empty memory of series.
+    /// Rules with an empty memory of series, for a process that began at `began`.
     pub(crate) fn new(
         guard: TimeGuard,
         limits: SeriesLimits,
         largest_payload_bytes: usize,
+        reserved: Vec<DeviceId>,
+        began: Timestamp,
     ) -> Self {
-        let book = Mutex::new(SeriesBook::new(limits));
-        Self { decoders: Decoders::new(), guard, book, largest_payload_bytes }
+        let book = Mutex::new(SeriesBook::new(limits, first_sequence(began)));
+        Self { decoders: Decoders::new(), guard, book, largest_payload_bytes, reserved }
     }
 
     /// How many series are known.
@@ -62,6 +66,10 @@ impl Sorter {
             return refuse(packet, Reject::new(RejectReason::TooLarge, detail));
         }
         match self.decoders.decode(packet) {
+            Ok(decoded) if self.reserved.contains(&decoded.device) => {
+                let detail = "only Sen itself reports as this device";
+                refuse(packet, Reject::new(RejectReason::ReservedTopic, detail))
+            }
             Ok(decoded) => self.judge(decoded, packet, registry),
             Err(reject) => refuse(packet, reject),
         }
@@ -72,27 +80,30 @@ impl Sorter {
         let now = packet.received_at;
         let known = registry.device(&device);
         let mut taken = Vec::with_capacity(readings.len());
-        {
-            let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
-            for measured in readings {
-                let spec = known.and_then(|known: &Device| known.metric(&measured.metric));
-                let judged = self
-                    .guard
-                    .check(measured.event_time, now)
-                    .and_then(|()| book.admit(&device, &measured.metric, spec.is_some(), now));
-                match judged {
-                    Ok(()) => taken.push(reading(measured, spec)),
-                    Err(reject) => rejects.push(reject),
+        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        for measured in readings {
+            let spec = known.and_then(|known: &Device| known.metric(&measured.metric));
+            let judged = self
+                .guard
+                .check(measured.event_time, now)
+                .and_then(|()| book.admit(&device, &measured.metric, spec.is_some(), now));
+            match judged {
+                Ok(()) => {
+                    let ours = || book.sequence(&device, &measured.metric, now);
+                    let sequence = measured.sequence.unwrap_or_else(ours);
+                    taken.push(reading(measured, sequence, spec));
                 }
+                Err(reject) => rejects.push(reject),
             }
         }
-        events.retain(|event| match self.guard.check(event.event_time, now) {
-            Ok(()) => true,
-            Err(reject) => {
-                rejects.push(reject);
-                false
-            }
+        events.retain(|event| {
+            let judged = self
+                .guard
+                .check(event.event_time, now)
+                .and_then(|()| book.admit_events(&device, known.is_some(), now));
+            judged.map_err(|reject| rejects.push(reject)).is_ok()
         });
+        drop(book);
         let batch = ReadingBatch { device, received_at: now, readings: taken };
         Sorted {
             batch: (!batch.readings.is_empty()).then_some(batch),
@@ -102,13 +113,13 @@ impl Sorter {
     }
 }
 
-fn reading(measured: Measured, spec: Option<&sen_model::MetricSpec>) -> Reading {
+fn reading(measured: Measured, sequence: u32, spec: Option<&sen_model::MetricSpec>) -> Reading {
     Reading {
         quality: quality::judge(spec, measured.value),
         metric: measured.metric,
         event_time: measured.event_time,
         value: measured.value,
-        sequence: measured.sequence,
+        sequence,
     }
 }
 
@@ -178,7 +189,8 @@ mod tests {
 
     fn sorter() -> Sorter {
         let limits = SeriesLimits { per_device: 4, total: 100, new_per_minute: 2 };
-        Sorter::new(TimeGuard::default(), limits, 60_000)
+        let reserved = vec!["sen-centre".parse().unwrap()];
+        Sorter::new(TimeGuard::default(), limits, 60_000, reserved, NOW)
     }
 
     fn registry() -> Registry {
@@ -210,6 +222,7 @@ mod tests {
             topic: topic.into(),
             payload: Bytes::copy_from_slice(payload),
             received_at: NOW,
+            number: 1,
             retained: false,
         }
     }
@@ -229,6 +242,40 @@ mod tests {
         use RejectReason::{BadValue, TooFarAhead, TooOld};
         assert_eq!(reasons, [BadValue, TooOld, TooFarAhead]);
         assert!(sorted.quarantined.iter().all(|q| q.payload == payload.as_bytes()));
+    }
+
+    #[test]
+    fn readings_without_a_time_are_never_taken_for_one() {
+        let sorter = sorter();
+        let telemetry = |payload: &str| {
+            let packet = packet("sen/v1/stn-1/telemetry", payload.as_bytes());
+            sorter.sort(&packet, &registry()).batch.unwrap().readings
+        };
+        let mut readings = telemetry(r#"[{"x":1},{"x":2},{"seq":7,"x":3},{"seq":7,"x":4}]"#);
+        readings.extend(telemetry(r#"{"x":1}"#));
+        readings.extend(telemetry(r#"{"x":1}"#));
+        assert!(readings.iter().all(|reading| reading.event_time == NOW));
+        let sequences: Vec<u32> = readings.iter().map(|reading| reading.sequence).collect();
+        assert!(sequences.is_sorted_by(|one, next| one < next), "{sequences:?}");
+        // With a time of its own a reading is what the device says, also twice.
+        let timed = format!(r#"[{{"ts":{0},"x":1}},{{"ts":{0},"x":2}}]"#, NOW.as_millis());
+        let sequences =
+            telemetry(&timed).iter().map(|reading| reading.sequence).collect::<Vec<_>>();
+        assert_eq!(sequences, [0, 0], "a repetition of the first");
+    }
+
+    #[test]
+    fn nobody_outside_speaks_as_a_reserved_device() {
+        let cases: [(&str, &[u8]); 2] = [
+            ("sen/v1/sen-centre/telemetry", br#"{"records_damaged":0}"#),
+            ("sen/v1/sen-centre/event", br#"{"kind":"x"}"#),
+        ];
+        for (topic, payload) in cases {
+            let sorted = sorter().sort(&packet(topic, payload), &registry());
+            assert_eq!((sorted.batch, sorted.events), (None, Vec::new()), "{topic}");
+            assert_eq!(sorted.quarantined[0].reason, RejectReason::ReservedTopic);
+            assert_eq!(sorted.quarantined[0].payload, payload);
+        }
     }
 
     #[test]

@@ -7,8 +7,11 @@ use sen_chassis::Problem;
 use sen_chassis::config::line_of;
 use serde::Deserialize;
 
-/// Longest keep-alive, in seconds: a broker that has stopped is noticed within twice this.
-const LONGEST_KEEP_ALIVE_S: u64 = 60;
+/// Longest keep-alive, in seconds: a broker that has stopped is noticed within twice this, and that
+/// must be within ten seconds.
+const LONGEST_KEEP_ALIVE_S: u64 = 5;
+/// Bounds of `max_packet_bytes`; the upper one is MQTT's own.
+const PACKET_BYTES: std::ops::RangeInclusive<usize> = 65_536..=268_435_455;
 
 /// Every broker to subscribe to.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -35,12 +38,19 @@ pub struct Broker {
     pub client_id: String,
     /// Topic filters to subscribe to, with QoS 1.
     pub filters: Vec<String>,
-    /// Keep-alive, in seconds; a broker that has stopped is noticed within twice this.
+    /// Keep-alive, in seconds, at most 5; a broker that has stopped is noticed within twice this.
     #[serde(default = "Broker::five")]
     pub keep_alive_s: u64,
-    /// Most packets taken from the broker and not yet acknowledged to it.
+    /// Most packets taken from the broker and not yet on disk.
     #[serde(default = "Broker::thousand")]
     pub max_in_flight: usize,
+    /// Largest packet that is taken into memory, in bytes. Its payload may still be over
+    /// `ingest.max_payload_bytes`: then it goes to quarantine. A larger packet than this ends the
+    /// connection, and the broker sends it again: nothing is heard from this broker until the
+    /// operator acts. So it is far above what any device sends, and the broker should have a lower
+    /// limit.
+    #[serde(default = "Broker::sixteen_mebibytes")]
+    pub max_packet_bytes: usize,
 }
 
 impl Broker {
@@ -54,6 +64,10 @@ impl Broker {
 
     fn thousand() -> usize {
         1_000
+    }
+
+    fn sixteen_mebibytes() -> usize {
+        16 << 20
     }
 
     /// How long a keep-alive is.
@@ -81,10 +95,13 @@ impl Broker {
             problem("filters", "name at least one, and only valid MQTT topic filters");
         }
         if !(1..=LONGEST_KEEP_ALIVE_S).contains(&self.keep_alive_s) {
-            problem("keep_alive_s", "use 1 to 60");
+            problem("keep_alive_s", "use 1 to 5");
         }
         if !(1..=60_000).contains(&self.max_in_flight) {
             problem("max_in_flight", "use 1 to 60000");
+        }
+        if !PACKET_BYTES.contains(&self.max_packet_bytes) {
+            problem("max_packet_bytes", "use 65536 to 268435455");
         }
     }
 }
@@ -127,11 +144,11 @@ mod tests {
     #[test]
     fn every_mistake_is_told_at_once() {
         let text = "[[broker]]\nname = 'A'\nhost = ''\nclient_id = ''\nfilters = ['a/#/b']\n\
-            keep_alive_s = 0\nmax_in_flight = 0\n\
+            keep_alive_s = 6\nmax_in_flight = 0\nmax_packet_bytes = 1\n\
             [[broker]]\nname = 'b'\nhost = 'h'\nclient_id = 'c'\nfilters = ['#']\n\
             [[broker]]\nname = 'b'\nhost = 'h'\nclient_id = 'c'\nfilters = ['#']\n";
         let problems = Sources::parse(text).unwrap_err();
-        assert_eq!(problems.len(), 7, "{problems:?}");
+        assert_eq!(problems.len(), 8, "{problems:?}");
         let unknown = Sources::parse("[[broker]]\nname = 'b'\nhots = 'h'\n").unwrap_err();
         assert!(unknown[0].key.starts_with("sources.toml:"), "{unknown:?}");
     }

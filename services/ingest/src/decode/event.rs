@@ -3,7 +3,8 @@
 //! `{"kind": "fire_smoke", "ts": <ms>, "id": "…", "text": "…", "attributes": {"plate": "…", …}}` or
 //! an array of those. Only `kind` is required. `id` is the reporter's own; without it one is
 //! derived from the content, so that a retransmission is the same event. Without `ts` the time of
-//! arrival counts, and then only an `id` can tell a retransmission from a second happening.
+//! arrival counts, and then only an `id` can tell a retransmission from a second happening: without
+//! either, whatever arrives is an event of its own.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +31,7 @@ pub(super) fn take(value: Value<'_>, packet: &Packet, decoded: &mut Decoded) -> 
     let elements = match value {
         Value::Array(elements) => elements,
         one => {
-            decoded.events.push(event(one, &decoded.device, packet)?);
+            decoded.events.push(event(one, 0, &decoded.device, packet)?);
             return Ok(());
         }
     };
@@ -42,8 +43,9 @@ pub(super) fn take(value: Value<'_>, packet: &Packet, decoded: &mut Decoded) -> 
             return Err(Reject::new(RejectReason::TooMany, detail));
         }
     }
-    for element in elements {
-        match json::look(element).and_then(|value| event(value, &decoded.device, packet)) {
+    for (position, element) in elements.into_iter().enumerate() {
+        let looked = json::look(element);
+        match looked.and_then(|value| event(value, position, &decoded.device, packet)) {
             Ok(event) => decoded.events.push(event),
             Err(reject) => decoded.rejects.push(reject),
         }
@@ -61,7 +63,12 @@ struct Fields {
     attributes: BTreeMap<String, String>,
 }
 
-fn event(value: Value<'_>, device: &DeviceId, packet: &Packet) -> Result<Event, Reject> {
+fn event(
+    value: Value<'_>,
+    position: usize,
+    device: &DeviceId,
+    packet: &Packet,
+) -> Result<Event, Reject> {
     let Value::Object(members) = value else {
         return Err(Reject::new(RejectReason::BadShape, "an event is an object"));
     };
@@ -92,13 +99,15 @@ fn event(value: Value<'_>, device: &DeviceId, packet: &Packet) -> Result<Event, 
         text: fields.text,
         attributes: fields.attributes,
     };
-    event.id = fields.id.unwrap_or_else(|| derived_id(&event));
+    let arrival = fields.event_time.is_none().then_some((packet.number, position));
+    event.id = fields.id.unwrap_or_else(|| derived_id(&event, arrival));
     Ok(event)
 }
 
 /// An id from what the reporter said: lengths stand before the parts, so no two different events
-/// are written alike.
-fn derived_id(event: &Event) -> String {
+/// are written alike. Where the reporter gave no time, the number of the packet and the place in it
+/// belong to it too: two happenings that look the same are two.
+fn derived_id(event: &Event, arrival: Option<(u64, usize)>) -> String {
     let mut hash = Sha256::new();
     let mut part = |text: &str| {
         hash.update((text.len() as u64).to_le_bytes());
@@ -106,7 +115,11 @@ fn derived_id(event: &Event) -> String {
     };
     part(event.device.as_str());
     part(&event.kind);
-    part(&event.event_time.as_millis().to_string());
+    let ms = event.event_time.as_millis();
+    part(&match arrival {
+        None => ms.to_string(),
+        Some((number, position)) => format!("{ms}/{number}/{position}"),
+    });
     part(&event.text);
     for (key, value) in &event.attributes {
         part(key);
@@ -176,6 +189,7 @@ mod tests {
     use super::super::native::Native;
     use super::*;
     use bytes::Bytes;
+    use std::collections::BTreeSet;
 
     fn decode(payload: &str) -> Result<Decoded, Reject> {
         Native.decode(&Packet {
@@ -184,6 +198,7 @@ mod tests {
             topic: "sen/v1/cam-1/event".into(),
             payload: Bytes::copy_from_slice(payload.as_bytes()),
             received_at: Timestamp::from_millis(5_000),
+            number: 1,
             retained: false,
         })
     }
@@ -206,6 +221,24 @@ mod tests {
         assert_eq!(first, id(r#"{"text":"x","ts":4000,"kind":"crowd"}"#));
         assert_ne!(first, id(r#"{"kind":"crowd","ts":4001,"text":"x"}"#));
         assert_ne!(id(r#"{"kind":"ab","text":"c"}"#), id(r#"{"kind":"a","text":"bc"}"#));
+    }
+
+    #[test]
+    fn happenings_without_time_and_id_are_never_taken_for_one() {
+        let packet = |number| Packet {
+            source: "mqtt".into(),
+            client: "c".into(),
+            topic: "sen/v1/cam-1/event".into(),
+            payload: Bytes::from_static(br#"[{"kind":"crowd"},{"kind":"crowd"}]"#),
+            received_at: Timestamp::from_millis(5_000),
+            number,
+            retained: false,
+        };
+        let events = |number| Native.decode(&packet(number)).unwrap().events;
+        let ids: BTreeSet<String> =
+            [events(1), events(2)].concat().into_iter().map(|event| event.id).collect();
+        assert_eq!(ids.len(), 4);
+        assert_eq!(events(1), events(1), "the same packet says the same");
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //! On `sen/v1/{device}/telemetry`: `{"ts": <ms>, "values": {"metric": number, …}}`, or
 //! `{"metric": number, …}` where the time of arrival counts, or an array of those. `"ts"` is
 //! milliseconds since 1970 UTC as an integer, `"seq"` a number from 0 to 4294967295 that tells
-//! readings of one millisecond apart; both may also stand in the flat form. `true` and `false`
-//! count as 1 and 0. On `sen/v1/{device}/event`: see [`event`].
+//! readings of one millisecond apart and counts only beside `"ts"`; both may also stand in the flat
+//! form. `true` and `false` count as 1 and 0. On `sen/v1/{device}/event`: see [`event`].
 
 use std::borrow::Cow;
 
@@ -109,6 +109,8 @@ fn take_object(
         }
     };
     check_metrics(metrics.len())?;
+    // Without a time of its own a reading is known by when we heard it, and a number of ours.
+    let sequence = event_time.map(|_| sequence);
     let event_time = event_time.unwrap_or(packet.received_at);
     for (name, text) in metrics {
         match measured(&name, text) {

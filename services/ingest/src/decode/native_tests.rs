@@ -15,6 +15,7 @@ fn packet(payload: &[u8]) -> Packet {
         topic: "sen/v1/stn-1/telemetry".into(),
         payload: Bytes::copy_from_slice(payload),
         received_at: ARRIVAL,
+        number: 1,
         retained: false,
     }
 }
@@ -24,7 +25,10 @@ fn decode(payload: &str) -> Result<Decoded, Reject> {
 }
 
 /// Metric, event time, value, sequence.
-type Short<'a> = (&'a str, i64, f64, u32);
+type Short<'a> = (&'a str, i64, f64, Option<u32>);
+
+/// The sequence of a reading with a time of its own and no sequence.
+const TIMED: Option<u32> = Some(0);
 
 fn short(decoded: &Decoded) -> Vec<Short<'_>> {
     let short = |m: &'_ Measured| (m.event_time.as_millis(), m.value, m.sequence);
@@ -34,13 +38,20 @@ fn short(decoded: &Decoded) -> Vec<Short<'_>> {
 
 #[test]
 fn every_form_of_the_convention_is_taken() {
-    let cases: [(&str, Vec<Short>); 6] = [
-        (r#"{"ts":1,"values":{"a":2,"b":-0.5}}"#, vec![("a", 1, 2.0, 0), ("b", 1, -0.5, 0)]),
-        (r#"{"a":1e3}"#, vec![("a", 5_000, 1e3, 0)]),
-        (r#"{"values":{"a":1},"ts":7,"seq":9}"#, vec![("a", 7, 1.0, 9)]),
-        (r#"{"ts":7,"a":1}"#, vec![("a", 7, 1.0, 0)]),
-        (r#"{"on":true,"off":false}"#, vec![("on", 5_000, 1.0, 0), ("off", 5_000, 0.0, 0)]),
-        (r#" [{"ts":1,"values":{"a":1}}, {"a":2}] "#, vec![("a", 1, 1.0, 0), ("a", 5_000, 2.0, 0)]),
+    let cases: [(&str, Vec<Short>); 7] = [
+        (
+            r#"{"ts":1,"values":{"a":2,"b":-0.5}}"#,
+            vec![("a", 1, 2.0, TIMED), ("b", 1, -0.5, TIMED)],
+        ),
+        (r#"{"a":1e3}"#, vec![("a", 5_000, 1e3, None)]),
+        (r#"{"values":{"a":1},"ts":7,"seq":9}"#, vec![("a", 7, 1.0, Some(9))]),
+        (r#"{"a":1,"seq":9}"#, vec![("a", 5_000, 1.0, None)]),
+        (r#"{"ts":7,"a":1}"#, vec![("a", 7, 1.0, TIMED)]),
+        (r#"{"on":true,"off":false}"#, vec![("on", 5_000, 1.0, None), ("off", 5_000, 0.0, None)]),
+        (
+            r#" [{"ts":1,"values":{"a":1}}, {"a":2}] "#,
+            vec![("a", 1, 1.0, TIMED), ("a", 5_000, 2.0, None)],
+        ),
     ];
     for (payload, wanted) in cases {
         let decoded = decode(payload).unwrap();
@@ -80,14 +91,14 @@ fn a_partly_bad_packet_keeps_its_good_readings() {
     let mixed =
         r#"{"ok":1,"huge":1e13,"far":1e400,"text":"1","none":null,"1bad":2,"nest":{"a":1}}"#;
     let decoded = decode(mixed).unwrap();
-    assert_eq!(short(&decoded), [("ok", 5_000, 1.0, 0)]);
+    assert_eq!(short(&decoded), [("ok", 5_000, 1.0, None)]);
     let reasons: Vec<_> = decoded.rejects.iter().map(|reject| reject.reason).collect();
     use RejectReason::{BadName, BadValue};
     assert_eq!(reasons, [BadValue, BadValue, BadValue, BadValue, BadName, BadValue]);
 
     let mixed = r#"[{"a":1},7,{},{"ts":"x","b":1},{"values":{"c":1},"stray":2},{"d":1,"d":2}]"#;
     let decoded = decode(mixed).unwrap();
-    assert_eq!(short(&decoded), [("a", 5_000, 1.0, 0), ("c", 5_000, 1.0, 0)]);
+    assert_eq!(short(&decoded), [("a", 5_000, 1.0, None), ("c", 5_000, 1.0, None)]);
     assert_eq!(decoded.rejects.len(), 5);
 }
 

@@ -11,6 +11,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rumqttc::Error::PayloadSizeLimitExceeded;
 use rumqttc::{
     AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, NetworkOptions, Packet, Publish,
     QoS, SubscribeFilter, SubscribeReasonCode,
@@ -22,13 +23,14 @@ use tokio::sync::mpsc;
 use crate::intake::{Door, Heard, Receipt, Stopped};
 use crate::sources::Broker;
 
-/// MQTT's own limit on a packet. The library answers a larger one by closing the connection, and
-/// the broker would send it again for ever; so nothing is too large here, and the size of a payload
-/// is judged where the others are, with quarantine as the answer.
-const LARGEST_PACKET_BYTES: usize = 268_435_455;
 /// How long connecting, CONNACK included, may take.
 const CONNECT_TIMEOUT_S: u64 = 5;
-/// Room among our requests to the broker beside acknowledgements: SUBSCRIBE, DISCONNECT.
+/// Room among our requests to the broker. A packet id is 16 bits, so no more acknowledgements than
+/// that can be owed, and with room for all of them sending one never waits: waiting for the event
+/// loop from what the event loop waits for would stand still for ever. They do pile up: the event
+/// loop takes in up to ten packets for each request it sends. Memory is taken as it is needed.
+const ACKNOWLEDGEMENTS: usize = u16::MAX as usize;
+/// Room beside them: SUBSCRIBE, DISCONNECT.
 const OTHER_REQUESTS: usize = 4;
 
 /// One broker we subscribe to.
@@ -46,8 +48,14 @@ pub(crate) struct BrokerSource {
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
 enum Lost {
-    #[error(transparent)]
-    Connection(#[from] Box<ConnectionError>),
+    #[error("{0}")]
+    Connection(#[source] Box<ConnectionError>),
+    #[error(
+        "the broker keeps sending a packet of {bytes} bytes, over max_packet_bytes = {limit}, and \
+         nothing behind it can be heard: raise max_packet_bytes in sources.toml until it has \
+         passed, and let the broker refuse such packets (Mosquitto: max_packet_size)"
+    )]
+    TooLarge { bytes: usize, limit: usize },
     #[error("the broker refused a subscription")]
     SubscriptionRefused,
     #[error("the requests to the broker do not fit their queue")]
@@ -77,6 +85,9 @@ impl BrokerSource {
             if matches!(lost, Lost::Stopped(_)) {
                 return;
             }
+            if matches!(lost, Lost::TooLarge { .. }) {
+                self.door.too_large();
+            }
             self.health.ill(self.part, lost.to_string());
             if backoff.is_fresh() {
                 tracing::warn!(broker = self.broker.name, error = %lost, "lost a broker");
@@ -90,9 +101,7 @@ impl BrokerSource {
 
     /// One connection from CONNECT to its end.
     async fn connection(&mut self, backoff: &mut Backoff) -> Lost {
-        // Every acknowledgement has room among the requests, so sending one never waits: waiting
-        // for the event loop from what the event loop waits for would stand still for ever.
-        let requests = self.broker.max_in_flight + OTHER_REQUESTS;
+        let requests = ACKNOWLEDGEMENTS + OTHER_REQUESTS;
         let (client, mut events) = AsyncClient::new(self.options(), requests);
         let mut network = NetworkOptions::new();
         network.set_connection_timeout(CONNECT_TIMEOUT_S).set_tcp_nodelay(true);
@@ -115,7 +124,7 @@ impl BrokerSource {
             .set_clean_session(false)
             .set_manual_acks(true)
             .set_keep_alive(self.broker.keep_alive())
-            .set_max_packet_size(LARGEST_PACKET_BYTES, LARGEST_PACKET_BYTES);
+            .set_max_packet_size(self.broker.max_packet_bytes, self.broker.max_packet_bytes);
         options
     }
 
@@ -128,7 +137,8 @@ impl BrokerSource {
         backoff: &mut Backoff,
     ) -> Result<Infallible, Lost> {
         loop {
-            let Event::Incoming(packet) = events.poll().await.map_err(Box::new)? else { continue };
+            let event = events.poll().await.map_err(|error| self.lost(error))?;
+            let Event::Incoming(packet) = event else { continue };
             match packet {
                 Packet::ConnAck(answer) if self.subscribed && answer.session_present => {
                     self.connected(backoff);
@@ -144,6 +154,18 @@ impl BrokerSource {
                 Packet::Publish(publish) => self.take(publish, taken).await?,
                 _ => {}
             }
+        }
+    }
+
+    /// In MQTT 3.1.1 there is no way to refuse one packet, and to leave the session behind would
+    /// lose what the broker keeps for us. So the operator has to act, and is told how.
+    fn lost(&self, error: ConnectionError) -> Lost {
+        use rumqttc::StateError::Deserialization;
+        match error {
+            ConnectionError::MqttState(Deserialization(PayloadSizeLimitExceeded(bytes))) => {
+                Lost::TooLarge { bytes, limit: self.broker.max_packet_bytes }
+            }
+            other => Lost::Connection(Box::new(other)),
         }
     }
 

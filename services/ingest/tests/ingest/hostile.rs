@@ -13,7 +13,7 @@ const TOPIC: &str = "sen/v1/stn-1/telemetry";
 async fn what_is_not_mqtt_ends_its_connection_and_nothing_else() {
     let station = Station::start().await;
     let mut witness = Wire::connect(station.address, 5, "witness").await;
-    let long_hello = frame(0x10, &[0_u8; 70_000]);
+    let long_hello = frame(0x10, &[0_u8; 270_000]);
     let garbage: [&[u8]; 6] = [
         b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
         &[0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc, 0x03, 0x03],
@@ -44,7 +44,7 @@ async fn malformed_packets_end_their_connection_and_nothing_else() {
             frame(0x32, &body)
         };
         let wildcard = frame(0x32, &publish_body(version, "sen/v1/+/telemetry", b"{}", 2, 1));
-        let too_large = frame(0x32, &publish_body(version, TOPIC, &[b' '; 70_000], 2, 1));
+        let too_large = frame(0x32, &publish_body(version, TOPIC, &[b' '; 270_000], 2, 1));
         let qos_3 = frame(0x36, &publish_body(version, TOPIC, b"{}", 2, 1));
         for bytes in [bad_topic, wildcard, too_large, qos_3] {
             let mut device = Wire::connect(station.address, version, "dev").await;
@@ -79,6 +79,8 @@ async fn bad_payloads_are_acknowledged_from_quarantine_with_their_reason() {
     let far = format!(r#"{{"ts":{},"a":1}}"#, NOW_MS + 86_400_000);
     let crowd = format!("[{}]", vec![r#"{"a":1}"#; 1_001].join(","));
     let bad_topic = "sen/v1/Bad Name/telemetry";
+    // Over the limit on payloads and under the one on packets.
+    let large = [b"{\"a\":1}".as_slice(), &[b' '; 65_536]].concat();
     use RejectReason as R;
     let corpus: Vec<(&str, &[u8], R)> = vec![
         (TOPIC, b"\xff\xfe\x00", R::NotUtf8),
@@ -95,6 +97,8 @@ async fn bad_payloads_are_acknowledged_from_quarantine_with_their_reason() {
         (TOPIC, far.as_bytes(), R::TooFarAhead),
         (TOPIC, br#"{"ts":1795392000,"a":1}"#, R::TooOld),
         (TOPIC, crowd.as_bytes(), R::TooMany),
+        (TOPIC, &large, R::TooLarge),
+        ("sen/v1/sen-centre/telemetry", b"{\"records_damaged\":0}", R::ReservedTopic),
     ];
     for version in [4, 5] {
         let mut device = Wire::connect(station.address, version, "dev").await;
@@ -135,5 +139,21 @@ async fn a_flood_of_new_series_costs_quarantine_and_not_memory() {
     flood.publish("sen/v1/dev-0/telemetry", b"{\"m0_0\":2}", 1, 1).await;
     assert_eq!(flood.next().await.kind, wire::PUBACK);
     assert_eq!(station.kept().await.last().unwrap().readings[0].value, 2.0);
+    station.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_of_invented_devices_with_events_costs_quarantine_and_not_memory() {
+    let mut config = shipped();
+    config.max_series = 100;
+    let station = Station::with(config, Default::default()).await;
+    let mut crowd = Wire::connect(station.address, 4, "crowd").await;
+    for device in 0..300_u16 {
+        let topic = format!("sen/v1/cam-{device}/event");
+        crowd.publish(&topic, b"{\"kind\":\"crowd\"}", 1, device + 1).await;
+        assert_eq!(crowd.next().await.kind, wire::PUBACK);
+    }
+    assert_eq!(station.events.head(), 100);
+    assert_eq!(station.reasons().await, [RejectReason::TooManySeries; 200]);
     station.stop().await;
 }

@@ -3,8 +3,9 @@
 #![expect(unreachable_pub, reason = "what the files of one test binary share")]
 
 mod broker;
+mod conformance;
 mod endpoint;
 mod hostile;
-mod stale;
+mod own_broker;
 mod support;
 mod wire;

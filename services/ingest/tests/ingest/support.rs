@@ -63,6 +63,7 @@ impl Station {
             events: events.clone(),
             quarantine: quarantine.clone(),
             registry: Arc::new(Registry::default()),
+            reserved: vec!["sen-centre".parse().unwrap()],
             clock: Clock::manual(NOW_MS),
             health: health.clone(),
         };

@@ -1,5 +1,8 @@
-//! The MQTT server itself, by the library `mqtt5`. This module and [`rules`](super::rules) are the
-//! only ones that know it: another library, or a session layer of our own, would take their place.
+//! The MQTT server itself, by the library `mqtt5`; and the seam to it. This module and
+//! [`rules`](super::rules) are the only ones that know the library: another one, or a session layer
+//! of our own, would take their place. What it would have to offer is what the listener calls,
+//! [`Endpoint`] with `new`, `serve`, `publish`, `sweep` and `stop`; what it would have to keep to is
+//! in the tests `endpoint` (our promise) and `conformance` (MQTT's rules).
 //!
 //! We accept connections ourselves and give each to the library's connection handler in a task of
 //! ours, so that connections are counted, bounded and joined, and so that each carries its own
