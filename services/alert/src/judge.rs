@@ -25,6 +25,10 @@ pub(crate) struct Saved {
     /// Of this form; another one is not read.
     v: u32,
     memory: Memory,
+    /// The rules in force from here on: what comes after is judged by them also the second time,
+    /// so that an edit of the file just before a crash makes no other alerts of the same readings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rules: Option<Vec<Rule>>,
     /// The open alerts as of `alerts_next`.
     open: Vec<AlertRecord>,
     /// The first offset of the alert log that may not be among them.
@@ -38,6 +42,11 @@ impl Saved {
     /// Reads a checkpoint; `None` if it is of another form.
     pub(crate) fn decode(state: &[u8]) -> Option<Self> {
         serde_json::from_slice(state).ok().filter(|saved: &Self| saved.v == FORM)
+    }
+
+    /// The rules in force from here on.
+    pub(crate) fn rules(&self) -> Option<&Vec<Rule>> {
+        self.rules.as_ref()
     }
 
     /// The desk as it was; the log from `alerts_next` on is still to be folded into it.
@@ -79,10 +88,11 @@ impl Judge {
     }
 
     /// What a checkpoint must keep, once every record given so far is in the alert log, whose next
-    /// offset is `alerts_next`.
-    pub(crate) fn save(&self, alerts_next: u64) -> Saved {
+    /// offset is `alerts_next`, and what comes after is judged by `rules`.
+    pub(crate) fn save(&self, alerts_next: u64, rules: &[Rule]) -> Saved {
         let open = self.desk.open().into_iter().cloned().collect();
-        Saved { v: FORM, memory: self.engine.memory(), open, alerts_next }
+        let rules = Some(rules.to_vec());
+        Saved { v: FORM, memory: self.engine.memory(), rules, open, alerts_next }
     }
 
     /// Judges the readings of one packet.

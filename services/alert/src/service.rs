@@ -28,6 +28,8 @@ const STEP_PACKETS: usize = 1_024;
 const FOLD_RECORDS: usize = 4_096;
 /// The part of the centre without which nobody is heard.
 const INTAKE: &str = "ingest";
+/// What the names of the brokers we listen to begin with.
+const BROKERS: &str = "broker:";
 /// A step of the clock from one tick to the next beyond this (or backwards) means that the machine
 /// slept, that we were stopped, or that the clock was set: no silence is counted over it.
 const LOST_TIME_MS: i64 = 15_000;
@@ -64,6 +66,8 @@ pub(crate) struct Service {
     silence_at: Option<(Timestamp, Offset)>,
     /// Rules that wait for a checkpoint.
     next_rules: Option<Vec<Rule>>,
+    /// What our health was last told as; nothing at first.
+    has_said_well: Option<bool>,
     saved_next: Offset,
     save_at: Instant,
     is_save_failing: bool,
@@ -80,6 +84,7 @@ impl Service {
             _ => ports.readings.floor(),
         };
         let desk = fold(saved.as_ref(), &ports.alerts).await?;
+        let next_rules = until_arrival(saved.as_ref(), &rules);
         let in_force = Arc::clone(&rules.borrow());
         let registry = Arc::clone(&ports.registry);
         let judge = Judge::new(&in_force, registry, config.late_after_ms, saved, desk, now);
@@ -102,7 +107,8 @@ impl Service {
             ports,
             has_askers: true,
             silence_at: None,
-            next_rules: None,
+            next_rules,
+            has_said_well: None,
             is_save_failing: false,
         })
     }
@@ -188,8 +194,7 @@ impl Service {
         if !(0..=LOST_TIME_MS).contains(&now.since_ms(self.last_tick)) {
             tracing::warn!("time was lost, silence is counted from now on");
             self.judge.resume(now);
-        } else if self.ports.health.is_ill(INTAKE) {
-            // While the log takes no readings it is we who are deaf, not the devices silent.
+        } else if self.is_deaf() {
             self.judge.resume(now);
         }
         self.last_tick = now;
@@ -203,6 +208,14 @@ impl Service {
         Ok(())
     }
 
+    /// While the log takes no readings, or a broker that we listen to is away, it is we who are
+    /// deaf, not the devices silent. A packet does not say which way it came, so one lost broker
+    /// hides the silence of every device until it is back; its own loss is told by its health.
+    fn is_deaf(&self) -> bool {
+        let is_way_in = |part: &str| part == INTAKE || part.starts_with(BROKERS);
+        self.ports.health.report().iter().any(|(part, ill)| is_way_in(part) && ill.is_some())
+    }
+
     /// Puts new rules in force at a checkpoint: a replay from it then judges every later reading
     /// by the same rules as the first time, and makes the same ids.
     async fn take_rules(&mut self) -> Result<(), RunError> {
@@ -213,7 +226,7 @@ impl Service {
         if **self.rules.borrow() == rules {
             return Ok(());
         }
-        if !self.save().await {
+        if !self.save_for(&rules).await {
             self.next_rules = Some(rules);
             return Ok(());
         }
@@ -232,7 +245,6 @@ impl Service {
             self.arrive_at = None;
             self.judge.resume(now);
             self.judge.withdraw(now, &mut self.journal.records);
-            self.ports.health.well(PART);
             tracing::info!(next, "every reading so far is judged");
         }
         if let Some((tick, _)) = self.silence_at.take_if(|(_, head)| next > *head) {
@@ -250,21 +262,37 @@ impl Service {
     }
 
     async fn flush(&mut self) -> Result<(), RunError> {
-        let was_clean_before = self.journal.retry_at().is_none();
         self.journal.flush().await.map_err(RunError::Append)?;
-        match (was_clean_before, self.journal.retry_at().is_none()) {
-            (true, false) => self.ports.health.ill(PART, "alerts cannot be written: see the log"),
-            (false, true) => self.ports.health.well(PART),
-            _ => {}
-        }
+        self.tell_health();
         Ok(())
+    }
+
+    /// Ill while alerts wait for the disk; well once every reading so far is judged.
+    fn tell_health(&mut self) {
+        let is_well = self.journal.retry_at().is_none();
+        let has_something_to_say = !is_well || self.arrive_at.is_none();
+        if !has_something_to_say || self.has_said_well == Some(is_well) {
+            return;
+        }
+        self.has_said_well = Some(is_well);
+        if is_well {
+            self.ports.health.well(PART);
+        } else {
+            self.ports.health.ill(PART, "alerts cannot be written: see the log");
+        }
     }
 
     /// Saves a checkpoint; everything judged must be in the log. Tells whether it is saved.
     async fn save(&mut self) -> bool {
+        let rules = Arc::clone(&self.rules.borrow());
+        self.save_for(&rules).await
+    }
+
+    /// Saves a checkpoint from which on these rules are in force.
+    async fn save_for(&mut self, rules: &[Rule]) -> bool {
         let stopwatch = Stopwatch::start();
         let next = self.reader.position();
-        let saved = self.judge.save(self.ports.alerts.head() + 1);
+        let saved = self.judge.save(self.ports.alerts.head() + 1, rules);
         let result = match saved.encode() {
             Ok(state) => self.ports.cursor.save(next, state).await.map_err(|e| e.to_string()),
             Err(error) => Err(error.to_string()),
@@ -331,6 +359,20 @@ fn decode(checkpoint: &Checkpoint) -> Option<Saved> {
         tracing::warn!("the checkpoint is of another version, every kept reading is judged again");
     }
     saved
+}
+
+/// Puts the rules of the checkpoint in force; gives those of the file if they are others. They
+/// wait until every reading so far is judged, like any edit.
+fn until_arrival(
+    saved: Option<&Saved>,
+    rules: &watch::Sender<Arc<Vec<Rule>>>,
+) -> Option<Vec<Rule>> {
+    let then = saved.and_then(Saved::rules).filter(|then| **then != **rules.borrow())?;
+    let next = rules.send_replace(Arc::new(then.clone()));
+    tracing::info!(
+        "the rules have changed since the checkpoint, the new ones come into force soon"
+    );
+    Some(Vec::clone(&next))
 }
 
 /// The desk as the alert log has it: from the checkpoint, or from all that is kept.

@@ -13,6 +13,10 @@ pub enum ChannelError {
     /// The world hiccups: the same record is tried again.
     #[error("not delivered, to be tried again: {0}")]
     Retry(String),
+    /// There is no room for this record: it is counted and passed over, because what makes room is
+    /// an alert that ends, and that comes after it.
+    #[error("no room: {0}")]
+    Full(String),
     /// This record will never be taken: it is logged, counted and passed over.
     #[error("refused: {0}")]
     Refused(String),

@@ -1,5 +1,6 @@
 //! One channel on its way through the alert log.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub(crate) struct Lane {
     retry_most: Duration,
     /// Shared with the one who saves it.
     position: Arc<Mutex<Position>>,
+    /// Whether the last record found no room.
+    is_full: AtomicBool,
 }
 
 /// Whether a record is behind us.
@@ -53,7 +56,7 @@ impl Lane {
         retry_most: Duration,
         position: Arc<Mutex<Position>>,
     ) -> Self {
-        Self { channel, alerts, clock, retry_most, position }
+        Self { channel, alerts, clock, retry_most, position, is_full: AtomicBool::new(false) }
     }
 
     /// The channel's name.
@@ -106,7 +109,7 @@ impl Lane {
         Outcome::Passed
     }
 
-    /// Tries until the record is delivered or refused, or until time is up.
+    /// Tries until the record is delivered or passed over, or until time is up.
     async fn deliver(&self, record: &AlertRecord, shutdown: &Shutdown) -> Outcome {
         let name = self.channel.name();
         let mut backoff = Backoff::new(RETRY_FIRST, self.retry_most, u64::from(record.rev));
@@ -118,13 +121,16 @@ impl Lane {
                     if backoff.succeeded() {
                         tracing::info!(channel = name, "delivers again");
                     }
+                    // What ends makes room, but only what is open finds out whether there is any.
+                    if record.state.is_open() && self.is_full.swap(false, Ordering::Relaxed) {
+                        tracing::info!(channel = name, "has room again");
+                    }
                     return Outcome::Passed;
                 }
                 Err(error) => error,
             };
-            if let ChannelError::Refused(_) = error {
-                metrics::counter!("sen_notify_refused_total", "channel" => name).increment(1);
-                tracing::error!(channel = name, alert = %record.id, rev = record.rev, %error, "passed over");
+            if !matches!(error, ChannelError::Retry(_)) {
+                self.pass_over(record, &error);
                 return Outcome::Passed;
             }
             metrics::counter!("sen_notify_retries_total", "channel" => name).increment(1);
@@ -144,6 +150,21 @@ impl Lane {
                     () = tokio::time::sleep(pause) => {}
                 }
             }
+        }
+    }
+
+    /// Counts and tells what is not delivered; a channel that is full is told of once until it
+    /// has room again.
+    fn pass_over(&self, record: &AlertRecord, error: &ChannelError) {
+        let name = self.channel.name();
+        if let ChannelError::Full(_) = error {
+            metrics::counter!("sen_notify_full_total", "channel" => name).increment(1);
+            if !self.is_full.swap(true, Ordering::Relaxed) {
+                tracing::warn!(channel = name, alert = %record.id, %error, "passed over till there is room");
+            }
+        } else {
+            metrics::counter!("sen_notify_refused_total", "channel" => name).increment(1);
+            tracing::error!(channel = name, alert = %record.id, rev = record.rev, %error, "passed over");
         }
     }
 

@@ -14,7 +14,7 @@ use sen_model::{
     AlertId, AlertRecord, AlertState, AreaCode, Change, DeviceId, Field, RuleId, Severity, Text,
     Timestamp,
 };
-use sen_notify::channel::mqtt::{Mqtt, Publish};
+use sen_notify::channel::mqtt::{Mqtt, Publish, PublishError};
 use sen_notify::channel::{Channel, ChannelError, Delivery};
 use sen_notify::{BindError, Config, Notify, Ports, RunError};
 use tokio::sync::watch;
@@ -73,12 +73,22 @@ impl Channel for Recorder {
     }
 }
 
-/// What retained messages a broker holds.
-#[derive(Clone, Default)]
-struct Broker(watch::Sender<BTreeMap<String, Vec<u8>>>);
+/// What retained messages a broker holds, and how many it takes.
+#[derive(Clone)]
+struct Broker(watch::Sender<BTreeMap<String, Vec<u8>>>, usize);
+
+impl Default for Broker {
+    fn default() -> Self {
+        Self(watch::Sender::default(), usize::MAX)
+    }
+}
 
 impl Publish for Broker {
-    async fn publish_retained(&self, topic: String, payload: Vec<u8>) -> Result<(), String> {
+    async fn publish_retained(&self, topic: String, payload: Vec<u8>) -> Result<(), PublishError> {
+        let is_new = !self.0.borrow().contains_key(&topic);
+        if is_new && !payload.is_empty() && self.0.borrow().len() >= self.1 {
+            return Err(PublishError::Full("too many retained messages".into()));
+        }
         self.0.send_modify(|retained| {
             if payload.is_empty() {
                 retained.remove(&topic);
@@ -320,6 +330,20 @@ async fn sirens_find_what_is_open_retained_also_after_a_restart() {
     let running = centre.run(vec![Box::new(Mqtt::new(broker.clone()))]);
     running.stop().await;
     assert_eq!(topics(&broker.0.borrow()), ["sen/v1/alerts/28261/a"]);
+}
+
+#[tokio::test]
+async fn a_broker_that_is_full_takes_what_ends_and_then_has_room() {
+    let centre = Centre::new();
+    let broker = Broker(watch::Sender::default(), 2);
+    let running = centre.run(vec![Box::new(Mqtt::new(broker.clone()))]);
+    // `c` finds no room; were it waited for, `a` could never end.
+    centre.append(&[raised("a"), raised("b"), raised("c"), over("a"), raised("d")]).await;
+    let topics = ["sen/v1/alerts/28261/b", "sen/v1/alerts/28261/d"];
+    let mut retained = broker.0.subscribe();
+    let arrived = retained.wait_for(|now| now.keys().eq(&topics));
+    within("room", arrived).await.unwrap();
+    running.stop().await;
 }
 
 #[tokio::test]

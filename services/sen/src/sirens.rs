@@ -2,7 +2,7 @@
 
 use sen_ingest::Publisher;
 use sen_notify::channel::Channel;
-use sen_notify::channel::mqtt::{Mqtt, Publish};
+use sen_notify::channel::mqtt::{Mqtt, Publish, PublishError};
 
 /// The endpoint's publisher, as the notify service wants it.
 pub(crate) struct Sirens(Publisher);
@@ -15,7 +15,10 @@ impl Sirens {
 }
 
 impl Publish for Sirens {
-    async fn publish_retained(&self, topic: String, payload: Vec<u8>) -> Result<(), String> {
-        self.0.publish(&topic, payload).await.map_err(|error| error.to_string())
+    async fn publish_retained(&self, topic: String, payload: Vec<u8>) -> Result<(), PublishError> {
+        self.0.publish(&topic, payload).await.map_err(|error| match error {
+            sen_ingest::PublishError::Full(_) => PublishError::Full(error.to_string()),
+            sen_ingest::PublishError::Topic(_) => PublishError::Refused(error.to_string()),
+        })
     }
 }

@@ -105,7 +105,7 @@ impl World {
     }
 
     fn checkpoint(&mut self) {
-        let saved = self.judge.save(self.alerts.len() as u64 + 1);
+        let saved = self.judge.save(self.alerts.len() as u64 + 1, &sets()[self.rules]);
         self.checkpoint = Some((saved.encode().unwrap(), self.readings.len()));
     }
 
@@ -229,7 +229,7 @@ fn a_series_that_chatters_leaves_one_open_alert_a_rule_and_a_small_checkpoint() 
     assert_eq!(most_open, 2);
     let raised = log.iter().filter(|record| record.change == Change::Raised).count();
     assert_eq!(raised, 5_000, "every episode is told");
-    let saved = judge.save(1).encode().unwrap();
+    let saved = judge.save(1, &rules).encode().unwrap();
     assert!(saved.len() < 16_384, "{} bytes", saved.len());
 }
 
@@ -276,7 +276,7 @@ fn a_restart_in_the_middle_of_the_time_does_not_begin_it_anew() {
     let (mut judge, mut out) = (new(None), Vec::new());
     judge.judge(&level(0), at(0), &mut out);
     judge.judge(&level(150_000), at(150_000), &mut out);
-    let saved = Saved::decode(&judge.save(1).encode().unwrap());
+    let saved = Saved::decode(&judge.save(1, &rules).encode().unwrap());
     let mut judge = new(saved);
     judge.judge(&level(299_999), at(299_999), &mut out);
     assert_eq!(out, []);
@@ -287,7 +287,7 @@ fn a_restart_in_the_middle_of_the_time_does_not_begin_it_anew() {
 #[test]
 fn a_checkpoint_of_another_form_is_not_read() {
     let judge = Judge::new(&[], Arc::new(registry()), 1, None, Desk::default(), at(0));
-    let mut saved = judge.save(1);
+    let mut saved = judge.save(1, &[]);
     assert!(Saved::decode(&saved.encode().unwrap()).is_some());
     saved.v += 1;
     assert!(Saved::decode(&saved.encode().unwrap()).is_none());

@@ -1,6 +1,6 @@
 //! Pure: checks one rule against what the registry knows, so that no rule is silently dead.
 
-use sen_model::{Condition, Device, Metric, Registry, Rule};
+use sen_model::{Condition, Device, Metric, Registry, Rule, Selector};
 
 use super::section::Section;
 use crate::selection::selects;
@@ -11,23 +11,41 @@ pub(super) fn check(rule: &Rule, registry: &Registry, section: &mut Section<'_>)
     let is_threshold = matches!(rule.condition, Condition::Threshold { .. });
     if is_threshold && selector.metrics.is_empty() {
         section.problem("metrics", "a limit needs at least one metric to judge");
-    } else if *selector == sen_model::Selector::default() {
+    } else if *selector == Selector::default() {
         section.problem("rule", "selects everything: give devices, kinds, areas or metrics");
     }
+    let is_all_known = check_names(selector, registry, section);
+    let selected: Vec<&Device> =
+        registry.devices().filter(|device| selects(selector, &device.id, Some(device))).collect();
+    if selected.is_empty() {
+        if is_all_known {
+            let none = "selects no device: none has the devices, kinds and areas it asks for";
+            section.problem("rule", none);
+        }
+        return;
+    }
+    check_metrics(selector.metrics.iter(), &selected, section);
+    check_interval(rule, &selected, section);
+}
+
+/// Each name must exist; tells whether all do.
+fn check_names(selector: &Selector, registry: &Registry, section: &mut Section<'_>) -> bool {
+    let mut is_all_known = true;
+    let mut unknown = |key, message| {
+        is_all_known = false;
+        section.problem(key, message);
+    };
     for device in selector.devices.iter().filter(|id| registry.device(id).is_none()) {
-        section.problem("devices", format!("there is no device `{device}`"));
+        unknown("devices", format!("there is no device `{device}`"));
     }
     for area in selector.areas.iter().filter(|code| registry.area(code).is_none()) {
-        section.problem("areas", format!("there is no area `{area}`"));
+        unknown("areas", format!("there is no area `{area}`"));
     }
     let exists = |kind: &str| registry.devices().any(|device| device.kind == kind);
     for kind in selector.kinds.iter().filter(|kind| !exists(kind)) {
-        section.problem("kinds", format!("there is no device of kind `{kind}`"));
+        unknown("kinds", format!("there is no device of kind `{kind}`"));
     }
-    let selected: Vec<&Device> =
-        registry.devices().filter(|device| selects(selector, &device.id, Some(device))).collect();
-    check_metrics(selector.metrics.iter(), &selected, section);
-    check_interval(rule, &selected, section);
+    is_all_known
 }
 
 /// Each metric must be measured by one of the selected devices that says what it measures.

@@ -27,16 +27,16 @@ fn registry() -> Registry {
         interval_ms: 60_000,
         metrics: vec![spec],
     };
-    let place = Place {
-        id: "ward-28261".into(),
+    let place = |code: &str| Place {
+        id: format!("ward-{code}").into(),
         name: Text::new("Phường Mỹ Tho", "My Tho Ward"),
         kind: PlaceKind::Ward,
         lat: 10.3,
         lon: 106.3,
         area_km2: 6.4,
-        area: Some(AreaCode::new("28261").unwrap()),
+        area: Some(AreaCode::new(code).unwrap()),
     };
-    Registry::new(vec![device], vec![place])
+    Registry::new(vec![device], vec![place("28261"), place("30169")])
 }
 
 const GOOD: &str = r#"
@@ -118,6 +118,8 @@ const MISTAKES: &[(&str, &str, &str, &str)] = &[
     ("[\"stn-my-tho\"]", "[\"#\"]", "rules.toml:13 devices", "is not a device id"),
     ("[\"river\"]", "[\"rivr\"]", "rules.toml:27 kinds", "no device of kind `rivr`"),
     ("kinds = [\"river\"]", "areas = [\"12345\"]", "rules.toml:27 areas", "no area `12345`"),
+    ("missing =", "areas = ['30169']\nmissing =", "rules.toml:22 rule", "selects no device"),
+    ("at_least", "areas = ['30169']\nat_least", "rules.toml:8 rule", "selects no device"),
     ("kinds = [\"river\"]", "", "rules.toml:22 rule", "selects everything"),
     ("metrics = [\"water_level_m\"]", "", "rules.toml:8 metrics", "at least one metric"),
     ("[\"water_level_m\"]", "[\"water_level\"]", "rules.toml:14 metrics", "measures `water_level`"),

@@ -13,15 +13,37 @@ use super::{Channel, ChannelError, Delivery};
 /// The level of the topic for alerts of devices whose area is not known.
 const NO_AREA: &str = "unknown";
 
+/// Why a message was not published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PublishError {
+    /// The world hiccups: the message is published again. The words are for the log.
+    Retry(String),
+    /// There are too many retained messages: this one is passed over, so that those which remove
+    /// one get through. The words are for the log.
+    Full(String),
+    /// The message will never be taken. The words are for the log.
+    Refused(String),
+}
+
+impl From<PublishError> for ChannelError {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::Retry(why) => Self::Retry(why),
+            PublishError::Full(why) => Self::Full(why),
+            PublishError::Refused(why) => Self::Refused(why),
+        }
+    }
+}
+
 /// Something that can publish to MQTT subscribers.
 pub trait Publish: Send + Sync {
-    /// Publishes a retained message at QoS 1; an empty payload removes the retained one. The error
-    /// is for the log; the message is then published again.
+    /// Publishes a retained message at QoS 1; an empty payload removes the retained one, and must
+    /// succeed however many there are.
     fn publish_retained(
         &self,
         topic: String,
         payload: Vec<u8>,
-    ) -> impl Future<Output = Result<(), String>> + Send;
+    ) -> impl Future<Output = Result<(), PublishError>> + Send;
 }
 
 /// The channel over a publisher.
@@ -43,7 +65,7 @@ impl<P: Publish> Channel for Mqtt<P> {
     fn deliver<'a>(&'a self, record: &'a AlertRecord) -> Delivery<'a> {
         Box::pin(async move {
             let payload = payload(record).map_err(|e| ChannelError::Refused(e.to_string()))?;
-            self.0.publish_retained(topic(record), payload).await.map_err(ChannelError::Retry)
+            Ok(self.0.publish_retained(topic(record), payload).await?)
         })
     }
 
