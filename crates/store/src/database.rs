@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
-use sen_model::{DeviceId, Metric, Timestamp};
+use sen_model::{DeviceId, Metric, SeriesKey, Timestamp};
 
 use crate::directory::Directory;
 use crate::head::{Head, Shared};
-use crate::point::{Point, SeriesId, quality_of_code};
+use crate::point::{Point, quality_of_code};
 use crate::{Checkpoint, Config, StoreError, tail};
 
 /// The file's name in the folder.
@@ -20,6 +20,8 @@ const SUSPECT: &str = "sen.db.suspect";
 const CHECKED_BYTES: u64 = 32 << 20;
 /// How long to wait for another program that has locked the file, such as a backup.
 const BUSY: Duration = Duration::from_secs(1);
+/// The highest number of a series that is believed: it is the length of arrays.
+const MOST_SERIES: u32 = 16 << 20;
 /// Damaged files kept beside the good one before the last name is used again.
 const KEPT_DAMAGED: u32 = 100;
 
@@ -116,7 +118,7 @@ fn load(file: &Path, config: &Config) -> Result<Opened, StoreError> {
     let floor: Option<i64> = state(&connection, "floor")?.and_then(|text| text.parse().ok());
     let floor = Timestamp::from_millis(floor.unwrap_or(i64::MIN));
     let mut head = Head::new(sealed, floor, checkpoint);
-    if !load_tail(&connection, directory.len(), &mut head)? {
+    if !load_tail(&connection, &directory, &mut head)? {
         forget_checkpoint(&connection)?;
         head.checkpoint = None;
     }
@@ -164,10 +166,7 @@ fn load_series(
     connection: &Connection,
     config: &Config,
 ) -> Result<(Directory, Vec<Option<Point>>), StoreError> {
-    // What is on disk counts even if the limit was lowered since.
-    let known: u32 = connection.query_row("SELECT count(*) FROM series", [], |row| row.get(0))?;
-    let mut directory = Directory::new(config.max_series.max(known));
-    let mut sealed = Vec::with_capacity(known as usize);
+    let (mut keys, mut sealed) = (Vec::new(), Vec::new());
     let mut statement = connection.prepare(
         "SELECT id, device, metric, event_time, sequence, value_bits, quality, received_at
          FROM series ORDER BY id",
@@ -181,12 +180,16 @@ fn load_series(
         let (Ok(device), Ok(metric)) = (DeviceId::new(device), Metric::new(metric)) else {
             return Err(StoreError::Damaged(format!("series `{device}/{metric}`")));
         };
-        if directory.add(&device, &metric)? != SeriesId(row.get(0)?) {
-            return Err(StoreError::Damaged("the series are not numbered in order".to_owned()));
+        let id: u32 = row.get(0)?;
+        if id > MOST_SERIES {
+            return Err(StoreError::Damaged(format!("a series of number {id}")));
         }
+        keys.push((id, SeriesKey { device, metric }));
+        // Numbers that are missing are of series that were forgotten.
+        sealed.resize(id as usize, None);
         sealed.push(newest_sealed(row)?);
     }
-    Ok((directory, sealed))
+    Ok((Directory::new(config.max_series, keys.into_iter()), sealed))
 }
 
 fn newest_sealed(row: &rusqlite::Row<'_>) -> Result<Option<Point>, StoreError> {
@@ -201,15 +204,22 @@ fn newest_sealed(row: &rusqlite::Row<'_>) -> Result<Option<Point>, StoreError> {
 }
 
 /// Loads the unsealed points; tells whether all of them could be read. A row that cannot is
-/// deleted, since what it held comes back by replay.
-fn load_tail(connection: &Connection, series: u32, head: &mut Head) -> Result<bool, StoreError> {
+/// deleted, since what it held comes back by replay. Points of forgotten series have expired.
+fn load_tail(
+    connection: &Connection,
+    directory: &Directory,
+    head: &mut Head,
+) -> Result<bool, StoreError> {
     let mut damaged = Vec::new();
     let mut statement = connection.prepare("SELECT id, points FROM tail ORDER BY id")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let runs = row.get_ref(1)?.as_blob().ok().and_then(tail::decode);
-        match runs.filter(|runs| runs.iter().all(|(id, _)| id.0 < series)) {
-            Some(runs) => runs.into_iter().for_each(|(series, points)| head.load(series, points)),
+        match runs {
+            Some(runs) => {
+                let known = runs.into_iter().filter(|(series, _)| directory.has(*series));
+                known.for_each(|(series, points)| head.load(series, points));
+            }
             None => damaged.push(row.get::<_, i64>(0)?),
         }
     }

@@ -108,6 +108,8 @@ pub(crate) struct Head {
     written: u64,
     /// Points before this are expired.
     floor: Timestamp,
+    /// A series whose newest point is before this has nothing left, not even summaries.
+    empty_before: Timestamp,
     /// The last committed checkpoint.
     pub(crate) checkpoint: Option<Checkpoint>,
 }
@@ -147,6 +149,7 @@ impl Head {
             points: 0,
             written: 0,
             floor,
+            empty_before: Timestamp::from_millis(i64::MIN),
             checkpoint,
         }
     }
@@ -386,14 +389,35 @@ impl Head {
         (0..).zip(&self.slots).filter_map(latest).collect()
     }
 
+    /// The series of which nothing is left, at most `limit`.
+    pub(crate) fn empty(&self, limit: usize) -> Vec<SeriesId> {
+        let is_empty = |slot: &Slot| {
+            let is_old = |latest: Point| latest.event_time < self.empty_before;
+            slot.points.is_empty() && slot.latest.is_some_and(is_old)
+        };
+        let empty = (0..).zip(&self.slots).filter(|(_, slot)| is_empty(slot));
+        empty.map(|(at, _)| SeriesId(at)).take(limit).collect()
+    }
+
+    /// Forgets what is known of series that are gone.
+    pub(crate) fn forget(&mut self, series: &[SeriesId]) {
+        for series in series {
+            if let Some(slot) = self.slots.get_mut(series.index()) {
+                *slot = Slot { touched: slot.touched, ..Slot::default() };
+            }
+        }
+    }
+
     /// New points since the store was opened, and points in memory.
     pub(crate) fn counts(&self) -> (u64, u64) {
         (self.written, self.points)
     }
 
-    /// Raises the floor below which points are expired, and forgets those in memory.
-    pub(crate) fn expire_before(&mut self, floor: Timestamp) {
+    /// Raises the floor below which points are expired, and forgets those in memory; summaries of
+    /// windows that begin before `minutes` are going too.
+    pub(crate) fn expire_before(&mut self, floor: Timestamp, minutes: Timestamp) {
         self.floor = self.floor.max(floor);
+        self.empty_before = self.empty_before.max(minutes.min(floor));
         for slot in &mut self.slots {
             let expired =
                 slot.points.partition_point(|packed| packed.event_time < floor.as_millis());

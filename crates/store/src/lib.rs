@@ -175,12 +175,34 @@ impl Store {
         Ok(Self(Arc::new(Inner { shared, writer, readers, turn: Mutex::new(()) })))
     }
 
-    /// The handle of a series, made if it is new. Costs one hash of the two names.
+    /// The handle of a series, made if it is new and there are fewer than `max_series`. Costs one
+    /// hash of the two names.
+    ///
+    /// The writer asks anew after each commit: one may forget series of which nothing is left.
     pub fn series_id(&self, device: &DeviceId, metric: &Metric) -> Result<SeriesId, StoreError> {
+        self.series_id_within(device, metric, false)
+    }
+
+    /// As [`series_id`](Self::series_id), for a series that somebody has registered: it is never
+    /// refused, whatever strangers have used up. The registry bounds how many there can be.
+    pub fn registered_series_id(
+        &self,
+        device: &DeviceId,
+        metric: &Metric,
+    ) -> Result<SeriesId, StoreError> {
+        self.series_id_within(device, metric, true)
+    }
+
+    fn series_id_within(
+        &self,
+        device: &DeviceId,
+        metric: &Metric,
+        may_exceed: bool,
+    ) -> Result<SeriesId, StoreError> {
         if let Some(known) = self.find(device, metric) {
             return Ok(known);
         }
-        let id = self.0.shared.directory_mut().add(device, metric)?;
+        let id = self.0.shared.directory_mut().add(device, metric, may_exceed)?;
         self.0.shared.head().reserve(id);
         Ok(id)
     }
@@ -190,7 +212,7 @@ impl Store {
         self.0.shared.directory().find(device, metric)
     }
 
-    /// Every series there is.
+    /// Every series there is; also what whoever bounds new series has to count as known.
     pub fn series(&self) -> Vec<(SeriesId, SeriesKey)> {
         self.0.shared.directory().all()
     }
@@ -230,7 +252,8 @@ impl Store {
     }
 
     /// Deletes raw points and summaries older than the configured days before `now`, in slices
-    /// between commits, and gives the space back to the file system. Returns when it is done.
+    /// between commits, and gives the space back to the file system. Returns when it is done; the
+    /// next commit forgets the series of which nothing is left.
     pub async fn retain(&self, now: Timestamp) -> Result<(), StoreError> {
         self.0.writer.ask(|done| Order::Retain { now, done }).await?
     }

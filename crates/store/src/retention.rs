@@ -50,8 +50,8 @@ impl Sweep {
         let first_day = day_of(before(config.raw_days).as_millis());
         let floor = Timestamp::from_millis(first_day.saturating_mul(DAY_MS));
         database::set_state(connection, "floor", &floor.as_millis().to_string())?;
-        shared.head().expire_before(floor);
         let first_minute_ms = before(config.minute_days).as_millis();
+        shared.head().expire_before(floor, Timestamp::from_millis(first_minute_ms));
         Ok(Self { first_day, first_minute_ms, stage: Stage::Chunks, waiting: Vec::new() })
     }
 

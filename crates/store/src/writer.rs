@@ -10,6 +10,7 @@ use sen_model::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::head::{Frozen, Shared};
+use crate::point::SeriesId;
 use crate::retention::Sweep;
 use crate::seal::Pass;
 use crate::summary::Summaries;
@@ -19,6 +20,8 @@ use crate::{Checkpoint, Config, StoreError, database, tail};
 const OPEN_ORDERS: usize = 8;
 /// Series that are copied out of memory under one lock.
 const SERIES_PER_LOCK: usize = 256;
+/// Series forgotten by one commit, at most: some ten milliseconds.
+const FORGOTTEN_AT_ONCE: usize = 2_000;
 
 /// Where the outcome of an order goes.
 pub(crate) type Done = oneshot::Sender<Result<(), StoreError>>;
@@ -48,13 +51,12 @@ impl Writer {
         shared: Arc<Shared>,
     ) -> Result<Self, StoreError> {
         let (orders, receiver) = mpsc::channel(OPEN_ORDERS);
-        let named = shared.directory().len();
         let work = Work {
             connection,
             file,
             config,
             shared,
-            named,
+            forgets: false,
             pass: None,
             sweep: None,
             failing: false,
@@ -92,8 +94,8 @@ struct Work {
     file: PathBuf,
     config: Config,
     shared: Arc<Shared>,
-    /// How many series have their names on disk.
-    named: u32,
+    /// Whether there may be series of which nothing is left.
+    forgets: bool,
     pass: Option<Pass>,
     sweep: Option<Sweep>,
     /// Whether the last slice failed: the next failure is not told again.
@@ -184,7 +186,10 @@ impl Work {
             }
         } else if let Some(mut sweep) = self.sweep.take() {
             match sweep.step(&mut self.connection) {
-                Ok(true) => sweep.end(Ok(())),
+                Ok(true) => {
+                    self.forgets = true;
+                    sweep.end(Ok(()))
+                }
                 Ok(false) => {
                     self.sweep = Some(sweep);
                     Ok(())
@@ -207,8 +212,7 @@ impl Work {
     fn commit(&mut self, summaries: &Summaries, checkpoint: Checkpoint) -> Result<(), StoreError> {
         let frozen = self.shared.head().freeze();
         match self.write_commit(&frozen, summaries, &checkpoint) {
-            Ok(named) => {
-                self.named = named;
+            Ok(()) => {
                 self.shared.head().committed(&frozen, checkpoint);
                 Ok(())
             }
@@ -219,22 +223,31 @@ impl Work {
         }
     }
 
-    /// Returns how many series have names on disk after it.
     fn write_commit(
         &mut self,
         frozen: &Frozen,
         summaries: &Summaries,
         checkpoint: &Checkpoint,
-    ) -> Result<u32, StoreError> {
+    ) -> Result<(), StoreError> {
+        // Only here, because the writer has no handle in use while it commits.
+        let empty =
+            if self.forgets { self.shared.head().empty(FORGOTTEN_AT_ONCE) } else { Vec::new() };
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let named = put_names(&transaction, &self.shared, self.named)?;
+        let named = put_names(&transaction, &self.shared)?;
+        delete_names(&transaction, &empty)?;
         put_tail(&transaction, &self.shared, frozen)?;
         put_summaries(&transaction, summaries)?;
         database::set_state(&transaction, "epoch", &checkpoint.epoch)?;
         database::set_state(&transaction, "next", &checkpoint.next.to_string())?;
         transaction.commit()?;
-        Ok(named)
+        self.forgets &= empty.len() == FORGOTTEN_AT_ONCE;
+        let mut directory = self.shared.directory_mut();
+        directory.saved(named);
+        empty.iter().for_each(|series| directory.forget(*series));
+        drop(directory);
+        self.shared.head().forget(&empty);
+        Ok(())
     }
 
     /// Tells of a failure of background work, once until it works again; it is taken up again
@@ -265,24 +278,29 @@ impl Work {
     }
 }
 
-fn put_names(
-    transaction: &Transaction<'_>,
-    shared: &Shared,
-    named: u32,
-) -> Result<u32, StoreError> {
+/// Writes the names of new series; returns how many.
+fn put_names(transaction: &Transaction<'_>, shared: &Shared) -> Result<usize, StoreError> {
     let mut insert = transaction
         .prepare_cached("INSERT INTO series (id, device, metric) VALUES (?1, ?2, ?3)")?;
-    let mut named = named;
+    let mut named = 0;
     loop {
-        let new = shared.directory().from(named, SERIES_PER_LOCK);
+        let new = shared.directory().unsaved(named, SERIES_PER_LOCK);
         if new.is_empty() {
             return Ok(named);
         }
         for (id, key) in &new {
             insert.execute(params![id.0, key.device.as_str(), key.metric.as_str()])?;
         }
-        named += new.len() as u32;
+        named += new.len();
     }
+}
+
+fn delete_names(transaction: &Transaction<'_>, empty: &[SeriesId]) -> Result<(), StoreError> {
+    let mut delete = transaction.prepare_cached("DELETE FROM series WHERE id = ?1")?;
+    for series in empty {
+        delete.execute([series.0])?;
+    }
+    Ok(())
 }
 
 fn put_tail(

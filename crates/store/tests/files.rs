@@ -256,3 +256,45 @@ async fn a_backlog_in_any_order_is_taken_once() {
     let all = store.points(id, Span::ALL, usize::MAX).await.unwrap();
     assert_eq!(store.points_downsampled(id, Span::ALL, all.len()).await.unwrap(), all);
 }
+
+#[tokio::test]
+async fn series_of_which_nothing_is_left_make_room_and_their_numbers_are_used_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config { max_series: 3, ..Config::default() };
+    let opened = || Store::open(folder.path().to_owned(), config.clone()).unwrap();
+    let metric = Metric::new("level_m").unwrap();
+    let device = |number: u32| DeviceId::new(format!("device-{number}")).unwrap();
+    let store = opened();
+    fill(&store, 3, BEGIN_MS, 10, 1).await;
+    let later = BEGIN_MS + 93 * DAY_MS;
+    let mut alive = vec![(SeriesId(1), point(later))];
+    store.write(&mut alive).await.unwrap();
+    store.commit(Vec::new(), checkpoint(2)).await.unwrap();
+    assert!(store.series_id(&device(3), &metric).is_err());
+    assert_eq!(store.registered_series_id(&device(3), &metric).unwrap(), SeriesId(3));
+
+    // Nothing is sealed: what has expired is still in tail rows on disk.
+    store.retain(Timestamp::from_millis(later)).await.unwrap();
+    assert_eq!(store.stats().series, 4, "only a commit forgets");
+    store.commit(Vec::new(), checkpoint(3)).await.unwrap();
+    let known: Vec<_> = store.series().into_iter().map(|(id, _)| id).collect();
+    assert_eq!(known, [SeriesId(1), SeriesId(3)]);
+    assert_eq!(store.series_id(&device(0), &metric).unwrap(), SeriesId(4), "a new number");
+    store.commit(Vec::new(), checkpoint(4)).await.unwrap();
+    drop(store);
+
+    let store = opened();
+    assert_eq!(store.checkpoint().await.unwrap(), Some(checkpoint(4)), "nothing was damaged");
+    assert_eq!(store.series().len(), 3);
+    assert_eq!(times(&store, SeriesId(1)).await, [later]);
+    let reused = store.registered_series_id(&device(9), &metric).unwrap();
+    assert!([SeriesId(0), SeriesId(2)].contains(&reused));
+    assert_eq!(times(&store, reused).await, [0; 0]);
+    let mut points = vec![(reused, point(later + 1))];
+    store.write(&mut points).await.unwrap();
+    store.commit(Vec::new(), checkpoint(5)).await.unwrap();
+    drop(store);
+    let store = opened();
+    assert_eq!(store.find(&device(9), &metric), Some(reused));
+    assert_eq!(times(&store, reused).await, [later + 1]);
+}
