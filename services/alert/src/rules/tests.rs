@@ -28,7 +28,7 @@ fn registry() -> Registry {
         metrics: vec![spec],
     };
     let place = |code: &str| Place {
-        id: format!("ward-{code}").into(),
+        id: format!("ward-{code}"),
         name: Text::new("Phường Mỹ Tho", "My Tho Ward"),
         kind: PlaceKind::Ward,
         lat: 10.3,
