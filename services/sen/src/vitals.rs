@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sen_chassis::{Clock, Shutdown};
+use sen_gateway::ScreensState;
 use sen_log::{AppendError, Topic};
 use sen_model::{
     AlertRecord, DeviceId, Event, InvalidName, Metric, Progress, Quality, Quarantined, Reading,
@@ -31,6 +32,8 @@ pub(crate) struct Vitals {
     pub(crate) alerts: Topic<AlertRecord>,
     /// How far the rules have come; none if they are judged elsewhere.
     pub(crate) evaluated: Option<watch::Receiver<Progress>>,
+    /// Who is watching; none if the screens are served elsewhere.
+    pub(crate) screens: Option<watch::Receiver<ScreensState>>,
     /// On the disk that is watched.
     pub(crate) folder: PathBuf,
     /// Event times.
@@ -78,6 +81,9 @@ impl Vitals {
             readings
                 .push(reading("judging_behind", (self.readings.head() + 1).saturating_sub(next))?);
         }
+        if let Some(screens) = &self.screens {
+            readings.push(reading("screens_stale", screens.borrow().stale as u64)?);
+        }
         Ok(readings)
     }
 
@@ -87,5 +93,42 @@ impl Vitals {
             + self.events.stats().damaged_records
             + self.quarantine.stats().damaged_records
             + self.alerts.stats().damaged_records
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sen_log::{Log, Retention};
+
+    #[tokio::test]
+    async fn stale_screens_are_a_reading_where_the_screens_are_served() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings =
+            sen_log::Config { segment_bytes: 1 << 20, reserve_bytes: 0, record_bytes: 1 << 16 };
+        let log = Log::open(folder.path().join("log"), settings).unwrap();
+        let keep = Retention { keep_ms: i64::MAX, keep_bytes: u64::MAX };
+        let screens = watch::Sender::new(ScreensState { connected: 3, stale: 2 });
+        let mut vitals = Vitals {
+            readings: log.topic("readings", keep).unwrap(),
+            events: log.topic("events", keep).unwrap(),
+            quarantine: log.topic("quarantine", keep).unwrap(),
+            alerts: log.topic("alerts", keep).unwrap(),
+            evaluated: None,
+            screens: Some(screens.subscribe()),
+            folder: folder.path().to_owned(),
+            clock: Clock::manual(0),
+        };
+        let stale = |vitals: &Vitals| {
+            let readings = vitals.readings_at(Timestamp::default()).unwrap();
+            let found = readings.into_iter().find(|one| one.metric.as_str() == "screens_stale");
+            found.map(|reading| reading.value)
+        };
+        assert_eq!(stale(&vitals), Some(2.0));
+        screens.send_replace(ScreensState { connected: 3, stale: 0 });
+        assert_eq!(stale(&vitals), Some(0.0), "zero is said, too: it ends the alert");
+        vitals.screens = None;
+        assert_eq!(stale(&vitals), None);
+        log.close().await;
     }
 }

@@ -168,13 +168,14 @@ async fn bind(
     let stored = aggregate.as_ref().map_or_else(idle, sen_aggregate::Aggregate::progress);
     let evaluated = alert.as_ref().map_or_else(idle, sen_alert::Alert::progress);
     let rules = alert.as_ref().map(sen_alert::Alert::rules);
-    let vitals =
-        ingest.is_some().then(|| own_vitals(shared, alert.is_some().then(|| evaluated.clone())));
+    let judged = alert.is_some().then(|| evaluated.clone());
     let gateway = if wanted(Role::Gateway) {
         Some(gateway(shared, stored, evaluated, rules).await?)
     } else {
         None
     };
+    let screens = gateway.as_ref().map(sen_gateway::Gateway::screens);
+    let vitals = ingest.is_some().then(|| own_vitals(shared, judged, screens));
     let addresses = Addresses {
         http: gateway.as_ref().map(sen_gateway::Gateway::address),
         mqtt: ingest.as_ref().and_then(sen_ingest::Ingest::mqtt_address),
@@ -272,13 +273,18 @@ async fn gateway(
     Ok(sen_gateway::Gateway::bind(shared.settings.gateway.clone(), ports).await?)
 }
 
-fn own_vitals(shared: &Shared, evaluated: Option<watch::Receiver<Progress>>) -> Vitals {
+fn own_vitals(
+    shared: &Shared,
+    evaluated: Option<watch::Receiver<Progress>>,
+    screens: Option<watch::Receiver<sen_gateway::ScreensState>>,
+) -> Vitals {
     Vitals {
         readings: shared.topics.readings.clone(),
         events: shared.topics.events.clone(),
         quarantine: shared.topics.quarantine.clone(),
         alerts: shared.topics.alerts.clone(),
         evaluated,
+        screens,
         folder: shared.storage.clone(),
         clock: shared.clock.clone(),
     }
