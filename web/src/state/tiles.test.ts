@@ -1,9 +1,10 @@
 // What tiles say, over one device and over many.
 import { describe, expect, test } from 'vitest';
-import { device, T0, tile } from '../testing/alerts';
+import { alertRecord, device, T0, tile } from '../testing/alerts';
 import { FIELDS } from '../wire/nouns';
 import { LatestValues } from './latest';
-import { devicesOf, mainTile, readTile, severityAt, tilesOf } from './tiles';
+import { AlertBook } from './alerts';
+import { alertOn, devicesOf, mainTile, readTile, severityAt, severityOf, tilesOf } from './tiles';
 
 function latestOf(...rows: [device: string, value: number, age_ms: number][]): LatestValues {
   const latest = new LatestValues();
@@ -65,6 +66,44 @@ describe('many devices', () => {
   test('only devices of the kind that measure it', () => {
     const all = [device({ id: 'a' }), device({ id: 'b', kind: 'rain' }), device({ id: 'c', units: {} })];
     expect(devicesOf(many, all).map(({ id }) => id)).toEqual(['a']);
+  });
+});
+
+describe('a tile and its open alerts', () => {
+  const opened = (...records: Parameters<typeof alertRecord>[0][]) => {
+    const book = new AlertBook();
+    records.forEach((record, index) => book.apply(alertRecord({ id: `a${index}`, ...record })));
+    return book.open();
+  };
+  const plain = tile({ levels: [] });
+  const read = (of: typeof plain, value: number) =>
+    readTile(of, [device()], latestOf(['stn-my-tho', value, 0]), T0, 0);
+
+  test('the worst one of its device and metric counts, levels or not', () => {
+    const open = opened(
+      { severity: 3 },
+      { severity: 2, state: 'acknowledged' },
+      { severity: 1, device: 'elsewhere' },
+      { severity: 1, metric: 'rain_mm' },
+      { severity: 1, metric: undefined },
+    );
+    const alert = alertOn(plain, [device()], open);
+    expect(alert).toEqual({ severity: 2, unacknowledged: false });
+    expect(severityOf(read(plain, 0.1), alert)).toBe(2);
+    expect(severityOf(read(tile(), 1.7), alert)).toBe(2);
+  });
+
+  test('without one its levels say', () => {
+    expect(alertOn(tile(), [device()], opened({ state: 'normal' }))).toBeUndefined();
+    expect(severityOf(read(tile(), 1.7), undefined)).toBe(1);
+    expect(severityOf(read(tile(), 1.0), undefined)).toBeUndefined();
+  });
+
+  test('a tile over many devices counts those of every one of them, and no others', () => {
+    const many = tile({ device: undefined, kind: 'river', statistic: 'mean', levels: [] });
+    const open = opened({ severity: 1, device: 'x' }, { severity: 4, device: 'b' });
+    const devices = ['a', 'b'].map((id) => device({ id }));
+    expect(alertOn(many, devices, open)?.severity).toBe(4);
   });
 });
 

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { T0 } from '../testing/alerts';
 import { freshness } from './freshness';
-import { LatestValues } from './latest';
+import { LatestValues, STRANGERS_MAX } from './latest';
 import { spanOf, STEP_MS, STEPS, thin, Trail, TRAIL_MS } from './trail';
 
 describe('latest values', () => {
@@ -15,6 +15,19 @@ describe('latest values', () => {
     expect(latest.get('d', 'm')?.value).toBe(1);
     latest.apply({ ...row, metric: 'n', at: T0 - 5_000 });
     expect(latest.heardAt('d')).toBe(T0);
+  });
+
+  test('made-up devices fill it only so far; those of the registry always have room', () => {
+    const latest = new LatestValues();
+    for (let index = 0; index < STRANGERS_MAX; index++) latest.apply({ ...row, device: `d${index}` });
+    expect(latest.apply({ ...row, device: 'one-more' })).toBe(false);
+    expect(latest.heardAt('one-more')).toBeUndefined();
+    expect(latest.apply({ ...row, device: 'd0', value: 2, at: T0 + 1 })).toBe(true);
+    latest.know(new Set(['d0', 'gauge']));
+    expect(latest.apply({ ...row, device: 'gauge' })).toBe(true);
+    expect(latest.apply({ ...row, device: 'one-more' }), 'd0 is no stranger any more').toBe(true);
+    expect(latest.apply({ ...row, device: 'two-more' })).toBe(false);
+    expect(latest.size).toBe(STRANGERS_MAX + 2);
   });
 
   test('a million rows of one series are one value', () => {

@@ -85,6 +85,65 @@ describe('the link', () => {
     expect(wall.lost_since).not.toBeNull();
   });
 
+  test('heartbeats of a head that is not here do not keep the cover away', async () => {
+    goLive(10);
+    await beat(1, 11);
+    expect(wall.link_state).toBe('behind');
+    world.socket.say(alertFrame(10, one));
+    expect(wall.link_state).toBe('live');
+    // It moves on all the time and never arrives, so the connection is not given up either.
+    for (let seq = 11; seq < 16; seq++) {
+      await beat(1, 1_000);
+      world.socket.say({ type: 'skip', prev: seq, to: seq + 1 });
+      world.socket.say({ type: 'tick', upserts: [] });
+      expect(wall.link_state).toBe('behind');
+    }
+    expect(world.sockets).toHaveLength(1);
+    expect(wall.lost_since).not.toBeNull();
+    world.socket.say({ type: 'skip', prev: 16, to: 1_000 });
+    expect([wall.link_state, wall.lost_since]).toEqual(['live', null]);
+  });
+
+  test('heartbeats during a long replay do not keep the cover away', async () => {
+    goLive();
+    world.socket.drop(1006);
+    await pass(1_000);
+    world.socket.accept();
+    world.socket.say(welcome({ mode: 'resume', head: 5_000 }));
+    await beat(4, 10);
+    expect([wall.link_state, wall.lost_since === null]).toEqual(['replaying', false]);
+  });
+
+  test('another page of the same name puts this one aside, until somebody wants it here', async () => {
+    goLive(10, [one], { build: '1' });
+    await pass(1_000);
+    world.socket.drop(4409);
+    expect([wall.link_state, wall.retry_at]).toEqual(['displaced', null]);
+    expect(wall.lost_since).not.toBeNull();
+    const rung = world.chimes.length;
+    await pass(3_600_000);
+    expect([world.sockets.length, world.chimes.length]).toEqual([1, rung]);
+    wall.takeOver();
+    wall.takeOver();
+    expect([world.sockets.length, wall.link_state]).toEqual([2, 'opening']);
+    expect(wall.lost_since).not.toBeNull();
+    world.socket.accept();
+    world.socket.say(welcome({ mode: 'resume', now: new Date(T0 + world.elapsed_ms).toISOString() }));
+    world.socket.say(LIVE);
+    expect([wall.link_state, wall.lost_since]).toEqual(['live', null]);
+  });
+
+  test('a page that was put aside does not reload itself back', async () => {
+    goLive(10, [one], { build: '1' });
+    world.socket.drop(1012);
+    await pass(1_000);
+    goLive(10, [one], { build: '2' });
+    world.socket.say(alertFrame(10, { ...one, rev: 2, state: 'acknowledged' }));
+    world.socket.drop(4409);
+    await pass(60_000);
+    expect(world.reloads).toBe(0);
+  });
+
   test('seen follows what was rendered', async () => {
     goLive(10);
     await vi.advanceTimersByTimeAsync(0);
@@ -162,6 +221,8 @@ describe('new alerts', () => {
     world.socket.say(alertFrame(11, { ...one, rev: 2, state: 'normal', cleared_at: T0 }));
     world.socket.say(LIVE);
     expect(wall.missed.map(({ id }) => id)).toEqual(['one']);
+    wall.dismissMissed([alertRecord({ id: 'another' })]);
+    expect(wall.missed).toHaveLength(1);
     wall.dismissMissed(wall.missed);
     expect(wall.missed).toEqual([]);
   });

@@ -66,6 +66,8 @@ let page: Record<string, unknown>;
 beforeEach(async () => {
   vi.useFakeTimers();
   vi.spyOn(console, 'warn').mockImplementation(() => {});
+  // Nothing is laid out here: room for several rows.
+  vi.spyOn(HTMLElement.prototype, 'clientHeight', 'get').mockReturnValue(600);
   charts.made = 0;
   charts.shown = [];
   world = new World();
@@ -183,6 +185,74 @@ describe('alerts', () => {
   });
 });
 
+describe('a hand on the list', () => {
+  const list = () => document.querySelector('#alerts-title')!.closest('section')!;
+  const low = alertRecord({ id: 'low', severity: 3, started_at: T0 - 60_000 });
+  const hand = (type: string) => {
+    list().dispatchEvent(new PointerEvent(type, { pointerType: 'mouse', bubbles: type === 'pointermove' }));
+    flushSync();
+  };
+  const rows = () =>
+    [...document.querySelectorAll<HTMLElement>('li[data-testid^="alert-"]')].map((row) => row.dataset['testid']);
+  const acknowledged = () => world.requests.map(({ url }) => url).filter((url) => url.endsWith('/acknowledge'));
+
+  test('keeps the rows where they are; a new severity 1 is told above them', async () => {
+    await goLive([low]);
+    hand('pointerenter');
+    world.socket.say(alertFrame(10, one));
+    await pass(500);
+    expect(rows()).toEqual(['alert-low']);
+    expect(text('alerts-waiting')).toContain('Mới: Báo động III Mỹ Tho');
+    expect(text('count-1')).toBe('1 1/1');
+    hand('pointerleave');
+    expect(rows()).toEqual(['alert-one', 'alert-low']);
+    expect(find('alerts-waiting')).toBeNull();
+  });
+
+  test('a row that is over stays in its place without a button until the hand goes', async () => {
+    await goLive([one, low]);
+    hand('pointermove');
+    world.socket.say(alertFrame(10, { ...one, rev: 2, state: 'normal', cleared_at: T0 }));
+    await pass(500);
+    expect(rows()).toEqual(['alert-one', 'alert-low']);
+    expect(find('ack-one')).toBeNull();
+    hand('pointerleave');
+    expect(rows()).toEqual(['alert-low']);
+  });
+
+  test('the notice shows what waits at a press, and so does a hand that lies still', async () => {
+    await goLive([low]);
+    hand('pointerenter');
+    world.socket.say(alertFrame(10, alertRecord({ id: 'two', severity: 2 })));
+    await pass(500);
+    expect(text('alerts-waiting')).toBe('1 cảnh báo mới, bấm để xem');
+    find('alerts-waiting')!.click();
+    flushSync();
+    expect(rows()).toEqual(['alert-two', 'alert-low']);
+    hand('pointerenter');
+    world.socket.say(alertFrame(11, one));
+    await pass(14_000);
+    expect(rows()).toEqual(['alert-two', 'alert-low']);
+    await pass(1_500);
+    expect(rows()).toEqual(['alert-one', 'alert-two', 'alert-low']);
+  });
+
+  test('a row that has just come under the pointer takes no click', async () => {
+    await goLive([low]);
+    world.socket.say(alertFrame(10, one));
+    await pass(100);
+    expect(rows()[0]).toBe('alert-one');
+    find('ack-one')!.click();
+    find('ack-low')!.click();
+    await pass(300);
+    expect(acknowledged()).toEqual([]);
+    await pass(300);
+    find('ack-one')!.click();
+    await pass(100);
+    expect(acknowledged()).toEqual(['/api/v1/alerts/one/acknowledge']);
+  });
+});
+
 describe('never silently stale', () => {
   test('the cover comes with the time of the last word, and goes when live again', async () => {
     await goLive();
@@ -214,6 +284,60 @@ describe('never silently stale', () => {
     find('missed-list')!.querySelector('button')!.click();
     await pass(500);
     expect(find('missed-list')).toBeNull();
+  });
+
+  test('every missed episode is shown in its turn, and only those shown are put away', async () => {
+    await goLive();
+    world.socket.drop(1006);
+    await pass(600);
+    world.socket.accept();
+    world.socket.say(welcome({ mode: 'resume' }));
+    'abcde'.split('').forEach((id, index) => {
+      const started_at = T0 - index * 1_000;
+      world.socket.say(alertFrame(10 + index, alertRecord({ id, state: 'normal', started_at, cleared_at: T0 })));
+    });
+    world.socket.say({ type: 'live' });
+    await pass(500);
+    const shown = () =>
+      [...find('missed-list')!.querySelectorAll<HTMLElement>('li')].map((row) => row.dataset['testid']?.at(-1)).join('');
+    const seen = new Set(shown());
+    for (let pages = 0; pages < 2; pages++) {
+      for (let beats = 0; beats < 3; beats++) {
+        await pass(5_000);
+        world.socket.say({ type: 'heartbeat', head: 15, now: new Date(T0 + world.elapsed_ms).toISOString() });
+      }
+      for (const id of shown()) seen.add(id);
+    }
+    expect([...seen].sort().join('')).toBe('abcde');
+    const put_away = shown();
+    find('missed-list')!.querySelector<HTMLElement>('.done')!.click();
+    await pass(500);
+    expect(text('missed-list')).toContain(`Đã bỏ lỡ khi mất kết nối: ${5 - put_away.length}`);
+    expect(wall.missed.map(({ id }) => id).filter((id) => put_away.includes(id))).toEqual([]);
+  });
+
+  test('a page whose name was taken says so and comes back by a press only', async () => {
+    await goLive();
+    world.socket.drop(4409);
+    await pass(120_000);
+    expect(text('displaced-cover')).toContain('Màn hình này đã mở ở nơi khác');
+    expect([find('stale-cover'), world.sockets.length]).toEqual([null, 1]);
+    expect(find('link-state')?.dataset['state']).toBe('displaced');
+    find('take-over')!.click();
+    await pass(500);
+    expect(world.sockets).toHaveLength(2);
+    await goLive();
+    expect([find('displaced-cover'), find('stale-cover')]).toEqual([null, null]);
+  });
+
+  test('a tile says what its open alert says, whatever its levels say', async () => {
+    const at = T0 + world.elapsed_ms;
+    await goLive([alertRecord({ id: 'jam', severity: 2, device: 'cam-1' })]);
+    wall.choose('security');
+    world.socket.say({ type: 'tick', upserts: [['cam-1', 'water_level_m', 0.5, at, 0]] });
+    await pass(500);
+    expect(find('tile-tile-of-security')?.dataset['severity']).toBe('2');
+    expect(text('tile-tile-of-security')).toMatch(/2 ?0,50 ?m.*Cao/);
   });
 
   test('a tile says how far to believe it', async () => {
