@@ -215,3 +215,41 @@ impl Receipt {
         self.0.await.map_err(|_| Stopped)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard::TimeGuard;
+    use crate::series::SeriesLimits;
+    use std::task::{Context, Poll, Waker};
+
+    const NOW_MS: i64 = 1_790_000_000_000;
+
+    fn intake(bytes: usize) -> (Arc<Intake>, WorkQueue) {
+        let limits = SeriesLimits { per_device: 9, total: 9, new_per_minute: 9 };
+        let began = Timestamp::from_millis(NOW_MS);
+        let sorter = Sorter::new(TimeGuard::default(), limits, 1_000, Vec::new(), began);
+        let limits = QueueLimits { packets: 9, bytes };
+        Intake::new(sorter, Arc::new(Registry::default()), Clock::manual(NOW_MS), limits)
+    }
+
+    #[test]
+    fn nothing_is_decoded_before_its_share_of_the_budget_is_there() {
+        let (intake, mut works) = intake(2_000);
+        let mut context = Context::from_waker(Waker::noop());
+        let decoded = std::cell::Cell::new(0);
+        let sort = || {
+            decoded.set(decoded.get() + 1);
+            Sorted::default()
+        };
+        let mut first = Box::pin(intake.queue(1_000, sort, None));
+        assert!(matches!(first.as_mut().poll(&mut context), Poll::Ready(Ok(()))));
+        assert_eq!(intake.budget.available_permits(), 2_000 - RECORD_BYTES, "the rest came back");
+        let mut second = Box::pin(intake.queue(1_000, sort, None));
+        assert!(second.as_mut().poll(&mut context).is_pending());
+        assert_eq!(decoded.get(), 1, "the second only waits");
+        drop(works.works.try_recv());
+        assert!(matches!(second.as_mut().poll(&mut context), Poll::Ready(Ok(()))));
+        assert_eq!(decoded.get(), 2);
+    }
+}
