@@ -6,13 +6,14 @@
 //! [`window`] holds the logic and the reason why that is so; `writer` joins it with the store;
 //! this file reads the log.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sen_chassis::backoff::Backoff;
 use sen_chassis::tasks::TaskError;
-use sen_chassis::{Clock, Problem, Shutdown, Tasks};
+use sen_chassis::{Clock, Health, Problem, Shutdown, Tasks};
 use sen_log::{Cursor, Entry, Offset, ReadError, Reader, Topic};
-use sen_model::{Progress, ReadingBatch, Timestamp};
+use sen_model::{Progress, ReadingBatch, Registry, Timestamp};
 use sen_store::{Checkpoint, Store, StoreError};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -24,7 +25,7 @@ mod writer;
 pub use config::Config;
 
 use crate::window::Windows;
-use crate::writer::Writer;
+use crate::writer::{Patience, Writer};
 
 /// Records read from the log at once, at most.
 const RECORDS_AT_ONCE: usize = 4_096;
@@ -42,9 +43,18 @@ pub struct Ports {
     pub cursor: Cursor,
     /// Where points and summaries go. Nobody else may write to it.
     pub store: Store,
+    /// Whose series are stored whatever strangers have used up.
+    pub registry: Arc<Registry>,
     /// Bounds watermarks, and tells what is too old.
     pub clock: Clock,
+    /// Told of parts [`LOG`] and [`STORE`].
+    pub health: Health,
 }
+
+/// The part of the centre that is ill while the log cannot be read here.
+pub const LOG: &str = "aggregate";
+/// The part of the centre that is ill while the store cannot be written.
+pub const STORE: &str = "store";
 
 /// Why the service could not be bound.
 #[derive(Debug, thiserror::Error)]
@@ -140,7 +150,11 @@ impl Reading {
         let checkpoint = ports.store.checkpoint().await?;
         let next = position(checkpoint.as_ref(), &ports.readings);
         let windows = Windows::new(config.hot_ms, config.max_open_windows);
-        let writer = Writer::new(ports.store.clone(), windows, ports.clock.clone(), shutdown);
+        let clock = ports.clock.clone();
+        let patience = Patience::new(ports.health.clone(), shutdown, clock.now_ms());
+        let registry = Arc::clone(&ports.registry);
+        let writer = Writer::new(ports.store.clone(), registry, clock, windows, patience);
+        ports.health.well(LOG);
         let backoff = Backoff::new(RETRY_FROM, RETRY_TO, next);
         progress.send_modify(|progress| progress.next = next);
         Ok(Self {
@@ -192,6 +206,7 @@ impl Reading {
 
     async fn take(&mut self, entries: &[Entry<ReadingBatch>]) -> Result<(), RunError> {
         if self.backoff.succeeded() {
+            self.ports.health.well(LOG);
             tracing::info!("the log can be read again");
         }
         let taken = self.writer.take(entries.iter().map(|entry| &*entry.record)).await?;
@@ -236,6 +251,7 @@ impl Reading {
                 if self.backoff.is_fresh() {
                     tracing::warn!(%error, "the log cannot be read");
                 }
+                self.ports.health.ill(LOG, error.to_string());
                 let delay = self.backoff.failed();
                 tokio::select! {
                     () = tokio::time::sleep(delay) => {}

@@ -194,7 +194,8 @@ impl Windows {
     }
 
     /// How far the event time of a series has come.
-    pub fn watermark(&self, series: u32) -> Option<Timestamp> {
+    #[cfg(test)]
+    fn watermark(&self, series: u32) -> Option<Timestamp> {
         self.series.get(series as usize)?.watermark
     }
 

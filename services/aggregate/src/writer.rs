@@ -1,13 +1,15 @@
 //! Readings into the store and the windows; both to the disk, with the position, in one commit.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sen_chassis::backoff::Backoff;
 use sen_chassis::clock::Stopwatch;
-use sen_chassis::{Clock, Shutdown};
-use sen_model::{ReadingBatch, Timestamp};
+use sen_chassis::{Clock, Health, Shutdown};
+use sen_model::{DeviceId, Metric, ReadingBatch, Registry, Timestamp};
 use sen_store::{Checkpoint, Point, SeriesId, Span, Store, StoreError, Summaries, Tier, Written};
 
+use crate::STORE;
 use crate::window::{Applied, Windows, end_of};
 
 /// Between tries while the store fails: from, to.
@@ -19,6 +21,7 @@ const FOLDED_AT_ONCE: usize = 4_096;
 /// Turns readings into stored points and summaries.
 pub(crate) struct Writer {
     store: Store,
+    registry: Arc<Registry>,
     clock: Clock,
     windows: Windows,
     patience: Patience,
@@ -46,11 +49,17 @@ struct Counts {
 }
 
 impl Writer {
-    /// Over a store as it was left; waits between tries until `shutdown` is requested.
-    pub(crate) fn new(store: Store, windows: Windows, clock: Clock, shutdown: Shutdown) -> Self {
-        let patience = Patience::new(shutdown, clock.now_ms());
+    /// Over a store as it was left.
+    pub(crate) fn new(
+        store: Store,
+        registry: Arc<Registry>,
+        clock: Clock,
+        windows: Windows,
+        patience: Patience,
+    ) -> Self {
         let mut writer = Self {
             store,
+            registry,
             clock,
             windows,
             patience,
@@ -131,7 +140,7 @@ impl Writer {
         self.points.clear();
         for batch in batches {
             for reading in &batch.readings {
-                let series = match self.store.series_id(&batch.device, &reading.metric) {
+                let series = match self.series_id(&batch.device, &reading.metric) {
                     Ok(series) => series,
                     Err(error @ StoreError::TooManySeries { .. }) => {
                         counts.refused += 1;
@@ -151,6 +160,20 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// The handle of a series; strangers only get one while there is room.
+    fn series_id(&self, device: &DeviceId, metric: &Metric) -> Result<SeriesId, StoreError> {
+        match self.store.series_id(device, metric) {
+            Err(StoreError::TooManySeries { .. }) if self.is_registered(device, metric) => {
+                self.store.registered_series_id(device, metric)
+            }
+            series => series,
+        }
+    }
+
+    fn is_registered(&self, device: &DeviceId, metric: &Metric) -> bool {
+        self.registry.device(device).is_some_and(|device| device.metric(metric).is_some())
     }
 
     /// Applies what the store left as new.
@@ -211,18 +234,22 @@ fn count(counts: &Counts, written: Written, readings: u64) {
 }
 
 /// Waits for a store that fails, with one line at the first failure and one at recovery.
-struct Patience {
+pub(crate) struct Patience {
     backoff: Backoff,
+    health: Health,
     shutdown: Shutdown,
 }
 
 impl Patience {
-    fn new(shutdown: Shutdown, seed: i64) -> Self {
-        Self { backoff: Backoff::new(RETRY_FROM, RETRY_TO, seed.unsigned_abs()), shutdown }
+    /// Tells `health` how the store does; waits until `shutdown` is requested.
+    pub(crate) fn new(health: Health, shutdown: Shutdown, seed: i64) -> Self {
+        health.well(STORE);
+        Self { backoff: Backoff::new(RETRY_FROM, RETRY_TO, seed.unsigned_abs()), health, shutdown }
     }
 
     /// Waits before the next try; hands the error back if none can help or nobody would wait.
     async fn wait(&mut self, error: StoreError) -> Result<(), StoreError> {
+        self.health.ill(STORE, error.to_string());
         if !error.is_retryable() || self.shutdown.is_requested() {
             return Err(error);
         }
@@ -240,6 +267,7 @@ impl Patience {
 
     fn worked(&mut self) {
         if self.backoff.succeeded() {
+            self.health.well(STORE);
             tracing::info!("the store works again");
         }
     }

@@ -3,9 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 use std::path::Path;
+use std::sync::Arc;
 
 use sen_aggregate::{Aggregate, Config, Ports, RunError};
-use sen_chassis::{Clock, Shutdown};
+use sen_chassis::{Clock, Health, Shutdown};
 use sen_log::{Log, Retention, Topic};
 use sen_model::time::{MINUTE_MS, SECOND_MS};
 use sen_model::{DeviceId, Metric, Progress, Quality, Reading, ReadingBatch, Timestamp};
@@ -21,6 +22,7 @@ struct Place {
     log: Log,
     readings: Topic<ReadingBatch>,
     store: Store,
+    health: Health,
 }
 
 impl Place {
@@ -31,7 +33,7 @@ impl Place {
         let keep = Retention { keep_ms: 0, keep_bytes: 0 };
         let readings = log.topic("readings", keep).unwrap();
         let store = Store::open(folder.join("store"), sen_store::Config::default()).unwrap();
-        Self { log, readings, store }
+        Self { log, readings, store, health: Health::new() }
     }
 
     fn ports(&self) -> Ports {
@@ -39,7 +41,9 @@ impl Place {
             readings: self.readings.clone(),
             cursor: self.log.cursor(&self.readings, "aggregate").unwrap(),
             store: self.store.clone(),
+            registry: Arc::default(),
             clock: Clock::manual(BEGIN_MS + 10 * MINUTE_MS),
+            health: self.health.clone(),
         }
     }
 
@@ -189,8 +193,10 @@ async fn readings_wait_while_the_store_fails_and_are_stored_when_it_recovers() {
         assert!(failed.is_retryable(), "{failed}");
     }
     assert_eq!(place.means().await, [29.5]);
+    assert!(place.health.is_ill(sen_aggregate::STORE), "everybody can see it");
     other.execute_batch("ROLLBACK").unwrap();
     running.stop().await.unwrap();
+    assert!(!place.health.is_ill(sen_aggregate::STORE));
     assert_eq!((place.points().await, place.means().await), (120, vec![29.5, 89.5]));
 }
 

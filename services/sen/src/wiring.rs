@@ -218,7 +218,9 @@ fn aggregate(shared: &Shared) -> anyhow::Result<sen_aggregate::Aggregate> {
         readings: shared.topics.readings.clone(),
         cursor: shared.log.cursor(&shared.topics.readings, "aggregate")?,
         store: shared.store.clone(),
+        registry: Arc::clone(&shared.settings.registry),
         clock: shared.clock.clone(),
+        health: shared.health.clone(),
     };
     Ok(sen_aggregate::Aggregate::bind(shared.settings.aggregate.clone(), ports)?)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use sen_model::time::MINUTE_MS;
-use sen_model::{DeviceId, Metric, Moment, Partial, Quality, Reading};
+use sen_model::{AreaCode, Device, Field, MetricSpec, Moment, Partial, Quality, Reading, Text};
 
 use super::*;
 use crate::window::start_of;
@@ -14,13 +14,43 @@ use crate::window::start_of;
 const BEGIN_MS: i64 = 1_795_392_000_000;
 const NOW_MS: i64 = BEGIN_MS + 30 * MINUTE_MS;
 
+fn writer_over(store: &Store, registry: Registry, windows: Windows) -> Writer {
+    let patience = Patience::new(Health::new(), Shutdown::new(), NOW_MS);
+    let clock = Clock::manual(NOW_MS);
+    Writer::new(store.clone(), Arc::new(registry), clock, windows, patience)
+}
+
 fn open(folder: &Path) -> (Store, Writer) {
     let config = sen_store::Config { seal_points: 20, ..sen_store::Config::default() };
     let store = Store::open(folder.to_owned(), config).unwrap();
     // Few windows fit, so that many are recomputed.
     let windows = Windows::new(2 * MINUTE_MS, 8);
-    let writer = Writer::new(store.clone(), windows, Clock::manual(NOW_MS), Shutdown::new());
+    let writer = writer_over(&store, Registry::default(), windows);
     (store, writer)
+}
+
+/// One registered device with one metric.
+fn registry_of(device: &str, metric: &str) -> Registry {
+    let name = || Text { vi: device.to_owned(), en: device.to_owned() };
+    let metric = MetricSpec {
+        metric: Metric::new(metric).unwrap(),
+        name: name(),
+        unit: "m".to_owned(),
+        min: None,
+        max: None,
+    };
+    let device = Device {
+        id: DeviceId::new(device).unwrap(),
+        name: name(),
+        kind: "gauge".to_owned(),
+        field: Field::Environment,
+        area: AreaCode::new("30076").unwrap(),
+        lat: 10.0,
+        lon: 105.0,
+        interval_ms: MINUTE_MS,
+        metrics: vec![metric],
+    };
+    Registry::new(vec![device], Vec::new())
 }
 
 fn batches() -> impl Strategy<Value = Vec<ReadingBatch>> {
@@ -118,7 +148,7 @@ async fn counts_what_is_new_and_what_is_refused() {
     let config = sen_store::Config { max_series: 1, ..sen_store::Config::default() };
     let store = Store::open(folder.path().to_owned(), config).unwrap();
     let windows = Windows::new(MINUTE_MS, 1_000);
-    let mut writer = Writer::new(store.clone(), windows, Clock::manual(NOW_MS), Shutdown::new());
+    let mut writer = writer_over(&store, registry_of("registered", "c"), windows);
     let reading = |metric: &str| Reading {
         metric: Metric::new(metric).unwrap(),
         event_time: Timestamp::from_millis(BEGIN_MS),
@@ -134,4 +164,9 @@ async fn counts_what_is_new_and_what_is_refused() {
     let taken = writer.take([&batch].into_iter()).await.unwrap();
     assert_eq!(taken, Taken { readings: 3, new: 1 });
     assert_eq!((writer.uncommitted(), store.stats().points), (1, 1));
+    // Strangers have used up what there is; a registered series is stored all the same.
+    let device = DeviceId::new("registered").unwrap();
+    let batch = ReadingBatch { device, readings: vec![reading("c"), reading("d")], ..batch };
+    let taken = writer.take([&batch].into_iter()).await.unwrap();
+    assert_eq!(taken, Taken { readings: 2, new: 1 });
 }
