@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sen_proto::Wire;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::Topic;
 use crate::backend::{Chunk, Offset, ReadError};
@@ -32,11 +34,30 @@ pub struct Reader<T> {
     ready: VecDeque<Entry<T>>,
     /// The next offset to fetch, after those in `ready`.
     fetch: Offset,
+    /// How long to wait for company of a record that arrived at the head.
+    gather: Duration,
+    /// Until when company is waited for; kept here so that a caller who stops waiting and begins
+    /// again, over and over, does not wait for ever.
+    gather_until: Option<Instant>,
 }
 
 impl<T: Wire> Reader<T> {
     pub(crate) fn new(topic: Topic<T>, offset: Offset, head: watch::Receiver<Offset>) -> Self {
-        Self { topic, head, ready: VecDeque::new(), fetch: offset.max(1) }
+        Self {
+            topic,
+            head,
+            ready: VecDeque::new(),
+            fetch: offset.max(1),
+            gather: Duration::ZERO,
+            gather_until: None,
+        }
+    }
+
+    /// From now on a record that arrives at the head waits this long for company. For consumers
+    /// that need not react at once: a batch costs hardly more than a single record.
+    #[must_use]
+    pub fn gathering(self, gather: Duration) -> Self {
+        Self { gather, ..self }
     }
 
     /// At most `limit` next records; waits until there is at least one. Cancel-safe.
@@ -49,10 +70,21 @@ impl<T: Wire> Reader<T> {
             if !entries.is_empty() {
                 return Ok(entries);
             }
-            let wanted = self.fetch;
-            let arrived = self.head.wait_for(|head| *head >= wanted).await;
-            arrived.map_err(|_| ReadError::Closed)?;
+            self.arrival().await?;
         }
+    }
+
+    /// Waits at the head until there may be a next record, and then for its company. Cancel-safe.
+    pub async fn arrival(&mut self) -> Result<(), ReadError> {
+        let wanted = self.position();
+        let arrived = self.head.wait_for(|head| *head >= wanted).await;
+        arrived.map_err(|_| ReadError::Closed)?;
+        if !self.gather.is_zero() {
+            let until = *self.gather_until.get_or_insert_with(|| Instant::now() + self.gather);
+            tokio::time::sleep_until(until).await;
+            self.gather_until = None;
+        }
+        Ok(())
     }
 
     /// At most `limit` next records; none if the head is reached. Cancel-safe.

@@ -28,7 +28,10 @@ use crate::window::Windows;
 use crate::writer::{Patience, Writer};
 
 /// Records read from the log at once, at most.
-const RECORDS_AT_ONCE: usize = 4_096;
+const RECORDS_AT_ONCE: usize = 1_024;
+/// How long a reading waits for others before all of them are stored. Whoever needs readings at
+/// once has the log; here a batch of a hundred costs little more than a single one.
+const GATHER: Duration = Duration::from_millis(100);
 /// How often what is too old is deleted.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(3_600);
 /// Between tries while the log cannot be read: from, to.
@@ -158,7 +161,7 @@ impl Reading {
         let backoff = Backoff::new(RETRY_FROM, RETRY_TO, next);
         progress.send_modify(|progress| progress.next = next);
         Ok(Self {
-            reader: ports.readings.read_from(next),
+            reader: ports.readings.read_from(next).gathering(GATHER),
             epoch: ports.readings.epoch().0,
             // Not `next`: a position that was moved is committed even if nothing comes.
             committed: checkpoint.map_or(0, |checkpoint| checkpoint.next),
@@ -244,7 +247,7 @@ impl Reading {
                 tracing::error!(wanted, floor, "readings are lost: the log no longer has them");
                 metrics::counter!("sen_aggregate_lost_records_total")
                     .increment(floor.saturating_sub(wanted));
-                self.reader = self.ports.readings.read_from(floor);
+                self.reader = self.ports.readings.read_from(floor).gathering(GATHER);
                 Ok(())
             }
             ReadError::Io(_) if !shutdown.is_requested() => {

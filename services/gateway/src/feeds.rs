@@ -13,6 +13,9 @@ use crate::centre::Shared;
 
 /// Records taken from the log at once.
 const BATCH: usize = 1_024;
+/// How long a reading waits for others before they are folded together: the screens see values
+/// at ticks, several of these apart. Alerts do not wait.
+const GATHER: Duration = Duration::from_millis(100);
 /// How often the screens are looked at and the gauges are set.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -46,7 +49,7 @@ pub(crate) async fn alerts(centre: Shared, shutdown: Shutdown) -> Result<(), Run
             ports.health.well("gateway");
         }
     };
-    let from = ports.alerts.floor();
+    let from = (ports.alerts.floor(), Duration::ZERO);
     // Nobody is told what is not whole, so a stop does not wait until it is.
     let in_vain = async {
         shutdown.requested().await;
@@ -72,7 +75,7 @@ pub(crate) async fn readings(
         let mut latest = centre.latest_mut();
         entries.iter().for_each(|entry| latest.apply(&entry.record));
     };
-    follow("readings", &ports.readings, from, &ports.clock, &shutdown, fold).await
+    follow("readings", &ports.readings, (from, GATHER), &ports.clock, &shutdown, fold).await
 }
 
 /// A device that reports events is heard, too.
@@ -88,7 +91,7 @@ pub(crate) async fn events(
             .iter()
             .for_each(|entry| latest.heard(&entry.record.device, entry.record.received_at));
     };
-    follow("events", &ports.events, from, &ports.clock, &shutdown, fold).await
+    follow("events", &ports.events, (from, GATHER), &ports.clock, &shutdown, fold).await
 }
 
 /// Counts quarantine.
@@ -102,7 +105,7 @@ pub(crate) async fn quarantine(
         let mut counts = centre.counts();
         entries.iter().for_each(|entry| counts.add(&entry.record));
     };
-    follow("quarantine", &ports.quarantine, from, &ports.clock, &shutdown, fold).await
+    follow("quarantine", &ports.quarantine, (from, GATHER), &ports.clock, &shutdown, fold).await
 }
 
 /// Looks at the screens and sets the gauges, once a second.
@@ -124,21 +127,20 @@ pub(crate) async fn look(centre: Shared, shutdown: Shutdown) -> Result<(), RunEr
     }
 }
 
-/// Gives every record from `from` on to `fold`, with the offset up to which the log was read: also
-/// when there is no record to give, since whoever waits for the fold must not wait for the next one.
+/// Gives every record from an offset on to `fold`, gathered for a time, with the offset up to which
+/// the log was read: also when there is no record to give, since whoever waits for the fold must
+/// not wait for the next one.
 async fn follow<T: Wire>(
     name: &'static str,
     topic: &Topic<T>,
-    from: Offset,
+    (from, gather): (Offset, Duration),
     clock: &Clock,
     shutdown: &Shutdown,
     mut fold: impl FnMut(&[Entry<T>], Offset),
 ) -> Result<(), RunError> {
-    let mut head = topic.watch();
-    let mut reader = topic.read_from(from);
+    let mut reader = topic.read_from(from).gathering(gather);
     let mut backoff = retry_policy(clock);
     loop {
-        head.borrow_and_update();
         match reader.available(BATCH).await {
             Ok(entries) => {
                 if backoff.succeeded() {
@@ -153,7 +155,7 @@ async fn follow<T: Wire>(
                 }
                 tokio::select! {
                     () = shutdown.requested() => {}
-                    arrived = head.changed() => if arrived.is_err() { return Ok(()) },
+                    arrived = reader.arrival() => if arrived.is_err() { return Ok(()) },
                 }
             }
             Err(ReadError::Closed) => return Ok(()),
@@ -164,7 +166,7 @@ async fn follow<T: Wire>(
                     floor,
                     "records were deleted before they were read"
                 );
-                reader = topic.read_from(floor);
+                reader = topic.read_from(floor).gathering(gather);
             }
             Err(error) if shutdown.is_requested() => return Err(RunError::Log(error)),
             Err(error) => {
@@ -173,7 +175,7 @@ async fn follow<T: Wire>(
                     tracing::warn!(topic = name, error, "the log cannot be read");
                 }
                 wait(backoff.failed(), shutdown).await;
-                reader = topic.read_from(reader.position());
+                reader = topic.read_from(reader.position()).gathering(gather);
             }
         }
     }

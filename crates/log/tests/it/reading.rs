@@ -3,6 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use sen_log::{AppendError, Offset, ReadError};
 use sen_proto::{DecodeError, Wire};
@@ -138,4 +139,25 @@ async fn records_of_a_later_version_are_skipped() {
     assert_eq!(entries.iter().map(|entry| entry.offset).collect::<Vec<_>>(), [2]);
     assert_eq!(reader.available(10).await.unwrap().len(), 0);
     assert_eq!(reader.position(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gathering_reader_gives_a_record_with_the_company_that_came_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path(), SEGMENT_BYTES);
+    let topic = log.topic::<Note>("slow", KEEP_ALL).unwrap();
+    let mut reader = topic.read_from(1).gathering(Duration::from_secs(3_600));
+    // The paused clock stands still as long as a blocking task works.
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let holding = tokio::task::spawn_blocking(move || held.recv());
+    let appends = async move {
+        for offset in 1..4 {
+            topic.append(vec![record(offset)]).await.unwrap();
+        }
+        drop(release);
+    };
+    let (read, ()) = tokio::join!(reader.next(10), appends);
+    let read: Vec<_> = read.unwrap().into_iter().map(|it| it.offset).collect();
+    assert_eq!(read, [1, 2, 3]);
+    assert!(holding.await.unwrap().is_err(), "the sender was dropped");
 }
