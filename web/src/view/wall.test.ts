@@ -412,6 +412,22 @@ describe('turning', () => {
   });
 });
 
+test('without WebGL a silent station looks silent, and one of another field stands back', async () => {
+  await goLive();
+  const at = T0 + world.elapsed_ms;
+  const dot = () => find('map')!.querySelector('circle')!.classList;
+  world.socket.say({ type: 'tick', upserts: [['stn-my-tho', 'water_level_m', 1, at, 0]] });
+  await pass(6_000);
+  expect([dot().contains('silent'), dot().contains('aside')]).toEqual([false, false]);
+  wall.choose('security');
+  for (let beats = 0; beats < 12; beats++) {
+    await pass(5_000);
+    world.socket.say({ type: 'heartbeat', head: 10, now: new Date(T0 + world.elapsed_ms).toISOString() });
+  }
+  await pass(5_000);
+  expect([dot().contains('silent'), dot().contains('aside')]).toEqual([true, true]);
+});
+
 test('without WebGL the map is drawn all the same, with the marks named', async () => {
   await goLive([one]);
   expect(find('map')?.dataset['state']).toBe('simple');

@@ -6,8 +6,8 @@ import 'maplibre-gl/dist/maplibre-gl.css';
 import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url';
 import type { ProvinceMap } from '../../wire/http';
 import type { Severity } from '../../wire/nouns';
-import { boundsOf } from './geometry';
 import { drawIcons } from './icons';
+import { pointAt, viewAround, type Box, type View } from './room';
 import { nameCollection, styleOf } from './style';
 
 setWorkerUrl(workerUrl);
@@ -19,6 +19,10 @@ const RESTORE_MS = 10_000;
 /** A map that is not there by then will not come, milliseconds. */
 const OPEN_MS = 30_000;
 const ICON_UNITS = 2.6;
+/** Between the province and whatever is near. */
+const MARGIN_UNITS = 0.9;
+/** A pixel of an icon that only holds a place stands for so many. */
+const TAKEN_PX = 8;
 
 export interface Station {
   id: string;
@@ -48,12 +52,13 @@ export class MapStage {
 
   private constructor(private readonly gl: GlMap) {}
 
-  /** Throws where there is no WebGL, or when a part of the map cannot be loaded. `lost` is called
-   *  when the picture is gone for good. */
+  /** Throws where there is no WebGL, or when a part of the map cannot be loaded. `taken` is asked
+   *  once for what stands over the map; `lost` is called when the picture is gone for good. */
   static async open(
     place: HTMLElement,
     map: ProvinceMap,
     unit_px: number,
+    taken: () => Box[],
     lost: () => void,
   ): Promise<MapStage> {
     // The letters on the map are drawn from the page's own font, so it must be there first.
@@ -61,7 +66,9 @@ export class MapStage {
       document.fonts.load("500 24px 'Inter Variable'", 'Mỹ Tho'),
       document.fonts.load("750 24px 'Inter Variable'", '1'),
     ]);
-    const bounds = boundsOf(map);
+    const boxes = taken();
+    const picture = { width: place.clientWidth, height: place.clientHeight };
+    const view = viewAround(map, picture, boxes, MARGIN_UNITS * unit_px);
     const gl = new GlMap({
       container: place,
       style: styleOf(unit_px, map),
@@ -69,16 +76,12 @@ export class MapStage {
       attributionControl: false,
       fadeDuration: 0,
       renderWorldCopies: false,
-      ...(bounds
-        ? {
-            bounds: [bounds.west, bounds.south, bounds.east, bounds.north],
-            fitBoundsOptions: { padding: paddingOf(unit_px) },
-          }
-        : {}),
+      ...view,
     });
     const stage = new MapStage(gl);
     try {
       await stage.begin(unit_px);
+      if (view) stage.keepClear(boxes, view, picture);
     } catch (error) {
       // With it goes its worker, which may be what did not load; the next map begins with another.
       stage.close();
@@ -101,6 +104,20 @@ export class MapStage {
       gl.once('error', (event) => reject(event.error));
       timer = setTimeout(() => reject(new Error('the map did not come')), OPEN_MS);
     }).finally(() => clearTimeout(timer));
+  }
+
+  /** Names keep clear of these boxes as of one another: each holds its place with an icon that
+   *  nobody sees. */
+  private keepClear(boxes: Box[], view: View, picture: { width: number; height: number }): void {
+    const points = boxes.map((box, index) => {
+      const [width, height] = [box.width, box.height].map((px) => Math.ceil(px / TAKEN_PX));
+      const image = new ImageData(Math.max(1, width!), Math.max(1, height!));
+      this.gl.addImage(`taken-${index}`, image, { pixelRatio: 1 / TAKEN_PX });
+      const middle: [number, number] = [box.left + box.width / 2, box.top + box.height / 2];
+      const [lon, lat] = pointAt(view, picture, middle);
+      return { id: `taken-${index}`, lon, lat };
+    });
+    void this.source('taken')?.setData(collection(points));
   }
 
   /** Puts the stations on the map; afterwards only their state changes. */
@@ -163,12 +180,6 @@ export class MapStage {
     });
     this.gl.on('webglcontextrestored', () => clearTimeout(this.restore_timer));
   }
-}
-
-/** The legend stands at the lower left, so the province stands a little to the right. */
-function paddingOf(unit_px: number) {
-  const around = 1.2 * unit_px;
-  return { top: around, bottom: around, left: 4 * unit_px, right: around };
 }
 
 function collection(points: (Station & object)[]): GeoJSON.FeatureCollection {

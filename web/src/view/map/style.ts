@@ -26,6 +26,7 @@ export function styleOf(unit_px: number, map: ProvinceMap): StyleSpecification {
       names: { type: 'geojson', data: EMPTY },
       stations: { type: 'geojson', data: EMPTY, promoteId: 'id' },
       marks: { type: 'geojson', data: EMPTY, promoteId: 'id' },
+      taken: { type: 'geojson', data: EMPTY },
     },
     layers: [...landLayers(unit_px), ...stationLayers(unit_px)],
   };
@@ -145,6 +146,13 @@ function stationLayers(unit_px: number): StyleSpecification['layers'] {
         'icon-allow-overlap': true,
         'symbol-sort-key': ['get', 'order'],
       },
+    },
+    // On top, so it is laid out first: what stands over the map, for the names to keep clear of.
+    {
+      id: 'taken',
+      type: 'symbol',
+      source: 'taken',
+      layout: { 'icon-image': ['get', 'id'], 'icon-allow-overlap': true },
     },
   ];
 }
