@@ -11,6 +11,11 @@ use tokio::time::Instant;
 use crate::Topic;
 use crate::backend::{Chunk, Offset, ReadError};
 
+/// Tries of one read, and the pause after the first that fails, doubled after each: together some
+/// three seconds.
+const READ_TRIES: u32 = 6;
+const RETRY_FROM: Duration = Duration::from_millis(100);
+
 /// One record with its offset.
 #[derive(Debug)]
 pub struct Entry<T> {
@@ -106,11 +111,27 @@ impl<T: Wire> Reader<T> {
                 self.fetch = last.offset + 1;
                 return Ok(entries);
             }
-            let chunk = self.topic.backend().read(self.fetch).await?;
+            let chunk = self.chunk().await?;
             self.decode(chunk);
         }
         let count = limit.min(self.ready.len());
         Ok(self.ready.drain(..count).collect())
+    }
+
+    /// A disk may stumble: a read that fails is tried again, so that an error is a real one.
+    async fn chunk(&self) -> Result<Chunk, ReadError> {
+        let mut pause = RETRY_FROM;
+        for _ in 1..READ_TRIES {
+            match self.topic.backend().read(self.fetch).await {
+                Err(ReadError::Io(error)) => {
+                    tracing::warn!(topic = self.topic.name(), %error, "a read of the log failed");
+                }
+                answer => return answer,
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+        self.topic.backend().read(self.fetch).await
     }
 
     /// The offset the next record read will have at least.

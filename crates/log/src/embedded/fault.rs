@@ -6,6 +6,8 @@ use std::io;
 /// A step that can be made to fail.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step {
+    /// Before records are read.
+    Read,
     /// Before frames are written.
     Write,
     /// After frames were written, before they are durable.
@@ -26,6 +28,7 @@ pub(crate) enum Step {
 #[cfg(feature = "failpoints")]
 pub(crate) fn check(step: Step, topic: &str) -> io::Result<()> {
     let step = match step {
+        Step::Read => "read",
         Step::Write => "write",
         Step::Sync => "sync",
         Step::Segment => "segment",

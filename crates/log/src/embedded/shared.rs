@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
 use super::disk;
+use super::fault::{self, Step};
 use super::identity::EpochBits;
 use super::segment::Segment;
 use super::walk::{Lost, Source};
@@ -56,6 +57,7 @@ pub(crate) struct Counts {
 impl Shared {
     /// Some records from `from` on; blocks on the disk.
     pub(crate) fn read(&self, from: Offset) -> Result<Chunk, ReadError> {
+        fault::check(Step::Read, &self.name).map_err(ReadError::Io)?;
         let mut chunk = Chunk { next: from, ..Chunk::default() };
         let head = *self.head.borrow();
         while chunk.records.is_empty() && chunk.next <= head {

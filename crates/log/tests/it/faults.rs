@@ -192,3 +192,21 @@ async fn a_disk_that_the_log_itself_filled_heals_by_giving_up_what_all_have_read
     assert_eq!(read_from(&topic, 5).await.len(), 7);
     assert_eq!((others.floor(), vital.floor()), (1, 1), "these have their own limits only");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_stumbles_is_tried_again_and_one_that_fails_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path(), SEGMENT_BYTES);
+    log.topic::<Note>("failed-read", KEEP_ALL).unwrap().append(vec![note("a")]).await.unwrap();
+    log.close().await;
+    let log = open(folder.path(), SEGMENT_BYTES);
+    let topic = log.topic::<Note>("failed-read", KEEP_ALL).unwrap();
+    fail::cfg("log::read::failed-read", "4*return(io)").unwrap();
+    assert_eq!(read_from(&topic, 1).await, [(1, note("a"))]);
+    fail::cfg("log::read::failed-read", "return(io)").unwrap();
+    let mut reader = topic.read_from(1);
+    let failed = reader.available(1).await;
+    fail::remove("log::read::failed-read");
+    assert!(matches!(failed, Err(sen_log::ReadError::Io(_))), "{failed:?}");
+    assert_eq!(reader.available(1).await.unwrap().len(), 1, "it goes on where it was");
+}
