@@ -19,9 +19,9 @@ const MOST_POINTS: usize = 1_440;
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Wanted {
-    /// First instant, RFC 3339 or ms; a day before `to` if not given.
+    /// First instant, RFC 3339 or ms; a day before `to` if not given or earlier.
     from: Option<String>,
-    /// First instant after the part, at most a day after `from`; now if not given.
+    /// First instant after the part; now if not given.
     to: Option<String>,
     /// Steps at most, 1 to 1,440; 1,440 if not given.
     points: Option<usize>,
@@ -65,9 +65,11 @@ pub(crate) async fn history(
 ) -> Result<Json<TileHistory>, Problem> {
     let now = centre.now();
     let to = time("to", wanted.to.as_deref())?.unwrap_or(now);
-    let from = time("from", wanted.from.as_deref())?.unwrap_or_else(|| to.plus_ms(-REACH_MS));
-    if from >= to || to.since_ms(from) > REACH_MS {
-        return Err(Problem::bad("`from` must be before `to`, by a day at most"));
+    let longest = to.plus_ms(-REACH_MS);
+    // Who asks for the day up to now is answered a moment later than that.
+    let from = time("from", wanted.from.as_deref())?.map_or(longest, |from| from.max(longest));
+    if from >= to {
+        return Err(Problem::bad("`from` must be before `to`"));
     }
     let points = wanted.points.unwrap_or(MOST_POINTS).clamp(1, MOST_POINTS);
     let unknown = || Problem::not_found(format!("there is no tile `{id}`"));
