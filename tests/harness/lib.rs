@@ -11,7 +11,7 @@ pub mod screen;
 use std::time::Duration;
 
 /// How long a story waits for a fact on a busy machine before it fails.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Asks again until `fact` gives a value; fails with `what` when [`PATIENCE`] runs out.
 pub async fn wait_for<T, F>(what: &str, mut fact: impl FnMut() -> F) -> T

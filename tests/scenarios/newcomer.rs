@@ -6,7 +6,7 @@ use sen_tests::wait_for;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_simulated_province_comes_alive() -> anyhow::Result<()> {
-    let centre = Centre::with(&[], &["--simulate", "--scenario", "flood"])?;
+    let centre = Centre::with(&[], &["--simulate", "--scenario", "storm-of-alarms"])?;
     let mut screen = Screen::connect(centre.http(), "wall", Memory::default()).await?;
     screen.until("live", |frame| frame["type"] == "live").await?;
     screen.until("an alert", |frame| frame["type"] == "alert" && frame["kind"] == "raised").await?;
