@@ -81,7 +81,7 @@ export class MapStage {
     const stage = new MapStage(gl);
     try {
       await stage.begin(unit_px);
-      if (view) stage.keepClear(boxes, view, picture);
+      if (view) stage.keepClear([...boxes, ...sidesOf(picture)], view, picture);
     } catch (error) {
       // With it goes its worker, which may be what did not load; the next map begins with another.
       stage.close();
@@ -180,6 +180,15 @@ export class MapStage {
     });
     this.gl.on('webglcontextrestored', () => clearTimeout(this.restore_timer));
   }
+}
+
+/** The sides of the picture: a name over one would be cut off. */
+function sidesOf({ width, height }: { width: number; height: number }): Box[] {
+  const side = { top: 0, width: TAKEN_PX, height };
+  return [
+    { ...side, left: 0 },
+    { ...side, left: width - TAKEN_PX },
+  ];
 }
 
 function collection(points: (Station & object)[]): GeoJSON.FeatureCollection {
