@@ -7,20 +7,12 @@ use sen_chassis::{Health, Shutdown};
 use sen_log::{AppendError, Topic};
 use sen_model::{DeviceId, Event, Quarantined, ReadingBatch, Timestamp};
 use sen_proto::Wire;
-use tokio::time::MissedTickBehavior;
 
 use super::{Work, WorkQueue};
 use crate::sort::too_large;
 
 /// Most packets in one append.
 const PACKETS_PER_APPEND: usize = 4_096;
-/// Appends begin at least this long one after another. Every append costs a sync of the disk and
-/// wakes every reader of the log, however few packets are in it; so at some thousand packets a
-/// second those that come close together share one. Who speaks after a silence is not kept
-/// waiting, and under full load an append takes longer than this anyway.
-const APPEND_INTERVAL: Duration = Duration::from_millis(2);
-/// ... unless so many packets came together that another sync is well spent on them.
-const ENOUGH_PACKETS: usize = 16;
 /// The part of the process's health that says whether the log takes what is heard.
 const PART: &str = "ingest";
 /// How long after a failed append the next is tried, at first and at most.
@@ -84,8 +76,6 @@ impl Writer {
     pub(crate) async fn run(mut self) -> Result<(), WriteError> {
         self.health.well(PART);
         let mut works = Vec::with_capacity(PACKETS_PER_APPEND);
-        let mut turns = tokio::time::interval(APPEND_INTERVAL);
-        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut closing = false;
         loop {
             tokio::select! {
@@ -100,10 +90,6 @@ impl Writer {
                     }
                 }
             }
-            if works.len() < ENOUGH_PACKETS {
-                turns.tick().await;
-                self.add_what_came(&mut works);
-            }
             match self.keep_all(&mut works).await {
                 Ok(()) => self.acknowledge(&mut works),
                 Err(NotKept::Fatal(error)) => return Err(error),
@@ -113,15 +99,6 @@ impl Writer {
                     return Ok(());
                 }
             }
-        }
-    }
-
-    /// Adds what was queued in the meantime.
-    fn add_what_came(&mut self, works: &mut Vec<Work>) {
-        while works.len() < PACKETS_PER_APPEND
-            && let Ok(work) = self.queue.works.try_recv()
-        {
-            works.push(work);
         }
     }
 
