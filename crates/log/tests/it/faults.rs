@@ -193,7 +193,7 @@ async fn a_disk_that_the_log_itself_filled_heals_by_giving_up_what_all_have_read
     assert_eq!((others.floor(), vital.floor()), (1, 1), "these have their own limits only");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_read_that_stumbles_is_tried_again_and_one_that_fails_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let log = open(folder.path(), SEGMENT_BYTES);
