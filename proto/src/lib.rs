@@ -8,6 +8,7 @@ mod events;
 mod field;
 mod quarantine;
 mod readings;
+mod summaries;
 #[cfg(test)]
 mod tests;
 

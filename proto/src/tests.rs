@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use prost::Message;
 use sen_model::alert::Acknowledgement;
+use sen_model::partial::{Moment, Partial};
 use sen_model::{
     AlertId, AlertRecord, AlertState, AreaCode, Change, Command, DeviceId, Event, Field, Metric,
     Order, Quality, Quarantined, Reading, ReadingBatch, RejectReason, RuleId, Severity, Text,
@@ -31,6 +32,19 @@ fn metrics() -> impl Strategy<Value = Metric> {
 
 fn finite() -> impl Strategy<Value = f64> {
     any::<f64>().prop_filter("the model holds finite values only", |value| value.is_finite())
+}
+
+fn partials() -> impl Strategy<Value = Partial> {
+    let value = prop_oneof![-1e12..1e12_f64, Just(0.0), -1.0..1.0_f64];
+    let moment = (times(), any::<u32>(), value, 0_u8..3);
+    vec(moment, 0..20).prop_map(|moments| {
+        let mut partial = Partial::default();
+        for (event_time, sequence, value, quality) in moments {
+            let quality = [Quality::Good, Quality::Suspect, Quality::Bad][usize::from(quality)];
+            partial.add(Moment { event_time, sequence, value }, quality);
+        }
+        partial
+    })
 }
 
 prop_compose! {
@@ -260,12 +274,8 @@ proptest! {
     }
 
     #[test]
-    fn summaries_make_the_round_trip(
-        count in any::<u64>(), sum in any::<i128>(), min in finite(), sketch in vec(any::<u8>(), 0..50),
-    ) {
-        let sum = v1::Fixed128 { high: (sum >> 64) as i64, low: sum as u64 };
-        let summary = v1::Summary { count, sum: Some(sum), min, sketch, ..Default::default() };
-        prop_assert_eq!(v1::Summary::decode(summary.encode_to_vec().as_slice()).unwrap(), summary);
+    fn partials_make_the_round_trip(partial in partials()) {
+        prop_assert_eq!(decoded(&partial), partial);
     }
 
     #[test]
@@ -289,6 +299,7 @@ proptest! {
             quarantined().prop_flat_map(|value| damaged(encoded(&value))),
             alerts().prop_flat_map(|value| damaged(encoded(&value))),
             commands().prop_flat_map(|value| damaged(encoded(&value))),
+            partials().prop_flat_map(|value| damaged(encoded(&value))),
         ],
     ) {
         // Whatever is accepted is a value that makes the round trip itself.
@@ -297,6 +308,7 @@ proptest! {
         if let Ok(value) = Quarantined::decode(&bytes) { prop_assert_eq!(decoded(&value), value); }
         if let Ok(value) = AlertRecord::decode(&bytes) { prop_assert_eq!(decoded(&value), value); }
         if let Ok(value) = Command::decode(&bytes) { prop_assert_eq!(decoded(&value), value); }
+        if let Ok(value) = Partial::decode(&bytes) { prop_assert_eq!(decoded(&value), value); }
     }
 }
 
