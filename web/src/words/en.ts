@@ -92,7 +92,7 @@ export const en: Record<keyof typeof vi, string> = {
   'map.label': 'Map of the province',
   'map.schematic': 'Schematic, not the official boundaries',
   'map.loading': 'Loading the map…',
-  'map.simple': 'Simple map (no WebGL)',
+  'map.simple': 'Simple map',
   'map.normal': 'Normal station',
   'map.silent': 'Silent station',
 

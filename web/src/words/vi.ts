@@ -90,7 +90,7 @@ export const vi = {
   'map.label': 'Bản đồ tỉnh',
   'map.schematic': 'Sơ đồ, không phải địa giới chính thức',
   'map.loading': 'Đang tải bản đồ…',
-  'map.simple': 'Bản đồ giản lược (không có WebGL)',
+  'map.simple': 'Bản đồ giản lược',
   'map.normal': 'Trạm bình thường',
   'map.silent': 'Trạm mất tín hiệu',
 
