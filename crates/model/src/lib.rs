@@ -4,7 +4,7 @@
 //! and [`event`] (what was heard), [`quarantine`] (what could not be taken), [`registry`] (what we
 //! know of devices and places; [`registry_file`] reads it), [`rule`] and [`alert`] (what is
 //! wrong), [`command`] (what people do about it); [`partial`] and [`sketch`] are the aggregate of a
-//! window.
+//! window, [`tier`] how long windows are.
 
 pub mod alert;
 pub mod command;
@@ -19,6 +19,7 @@ pub mod registry_file;
 pub mod rule;
 pub mod sketch;
 pub mod text;
+pub mod tier;
 pub mod time;
 
 pub use alert::{AlertId, AlertRecord, AlertState, Change, Severity};
@@ -33,4 +34,5 @@ pub use registry::{Device, Field, MetricSpec, Place, PlaceKind, Registry};
 pub use rule::{Bound, Condition, Rule, Selector};
 pub use sketch::Sketch;
 pub use text::Text;
+pub use tier::Tier;
 pub use time::Timestamp;

@@ -16,6 +16,8 @@ pub const HOUR_MS: i64 = 60 * MINUTE_MS;
 pub const DAY_MS: i64 = 24 * HOUR_MS;
 /// Vietnam's offset from UTC, in hours.
 const VIETNAM_OFFSET_HOURS: i8 = 7;
+/// The same in milliseconds.
+pub const VIETNAM_OFFSET_MS: i64 = VIETNAM_OFFSET_HOURS as i64 * HOUR_MS;
 
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z.
 ///

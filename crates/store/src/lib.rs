@@ -57,8 +57,8 @@ mod tests;
 mod writer;
 
 pub use config::Config;
-pub use point::{Point, SeriesId, Span, Summary, Tier};
-pub use sen_model::Partial;
+pub use point::{Point, SeriesId, Span, Summary};
+pub use sen_model::{Partial, Tier};
 pub use summary::Summaries;
 
 use crate::head::Shared;

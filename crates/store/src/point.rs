@@ -1,7 +1,7 @@
 //! What the store keeps: points, summaries, and the names of both. Pure: values only.
 
 use sen_model::time::DAY_MS;
-use sen_model::{Moment, Partial, Quality, Timestamp};
+use sen_model::{Moment, Partial, Quality, Tier, Timestamp};
 
 /// One reading as the store keeps it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,13 +54,6 @@ pub(crate) fn quality_of_code(code: u8) -> Quality {
         1 => Quality::Suspect,
         _ => Quality::Bad,
     }
-}
-
-/// How long the windows of a roll-up are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Tier {
-    /// One minute.
-    Minute,
 }
 
 /// The result of one window of one series.

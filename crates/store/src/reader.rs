@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, params};
-use sen_model::{Partial, Timestamp};
+use sen_model::{Partial, Tier, Timestamp};
 use tokio::sync::Semaphore;
 
 use crate::downsample::Downsampler;
 use crate::head::{Shared, Wanted};
-use crate::point::{Identity, Point, SeriesId, Span, Summary, Tier, day_of};
+use crate::point::{Identity, Point, SeriesId, Span, Summary, day_of};
 use crate::seal::note_damage;
 use crate::{StoreError, chunk, database, merge, summary};
 
@@ -144,7 +144,7 @@ impl Readers {
         span: Span,
         limit: usize,
     ) -> Result<Vec<Summary>, StoreError> {
-        let Tier::Minute = tier;
+        debug_assert_eq!(tier, Tier::Minute);
         let (mut found, mut from) = (Vec::new(), Some(span.first_ms()));
         // Others take their turns between, and nothing goes on once nobody waits for the answer.
         while let Some(first) = from.filter(|_| found.len() < limit) {

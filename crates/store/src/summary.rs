@@ -6,7 +6,9 @@
 use sen_model::{Extremes, Moment, Partial, Sketch, Timestamp};
 
 use crate::bytes::{Cursor, put_f64, put_varint, put_zigzag};
-use crate::point::{SeriesId, Summary, Tier};
+use sen_model::Tier;
+
+use crate::point::{SeriesId, Summary};
 
 /// Summaries on their way to the disk, as bytes already: a commit may hold a hundred thousand.
 #[derive(Clone, Debug, Default)]
@@ -24,7 +26,7 @@ impl Summaries {
 
     /// Adds the summary of one window.
     pub fn push(&mut self, series: SeriesId, tier: Tier, start: Timestamp, partial: &Partial) {
-        let Tier::Minute = tier;
+        debug_assert_eq!(tier, Tier::Minute);
         put(&mut self.bytes, start, partial);
         self.rows.push((series, start, self.bytes.len()));
     }
