@@ -65,6 +65,7 @@ impl From<RejectReason> for v1::RejectReason {
             RejectReason::TooOld => Self::TooOld,
             RejectReason::TooManySeries => Self::TooManySeries,
             RejectReason::NewSeriesTooFast => Self::NewSeriesTooFast,
+            RejectReason::ArchiveRefused => Self::ArchiveRefused,
         }
     }
 }

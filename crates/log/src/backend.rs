@@ -192,6 +192,9 @@ pub(crate) trait TopicBackend: Send + Sync {
 
     /// Opens or creates a cursor; from then on it holds retention back.
     fn cursor(&self, name: &str) -> Result<Arc<dyn CursorBackend>, OpenError>;
+
+    /// Gives up a cursor that nobody has open, if there is one: it holds nothing back any more.
+    fn forget_cursor(&self, name: &str) -> Result<(), OpenError>;
 }
 
 /// Keeps one named position.

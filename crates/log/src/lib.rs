@@ -155,7 +155,7 @@ impl Log {
 
     /// Opens (or creates) the named cursor over a topic; from then on it holds retention back.
     ///
-    /// A cursor has one owner. To give one up for good, delete its file while Sen is stopped.
+    /// A cursor has one owner.
     pub fn cursor<T: Wire>(&self, topic: &Topic<T>, name: &str) -> Result<Cursor, OpenError> {
         let topics = lock(&self.shared.topics);
         let known = topics.get(topic.name()).and_then(|open| open.downcast_ref::<Topic<T>>());
@@ -163,6 +163,11 @@ impl Log {
             return Err(OpenError::OtherLog(topic.name().to_owned()));
         }
         topic.cursor(name)
+    }
+
+    /// Gives up a cursor that nobody has open, if there is one: it holds retention back no more.
+    pub fn forget_cursor<T: Wire>(&self, topic: &Topic<T>, name: &str) -> Result<(), OpenError> {
+        topic.forget_cursor(name)
     }
 
     /// Finishes the appends that were accepted and stops the writers; later appends are refused.

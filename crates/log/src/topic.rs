@@ -104,6 +104,10 @@ impl<T: Wire> Topic<T> {
         Ok(Cursor::new(self.shared.backend.cursor(name)?))
     }
 
+    pub(crate) fn forget_cursor(&self, name: &str) -> Result<(), OpenError> {
+        self.shared.backend.forget_cursor(name)
+    }
+
     pub(crate) fn tail(&self) -> &Tail<T> {
         &self.shared.tail
     }

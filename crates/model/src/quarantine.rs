@@ -37,6 +37,8 @@ pub enum RejectReason {
     TooManySeries,
     /// The device makes new series faster than allowed.
     NewSeriesTooFast,
+    /// The archive would not take it. The working store has it all the same.
+    ArchiveRefused,
 }
 
 impl RejectReason {
@@ -56,11 +58,12 @@ impl RejectReason {
             Self::TooOld => "too_old",
             Self::TooManySeries => "too_many_series",
             Self::NewSeriesTooFast => "new_series_too_fast",
+            Self::ArchiveRefused => "archive_refused",
         }
     }
 
     /// Every reason, in the order of the checks.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::UnknownTopic,
         Self::ReservedTopic,
         Self::NotUtf8,
@@ -74,6 +77,7 @@ impl RejectReason {
         Self::TooOld,
         Self::TooManySeries,
         Self::NewSeriesTooFast,
+        Self::ArchiveRefused,
     ];
 }
 
@@ -82,7 +86,7 @@ impl RejectReason {
 pub struct Quarantined {
     /// When Sen heard it.
     pub received_at: Timestamp,
-    /// Where it came in: `mqtt`, `broker:<name>`, `http`.
+    /// Where it came in: `mqtt`, `broker:<name>`, `http`; or `archive`, where it should have gone.
     pub source: String,
     /// The MQTT client id or peer, as it named itself.
     pub client: String,

@@ -1,5 +1,6 @@
 //! How the embedded store keeps its file.
 
+use sen_model::Tier;
 use serde::Deserialize;
 
 /// How far back ingest takes readings, in days. Raw points are kept longer than that, because a
@@ -14,21 +15,56 @@ pub struct Config {
     pub raw_days: u32,
     /// One-minute summaries older than this are deleted, in days; at least `raw_days`.
     pub minute_days: u32,
+    /// ... of a quarter of an hour; at least `minute_days`, since they are made of minutes.
+    pub quarter_days: u32,
+    /// ... of an hour; at least `quarter_days`.
+    pub hour_days: u32,
+    /// ... of a day; at least `hour_days`.
+    pub day_days: u32,
     /// Most series; a new one beyond it is refused.
     pub max_series: u32,
     /// Points kept in memory before they are sealed into chunks; 32 bytes each, and up to twice
     /// as many while they are being sealed.
     pub seal_points: u32,
+    /// Where readings and summaries are kept beside this store, as one line; empty for nowhere.
+    pub archive: String,
+    /// File with the archive's token; empty if it wants none.
+    pub archive_token_file: String,
 }
 
 impl Default for Config {
     /// As shipped in `config/sen.toml`.
     fn default() -> Self {
-        Self { raw_days: 32, minute_days: 92, max_series: 120_000, seal_points: 500_000 }
+        Self {
+            raw_days: 32,
+            minute_days: 92,
+            quarter_days: 400,
+            hour_days: 1_830,
+            day_days: 7_320,
+            max_series: 120_000,
+            seal_points: 500_000,
+            archive: String::new(),
+            archive_token_file: String::new(),
+        }
     }
 }
 
 impl Config {
+    /// How many days summaries of a tier are kept.
+    pub fn days_of(&self, tier: Tier) -> u32 {
+        match tier {
+            Tier::Minute => self.minute_days,
+            Tier::QuarterHour => self.quarter_days,
+            Tier::Hour => self.hour_days,
+            Tier::Day => self.day_days,
+        }
+    }
+
+    /// Whether an archive is kept beside this store.
+    pub fn is_archived(&self) -> bool {
+        !self.archive.is_empty()
+    }
+
     /// Every mistake in this section: key and what is wrong with it.
     pub fn check(&self) -> Vec<(&'static str, String)> {
         let mut problems = Vec::new();
@@ -39,9 +75,18 @@ impl Config {
             );
             problems.push(("raw_days", message));
         }
-        if self.minute_days < self.raw_days {
-            let message = "must be at least `store.raw_days`".to_owned();
-            problems.push(("minute_days", message));
+        let ages = [
+            ("raw_days", self.raw_days),
+            ("minute_days", self.minute_days),
+            ("quarter_days", self.quarter_days),
+            ("hour_days", self.hour_days),
+            ("day_days", self.day_days),
+        ];
+        for pair in ages.windows(2) {
+            let ((finer, at_least), (key, days)) = (pair[0], pair[1]);
+            if days < at_least {
+                problems.push((key, format!("must be at least `store.{finer}` ({at_least})")));
+            }
         }
         if self.max_series == 0 || self.max_series > 10_000_000 {
             problems.push(("max_series", "must be 1 to 10,000,000".to_owned()));
@@ -60,8 +105,18 @@ mod tests {
     #[test]
     fn every_mistake_is_told_at_once() {
         assert_eq!(Config::default().check(), []);
-        let wrong = Config { raw_days: 30, minute_days: 1, max_series: 0, seal_points: 0 };
+        let wrong = Config {
+            raw_days: 30,
+            minute_days: 1,
+            quarter_days: 7,
+            hour_days: 6,
+            day_days: 5,
+            max_series: 0,
+            seal_points: 0,
+            ..Config::default()
+        };
         let keys: Vec<_> = wrong.check().into_iter().map(|(key, _)| key).collect();
-        assert_eq!(keys, ["raw_days", "minute_days", "max_series", "seal_points"]);
+        let all = ["raw_days", "minute_days", "hour_days", "day_days", "max_series", "seal_points"];
+        assert_eq!(keys, all);
     }
 }

@@ -8,8 +8,8 @@ use sen_model::{DeviceId, Metric, SeriesKey, Timestamp};
 
 use crate::directory::Directory;
 use crate::head::{Head, Shared};
-use crate::point::{Point, quality_of_code};
-use crate::{Checkpoint, Config, StoreError, tail};
+use crate::point::{Point, SeriesId, quality_of_code};
+use crate::{Checkpoint, Config, StoreError, tail, tiers};
 
 /// The file's name in the folder.
 const FILE: &str = "sen.db";
@@ -26,9 +26,10 @@ const MOST_SERIES: u32 = 16 << 20;
 const KEPT_DAMAGED: u32 = 100;
 
 /// Version of the tables; a file of a higher one is refused, not touched.
-const VERSION: i32 = 1;
-/// `minute` is by window first: a minute's summaries of all series are one sequential write, and
-/// retention is one range delete. `chunk` is by day first for the same reason.
+const VERSION: i32 = 2;
+/// `minute` and `quarter` are by window first: a minute's summaries of all series are one sequential
+/// write, and retention is one range delete. `chunk` is by day first for the same reason, `hour` and
+/// `day` by block. `stale` and `unsent` hold marks (see `tiers.rs`).
 /// `series` holds the newest sealed point of each series; `state` the checkpoint and the floor.
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -43,6 +44,21 @@ CREATE TABLE IF NOT EXISTS chunk (
 CREATE TABLE IF NOT EXISTS minute (
     start INTEGER, series INTEGER, partial BLOB NOT NULL,
     PRIMARY KEY (start, series)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS quarter (
+    start INTEGER, series INTEGER, partial BLOB NOT NULL,
+    PRIMARY KEY (start, series)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS hour (
+    block INTEGER, series INTEGER, start INTEGER, partial BLOB NOT NULL,
+    PRIMARY KEY (block, series, start)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS day (
+    block INTEGER, series INTEGER, start INTEGER, partial BLOB NOT NULL,
+    PRIMARY KEY (block, series, start)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS stale (
+    tier INTEGER, series INTEGER, start INTEGER,
+    PRIMARY KEY (tier, series, start)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unsent (
+    tier INTEGER, start INTEGER, series INTEGER, version INTEGER NOT NULL,
+    PRIMARY KEY (tier, start, series)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS damaged (
     id INTEGER PRIMARY KEY, day INTEGER, series INTEGER, first_time INTEGER, points BLOB);
 ";
@@ -105,13 +121,16 @@ pub(crate) fn mark_suspect(file: &Path) {
 }
 
 fn load(file: &Path, config: &Config) -> Result<Opened, StoreError> {
-    let connection = connect(file)?;
+    let mut connection = connect(file)?;
     check(&connection, file)?;
     let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if version > VERSION {
         return Err(StoreError::Newer { version, known: VERSION });
     }
     connection.execute_batch(SCHEMA)?;
+    if version == 1 {
+        mark_all_stale(&mut connection)?;
+    }
     connection.pragma_update(None, "user_version", VERSION)?;
     let (directory, sealed) = load_series(&connection, config)?;
     let checkpoint = load_checkpoint(&connection)?;
@@ -123,6 +142,21 @@ fn load(file: &Path, config: &Config) -> Result<Opened, StoreError> {
         head.checkpoint = None;
     }
     Ok(Opened { connection, file: file.to_owned(), shared: Shared::new(directory, head) })
+}
+
+/// A file of version 1 has minutes only: the coarser tiers are made of them when it is rolled up.
+fn mark_all_stale(connection: &mut Connection) -> Result<(), StoreError> {
+    tracing::info!("the store is brought up to version 2: every hour and day will be summed up");
+    let transaction = connection.transaction()?;
+    {
+        let mut select = transaction.prepare("SELECT start, series FROM minute")?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            let minute = Timestamp::from_millis(row.get(0)?);
+            tiers::mark_stale(&transaction, SeriesId(row.get(1)?), minute)?;
+        }
+    }
+    Ok(transaction.commit()?)
 }
 
 fn check(connection: &Connection, file: &Path) -> Result<(), StoreError> {

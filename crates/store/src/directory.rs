@@ -54,6 +54,11 @@ impl Directory {
         self.keys.get(series.index()).is_some_and(Option::is_some)
     }
 
+    /// The names of a series.
+    pub(crate) fn name(&self, series: SeriesId) -> Option<SeriesKey> {
+        self.keys.get(series.index()).cloned().flatten()
+    }
+
     /// The handle of a series if it is known.
     pub(crate) fn find(&self, device: &DeviceId, metric: &Metric) -> Option<SeriesId> {
         let hash = self.hash(device, metric);

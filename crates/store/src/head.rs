@@ -178,13 +178,8 @@ impl Head {
 
     /// The places in a batch of the points that are here, in order.
     pub(crate) fn here(&self, points: &[(SeriesId, Point)]) -> Vec<usize> {
-        let is_here = |(series, point): &(SeriesId, Point)| {
-            let slot = self.slots.get(series.index());
-            slot.is_some_and(|slot| {
-                let identity = point.identity();
-                slot.points.binary_search_by_key(&identity, Packed::identity).is_ok()
-            })
-        };
+        let is_here =
+            |(series, point): &(SeriesId, Point)| self.point(*series, point.identity()).is_some();
         (0..).zip(points).filter(|(_, entry)| is_here(entry)).map(|(index, _)| index).collect()
     }
 
@@ -383,6 +378,13 @@ impl Head {
         (points.iter().map(Packed::point).collect(), slot.sealed_to)
     }
 
+    /// The point of an identity, if it is here.
+    pub(crate) fn point(&self, series: SeriesId, identity: Identity) -> Option<Point> {
+        let points = &self.slots.get(series.index())?.points;
+        let at = points.binary_search_by_key(&identity, Packed::identity).ok()?;
+        Some(points[at].point())
+    }
+
     /// The newest point of every series that has one.
     pub(crate) fn latest_of_all(&self) -> Vec<(SeriesId, Point)> {
         let latest = |(at, slot): (u32, &Slot)| Some((SeriesId(at), slot.latest?));
@@ -413,11 +415,11 @@ impl Head {
         (self.written, self.points)
     }
 
-    /// Raises the floor below which points are expired, and forgets those in memory; summaries of
-    /// windows that begin before `minutes` are going too.
-    pub(crate) fn expire_before(&mut self, floor: Timestamp, minutes: Timestamp) {
+    /// Raises the floor below which points are expired, and forgets those in memory; before `lowest`
+    /// nothing stays, of no tier.
+    pub(crate) fn expire_before(&mut self, floor: Timestamp, lowest: Timestamp) {
         self.floor = self.floor.max(floor);
-        self.empty_before = self.empty_before.max(minutes.min(floor));
+        self.empty_before = self.empty_before.max(lowest);
         for slot in &mut self.slots {
             let expired =
                 slot.points.partition_point(|packed| packed.event_time < floor.as_millis());

@@ -49,17 +49,21 @@ mod merge;
 mod point;
 mod reader;
 mod retention;
+mod rollup;
 mod seal;
 mod summary;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod tiers;
+mod unsent;
 mod writer;
 
 pub use config::Config;
 pub use point::{Point, SeriesId, Span, Summary};
 pub use sen_model::{Partial, Tier};
 pub use summary::Summaries;
+pub use unsent::Unsent;
 
 use crate::head::Shared;
 use crate::reader::Readers;
@@ -238,8 +242,8 @@ impl Store {
         Ok(self.0.shared.head().insert(points, &known))
     }
 
-    /// Makes every point written so far durable, together with these summaries (which replace
-    /// those of the same window) and the checkpoint. On an error nothing became durable; the next
+    /// Makes every point written so far durable, together with these minutes (which replace those
+    /// of the same window) and the checkpoint. On an error nothing became durable; the next
     /// commit includes the points again, the summaries are the caller's to give again.
     pub async fn commit(
         &self,
@@ -249,6 +253,25 @@ impl Store {
         let summaries = summaries.into();
         let _turn = self.0.turn.lock().await;
         self.0.writer.ask(|done| Order::Commit { summaries, checkpoint, done }).await?
+    }
+
+    /// Writes the rows of coarser windows that end at `until` or earlier and whose minutes have
+    /// changed, in slices between commits; returns when it is done. Until then, and while a window
+    /// is still open, whoever reads it has it merged from its minutes: what is read is the same.
+    pub async fn roll_up(&self, until: Timestamp) -> Result<(), StoreError> {
+        self.0.writer.ask(|done| Order::RollUp { until, done }).await?
+    }
+
+    /// At most `limit` summaries of windows that end at `until` or earlier and which the archive
+    /// does not have as they are now, the finest and oldest first. Only a store with an archive
+    /// (`store.archive`) knows.
+    pub async fn unsent(&self, until: Timestamp, limit: usize) -> Result<Vec<Unsent>, StoreError> {
+        self.0.readers.unsent(until, limit).await
+    }
+
+    /// The archive has these now.
+    pub async fn sent(&self, sent: Vec<Unsent>) -> Result<(), StoreError> {
+        self.0.writer.ask(|done| Order::Sent { sent, done }).await?
     }
 
     /// Deletes raw points and summaries older than the configured days before `now`, in slices
@@ -272,6 +295,15 @@ impl Store {
     /// The latest point of every series that has one; from memory.
     pub fn latest_of_all(&self) -> Vec<(SeriesId, Point)> {
         self.0.shared.head().latest_of_all()
+    }
+
+    /// What is stored of each series, event time and sequence, in their order: of two different
+    /// values of one identity the one that counted.
+    pub async fn stored(
+        &self,
+        identities: &[(SeriesId, Timestamp, u32)],
+    ) -> Result<Vec<Option<Point>>, StoreError> {
+        self.0.readers.stored(identities).await
     }
 
     /// Points of a series in a span, in order, at most `limit`.
@@ -300,7 +332,8 @@ impl Store {
         self.0.readers.fold(windows).await
     }
 
-    /// Summaries of a series in a span, in order, at most `limit`.
+    /// Summaries of a series whose windows begin in a span, in order, at most `limit`; of every
+    /// tier as the committed minutes make them at this moment. Windows without a reading are left out.
     pub async fn summaries(
         &self,
         series: SeriesId,

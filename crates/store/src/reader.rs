@@ -2,7 +2,7 @@
 //! must look up has a connection of its own, so that no question of people makes readings wait.
 
 use std::collections::VecDeque;
-use std::ops::{ControlFlow, RangeInclusive};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,16 +12,15 @@ use tokio::sync::Semaphore;
 
 use crate::downsample::Downsampler;
 use crate::head::{Shared, Wanted};
-use crate::point::{Identity, Point, SeriesId, Span, Summary, day_of};
+use crate::point::{Point, SeriesId, Span, Summary, day_of};
 use crate::seal::note_damage;
-use crate::{StoreError, chunk, database, merge, summary};
+use crate::unsent::{self, Unsent};
+use crate::{StoreError, chunk, database, merge, tiers};
 
 /// Queries that read the disk at the same time; the others wait.
 const CONNECTIONS: usize = 2;
 /// Look-ups for the writer at the same time: it is one task.
 const WRITER_CONNECTIONS: usize = 1;
-/// Minutes looked at (a week) before others get the connection: some fifty milliseconds.
-const MINUTES_AT_ONCE: usize = 10_080;
 
 /// The reading side of the store.
 pub(crate) struct Readers {
@@ -144,12 +143,15 @@ impl Readers {
         span: Span,
         limit: usize,
     ) -> Result<Vec<Summary>, StoreError> {
-        debug_assert_eq!(tier, Tier::Minute);
         let (mut found, mut from) = (Vec::new(), Some(span.first_ms()));
         // Others take their turns between, and nothing goes on once nobody waits for the answer.
         while let Some(first) = from.filter(|_| found.len() < limit) {
             let (span, limit) = (first..=span.last_ms(), limit - found.len());
-            let look = move |connection: &Connection| minutes(connection, series, &span, limit);
+            let look = move |connection: &Connection| {
+                // One moment for rows and marks; reading, it ends by being dropped.
+                let moment = connection.unchecked_transaction()?;
+                tiers::windows(&moment, tier, series, &span, limit)
+            };
             let (mut some, next) = self.queries.read(look).await?;
             found.append(&mut some);
             from = next;
@@ -157,24 +159,56 @@ impl Readers {
         Ok(found)
     }
 
+    /// Marked summaries, for the archive.
+    pub(crate) async fn unsent(
+        &self,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Unsent>, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        self.queries.read(move |connection| unsent::find(connection, &shared, until, limit)).await
+    }
+
     /// Which of the wanted points are in chunks: their places in the batch, in order; for the
     /// writer.
     pub(crate) async fn which_are_sealed(
         &self,
-        mut wanted: Vec<Wanted>,
+        wanted: Vec<Wanted>,
     ) -> Result<Vec<usize>, StoreError> {
         self.look_ups
             .read(move |connection| {
-                wanted.sort_unstable();
                 let mut sealed = Vec::new();
-                let together = |a: &Wanted, b: &Wanted| {
-                    a.series == b.series && day_of(a.identity.0) == day_of(b.identity.0)
-                };
-                for run in wanted.chunk_by(together) {
-                    look_up(connection, run, &mut sealed)?;
-                }
+                look_up(connection, wanted, |index, _| sealed.push(index))?;
                 sealed.sort_unstable();
                 Ok(sealed)
+            })
+            .await
+    }
+
+    /// The stored point of each identity, in their order.
+    pub(crate) async fn stored(
+        &self,
+        identities: &[(SeriesId, Timestamp, u32)],
+    ) -> Result<Vec<Option<Point>>, StoreError> {
+        let (mut stored, mut elsewhere) = (Vec::with_capacity(identities.len()), Vec::new());
+        {
+            let head = self.shared.head();
+            for (index, (series, event_time, sequence)) in identities.iter().enumerate() {
+                let identity = (event_time.as_millis(), *sequence);
+                let here = head.point(*series, identity);
+                if here.is_none() {
+                    elsewhere.push(Wanted { series: *series, identity, index });
+                }
+                stored.push(here);
+            }
+        }
+        if elsewhere.is_empty() {
+            return Ok(stored);
+        }
+        self.queries
+            .read(move |connection| {
+                look_up(connection, elsewhere, |index, point| stored[index] = Some(*point))?;
+                Ok(stored)
             })
             .await
     }
@@ -286,11 +320,24 @@ fn scan(
     Ok(())
 }
 
-/// Finds which points of one series and day are in its chunks.
+/// Finds points in chunks, and hands each over with its place in the batch.
 fn look_up(
     connection: &Connection,
+    mut wanted: Vec<Wanted>,
+    mut found: impl FnMut(usize, &Point),
+) -> Result<(), StoreError> {
+    wanted.sort_unstable();
+    let together = |a: &Wanted, b: &Wanted| {
+        a.series == b.series && day_of(a.identity.0) == day_of(b.identity.0)
+    };
+    wanted.chunk_by(together).try_for_each(|run| look_up_day(connection, run, &mut found))
+}
+
+/// The same for points of one series and day, in order.
+fn look_up_day(
+    connection: &Connection,
     wanted: &[Wanted],
-    sealed: &mut Vec<usize>,
+    found: &mut impl FnMut(usize, &Point),
 ) -> Result<(), StoreError> {
     let (Some(first), Some(last)) = (wanted.first(), wanted.last()) else { return Ok(()) };
     let (series, day) = (first.series, day_of(first.identity.0));
@@ -312,45 +359,11 @@ fn look_up(
             note_damage(series, day);
             continue;
         };
-        let known =
-            |identity: &Identity| points.binary_search_by_key(identity, Point::identity).is_ok();
-        sealed.extend(within.iter().filter(|it| known(&it.identity)).map(|it| it.index));
-    }
-    Ok(())
-}
-
-/// At most `limit` summaries of a series, and where to go on if there may be more: after
-/// [`MINUTES_AT_ONCE`] it is enough for once.
-fn minutes(
-    connection: &Connection,
-    series: SeriesId,
-    span: &RangeInclusive<i64>,
-    limit: usize,
-) -> Result<(Vec<Summary>, Option<i64>), StoreError> {
-    // The table is by minute first, so one series is found by a seek per minute there is.
-    let mut next = connection.prepare_cached("SELECT min(start) FROM minute WHERE start >= ?1")?;
-    let mut select =
-        connection.prepare_cached("SELECT partial FROM minute WHERE start = ?1 AND series = ?2")?;
-    let mut found = Vec::new();
-    let mut from = *span.start();
-    for _ in 0..MINUTES_AT_ONCE {
-        let start: Option<i64> = next.query_row([from], |row| row.get(0))?;
-        let Some(start) = start.filter(|start| start <= span.end()) else {
-            return Ok((found, None));
-        };
-        let mut rows = select.query(params![start, series.0])?;
-        if let Some(row) = rows.next()? {
-            let start = Timestamp::from_millis(start);
-            let decoded = row.get_ref(0)?.as_blob().ok().and_then(|it| summary::decode(start, it));
-            match decoded {
-                Some(partial) => found.push(Summary { start, tier: Tier::Minute, partial }),
-                None => return Err(StoreError::Damaged(format!("the summary of {start}"))),
+        for wanted in within {
+            if let Ok(at) = points.binary_search_by_key(&wanted.identity, Point::identity) {
+                found(wanted.index, &points[at]);
             }
         }
-        match start.checked_add(1) {
-            Some(after) if found.len() < limit => from = after,
-            _ => return Ok((found, None)),
-        }
     }
-    Ok((found, Some(from)))
+    Ok(())
 }

@@ -1,17 +1,17 @@
-//! Retention: old days of chunks and old minutes go by range deletes, in slices, and their pages
+//! Retention: old days of chunks and old summaries go by range deletes, in slices, and their pages
 //! go back to the file system.
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
-use sen_model::Timestamp;
 use sen_model::time::DAY_MS;
+use sen_model::{Tier, Timestamp};
 
 use crate::head::Shared;
 use crate::point::day_of;
-use crate::seal::tell;
-use crate::writer::Done;
+use crate::tiers::{Layout, block_of, block_start_ms, table};
+use crate::writer::{Done, Job};
 use crate::{Config, StoreError, database};
 
-/// Series of a day deleted at once; rows of summaries deleted at once; pages freed at once: each
+/// Series of a day or block deleted at once; rows of summaries deleted at once; pages freed at once: each
 /// some ten milliseconds of work.
 const SLICE_SERIES: i64 = 2_000;
 const SLICE_ROWS: usize = 20_000;
@@ -24,8 +24,8 @@ const SPARE_SHARE: i64 = 16;
 pub(crate) struct Sweep {
     /// The first day of chunks that stays.
     first_day: i64,
-    /// The first minute that stays, in milliseconds.
-    first_minute_ms: i64,
+    /// The first instant that stays of each tier, in milliseconds.
+    floors_ms: [i64; Tier::ALL.len()],
     stage: Stage,
     waiting: Vec<Done>,
 }
@@ -34,8 +34,18 @@ pub(crate) struct Sweep {
 #[derive(Clone, Copy)]
 enum Stage {
     Chunks,
-    Minutes,
+    Summaries(Tier),
     Pages,
+}
+
+impl Stage {
+    fn next(self) -> Option<Self> {
+        match self {
+            Self::Chunks => Some(Self::Summaries(Tier::Minute)),
+            Self::Summaries(tier) => Some(tier.coarser().map_or(Self::Pages, Self::Summaries)),
+            Self::Pages => None,
+        }
+    }
 }
 
 impl Sweep {
@@ -50,9 +60,13 @@ impl Sweep {
         let first_day = day_of(before(config.raw_days).as_millis());
         let floor = Timestamp::from_millis(first_day.saturating_mul(DAY_MS));
         database::set_state(connection, "floor", &floor.as_millis().to_string())?;
-        let first_minute_ms = before(config.minute_days).as_millis();
-        shared.head().expire_before(floor, Timestamp::from_millis(first_minute_ms));
-        Ok(Self { first_day, first_minute_ms, stage: Stage::Chunks, waiting: Vec::new() })
+        let floors = Tier::ALL.map(|tier| before(config.days_of(tier)));
+        // A series has something left as long as any tier may have.
+        let left = Tier::ALL.into_iter().zip(floors).map(|(tier, floor)| left_from(tier, floor));
+        let lowest = left.fold(floor, Timestamp::min);
+        shared.head().expire_before(floor, lowest);
+        let floors_ms = floors.map(Timestamp::as_millis);
+        Ok(Self { first_day, floors_ms, stage: Stage::Chunks, waiting: Vec::new() })
     }
 
     /// Takes the place of a sweep under way; `done` is told with those who wait for that one.
@@ -60,23 +74,6 @@ impl Sweep {
         self.waiting = earlier.map_or_else(Vec::new, |earlier| earlier.waiting);
         self.waiting.push(done);
         self
-    }
-
-    /// Sweeps one slice; tells whether all is done.
-    pub(crate) fn step(&mut self, connection: &mut Connection) -> Result<bool, StoreError> {
-        match self.stage {
-            Stage::Chunks if !self.sweep_chunks(connection)? => self.stage = Stage::Minutes,
-            Stage::Minutes if !self.sweep_minutes(connection)? => self.stage = Stage::Pages,
-            Stage::Pages if !free_pages(connection)? => return Ok(true),
-            _ => {}
-        }
-        Ok(false)
-    }
-
-    /// Tells those who wait, and hands the error on.
-    pub(crate) fn end(self, outcome: Result<(), StoreError>) -> Result<(), StoreError> {
-        tell(self.waiting, &outcome);
-        outcome
     }
 
     /// Whether there was something to delete.
@@ -93,22 +90,84 @@ impl Sweep {
             .execute(params![day, series + SLICE_SERIES])?;
         Ok(true)
     }
+}
 
-    /// Whether there was something to delete.
-    fn sweep_minutes(&self, connection: &mut Connection) -> Result<bool, StoreError> {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut deleted = 0;
-        while deleted < SLICE_ROWS {
-            let oldest: Option<i64> = transaction
-                .prepare_cached("SELECT min(start) FROM minute")?
-                .query_row([], |row| row.get(0))?;
-            let Some(start) = oldest.filter(|start| *start < self.first_minute_ms) else { break };
-            let mut delete = transaction.prepare_cached("DELETE FROM minute WHERE start = ?1")?;
-            deleted += delete.execute([start])?;
+impl Job for Sweep {
+    fn step(&mut self, connection: &mut Connection, _: &Shared) -> Result<bool, StoreError> {
+        let is_more = match self.stage {
+            Stage::Chunks => self.sweep_chunks(connection)?,
+            Stage::Summaries(tier) => {
+                let floor_ms = self.floors_ms[tier as usize];
+                match table(tier) {
+                    (table, Layout::ByWindow) => sweep_windows(connection, table, floor_ms)?,
+                    (table, Layout::ByBlock(days)) => {
+                        sweep_blocks(connection, table, block_of(floor_ms, days))?
+                    }
+                }
+            }
+            Stage::Pages => free_pages(connection)?,
+        };
+        if is_more {
+            return Ok(false);
         }
-        transaction.commit()?;
-        Ok(deleted > 0)
+        let Some(next) = self.stage.next() else { return Ok(true) };
+        self.stage = next;
+        Ok(false)
     }
+
+    fn waiting(self) -> Vec<Done> {
+        self.waiting
+    }
+}
+
+/// The first instant of which rows of a tier may be left below its floor: the beginning of a block.
+fn left_from(tier: Tier, floor: Timestamp) -> Timestamp {
+    match table(tier).1 {
+        Layout::ByWindow => floor,
+        Layout::ByBlock(days) => Timestamp::from_millis(block_start_ms(floor.as_millis(), days)),
+    }
+}
+
+/// Deletes windows that begin before the floor; whether there was something to delete.
+fn sweep_windows(
+    connection: &mut Connection,
+    table: &str,
+    floor_ms: i64,
+) -> Result<bool, StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut deleted = 0;
+    while deleted < SLICE_ROWS {
+        let oldest: Option<i64> = transaction
+            .prepare_cached(&format!("SELECT min(start) FROM {table}"))?
+            .query_row([], |row| row.get(0))?;
+        let Some(start) = oldest.filter(|start| *start < floor_ms) else { break };
+        let delete = format!("DELETE FROM {table} WHERE start = ?1");
+        deleted += transaction.prepare_cached(&delete)?.execute([start])?;
+    }
+    transaction.commit()?;
+    Ok(deleted > 0)
+}
+
+/// Deletes some series of a block before the first one that stays; whether there were any. A block
+/// goes when all of it is too old.
+fn sweep_blocks(
+    connection: &Connection,
+    table: &str,
+    first_block: i64,
+) -> Result<bool, StoreError> {
+    let oldest: Option<(i64, i64)> = connection
+        .prepare_cached(&format!(
+            "SELECT block, series FROM {table} ORDER BY block, series LIMIT 1"
+        ))?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((block, series)) = oldest.filter(|(block, _)| *block < first_block) else {
+        return Ok(false);
+    };
+    connection
+        .prepare_cached(&format!("DELETE FROM {table} WHERE block = ?1 AND series < ?2"))?
+        .execute(params![block, series + SLICE_SERIES])?;
+    Ok(true)
 }
 
 /// Gives free pages back to the file system; whether there was any to give.

@@ -7,7 +7,7 @@ use crate::chunk;
 use crate::head::Shared;
 use crate::merge::{self, Extent};
 use crate::point::{Point, SeriesId, day_of, quality_to_code};
-use crate::writer::Done;
+use crate::writer::{Done, Job};
 
 /// Series and points of one slice: some ten milliseconds of work, then a waiting commit goes first.
 const SLICE_SERIES: usize = 200;
@@ -32,13 +32,10 @@ impl Pass {
     pub(crate) fn add_waiting(&mut self, done: Done) {
         self.waiting.push(done);
     }
+}
 
-    /// Seals one slice; tells whether the pass is through.
-    pub(crate) fn step(
-        &mut self,
-        connection: &mut Connection,
-        shared: &Shared,
-    ) -> Result<bool, StoreError> {
+impl Job for Pass {
+    fn step(&mut self, connection: &mut Connection, shared: &Shared) -> Result<bool, StoreError> {
         let (slice, next) = shared.head().to_seal(self.next, SLICE_SERIES, SLICE_POINTS);
         if !slice.is_empty() {
             let transaction =
@@ -59,20 +56,8 @@ impl Pass {
         Ok(false)
     }
 
-    /// Tells those who wait, and hands the error on.
-    pub(crate) fn end(self, outcome: Result<(), StoreError>) -> Result<(), StoreError> {
-        tell(self.waiting, &outcome);
-        outcome
-    }
-}
-
-/// Tells everybody who waits for a piece of background work how it ended.
-pub(crate) fn tell(waiting: Vec<Done>, outcome: &Result<(), StoreError>) {
-    for done in waiting {
-        let _ = done.send(match outcome {
-            Ok(()) => Ok(()),
-            Err(error) => Err(StoreError::Background(error.to_string())),
-        });
+    fn waiting(self) -> Vec<Done> {
+        self.waiting
     }
 }
 

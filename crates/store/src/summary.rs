@@ -3,14 +3,12 @@
 //! Times are kept as distances from the start of the window and values as they are, so that a
 //! minute of six readings takes some 75 bytes.
 
-use sen_model::{Extremes, Moment, Partial, Sketch, Timestamp};
+use sen_model::{Extremes, Moment, Partial, Sketch, Tier, Timestamp};
 
 use crate::bytes::{Cursor, put_f64, put_varint, put_zigzag};
-use sen_model::Tier;
-
 use crate::point::{SeriesId, Summary};
 
-/// Summaries on their way to the disk, as bytes already: a commit may hold a hundred thousand.
+/// Minutes on their way to the disk, as bytes already: a commit may hold a hundred thousand.
 #[derive(Clone, Debug, Default)]
 pub struct Summaries {
     /// Series, start of the window, and where its bytes end.
@@ -24,9 +22,8 @@ impl Summaries {
         Self::default()
     }
 
-    /// Adds the summary of one window.
-    pub fn push(&mut self, series: SeriesId, tier: Tier, start: Timestamp, partial: &Partial) {
-        debug_assert_eq!(tier, Tier::Minute);
+    /// Adds the minute that begins at `start`.
+    pub fn push(&mut self, series: SeriesId, start: Timestamp, partial: &Partial) {
         put(&mut self.bytes, start, partial);
         self.rows.push((series, start, self.bytes.len()));
     }
@@ -42,13 +39,22 @@ impl Summaries {
 }
 
 impl From<Vec<(SeriesId, Summary)>> for Summaries {
+    /// Of minutes: the coarser tiers are made by the store.
     fn from(summaries: Vec<(SeriesId, Summary)>) -> Self {
         let mut all = Self::new();
         for (series, Summary { start, tier, partial }) in &summaries {
-            all.push(*series, *tier, *start, partial);
+            debug_assert_eq!(*tier, Tier::Minute);
+            all.push(*series, *start, partial);
         }
         all
     }
+}
+
+/// The partial of a window that begins at `start`, as bytes.
+pub(crate) fn encode(start: Timestamp, partial: &Partial) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    put(&mut bytes, start, partial);
+    bytes
 }
 
 /// Appends the partial of a window that begins at `start`.
@@ -123,14 +129,6 @@ mod tests {
 
     use super::*;
 
-    fn encode(start: Timestamp, partial: &Partial) -> Vec<u8> {
-        let mut summaries = Summaries::new();
-        summaries.push(SeriesId(0), Tier::Minute, Timestamp::from_millis(0), &Partial::default());
-        summaries.push(SeriesId(1), Tier::Minute, start, partial);
-        let last = summaries.rows().last().map(|(_, _, bytes)| bytes.to_vec());
-        last.unwrap()
-    }
-
     proptest! {
         #[test]
         fn partials_come_back(
@@ -144,7 +142,12 @@ mod tests {
                 let quality = if good { Quality::Good } else { Quality::Suspect };
                 partial.add(Moment { event_time, sequence, value }, quality);
             }
-            prop_assert_eq!(decode(start, &encode(start, &partial)), Some(partial));
+            let mut summaries = Summaries::new();
+            summaries.push(SeriesId(0), Timestamp::from_millis(0), &Partial::default());
+            summaries.push(SeriesId(1), start, &partial);
+            let last = summaries.rows().last().map(|(_, _, bytes)| bytes.to_vec()).unwrap();
+            prop_assert_eq!(decode(start, &last), Some(partial.clone()));
+            prop_assert_eq!(encode(start, &partial), last);
         }
 
         #[test]

@@ -1,20 +1,22 @@
-//! The store's one thread: it owns the writing connection, commits, and works off sealing and
-//! retention in slices while nobody asks for a commit.
+//! The store's one thread: it owns the writing connection, commits, and works off sealing, rolling up
+//! and retention in slices while nobody asks for a commit.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
-use sen_model::Timestamp;
+use sen_model::{Tier, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::head::{Frozen, Shared};
 use crate::point::SeriesId;
 use crate::retention::Sweep;
+use crate::rollup::RollUp;
 use crate::seal::Pass;
 use crate::summary::Summaries;
-use crate::{Checkpoint, Config, StoreError, database, tail};
+use crate::unsent::Unsent;
+use crate::{Checkpoint, Config, StoreError, database, tail, tiers, unsent};
 
 /// Orders that wait for the thread, at most; askers beyond it wait their turn.
 const OPEN_ORDERS: usize = 8;
@@ -30,10 +32,51 @@ pub(crate) type Done = oneshot::Sender<Result<(), StoreError>>;
 pub(crate) enum Order {
     /// Make everything written durable, with these.
     Commit { summaries: Summaries, checkpoint: Checkpoint, done: Done },
+    /// Write the rows of stale windows that have ended.
+    RollUp { until: Timestamp, done: Done },
     /// Delete what is too old.
     Retain { now: Timestamp, done: Done },
     /// Seal everything committed.
     Seal { done: Done },
+    /// Take away the marks of summaries that the archive has.
+    Sent { sent: Vec<Unsent>, done: Done },
+}
+
+/// Background work, done slice by slice while nobody waits for a commit.
+pub(crate) trait Job {
+    /// Does one slice; tells whether all is done.
+    fn step(&mut self, connection: &mut Connection, shared: &Shared) -> Result<bool, StoreError>;
+
+    /// Those who wait for it.
+    fn waiting(self) -> Vec<Done>;
+}
+
+/// Does one slice of a job, if there is one; tells whether that was the last. Whoever waits is told
+/// of the end.
+fn advance<J: Job>(
+    slot: &mut Option<J>,
+    connection: &mut Connection,
+    shared: &Shared,
+) -> Result<bool, StoreError> {
+    let Some(mut job) = slot.take() else { return Ok(false) };
+    let stepped = job.step(connection, shared);
+    if matches!(stepped, Ok(false)) {
+        *slot = Some(job);
+    } else {
+        tell(job.waiting(), &stepped);
+    }
+    stepped
+}
+
+/// Tells everybody who waits for a piece of background work how it ended.
+fn tell(waiting: Vec<Done>, outcome: &Result<bool, StoreError>) {
+    for done in waiting {
+        // Whoever asked may have gone.
+        let _ = done.send(match outcome {
+            Ok(_) => Ok(()),
+            Err(error) => Err(StoreError::Background(error.to_string())),
+        });
+    }
 }
 
 /// The thread, seen from outside; joined when dropped.
@@ -57,7 +100,9 @@ impl Writer {
             config,
             shared,
             forgets: false,
+            marked: Vec::new(),
             pass: None,
+            rollup: None,
             sweep: None,
             failing: false,
         };
@@ -96,7 +141,11 @@ struct Work {
     shared: Arc<Shared>,
     /// Whether there may be series of which nothing is left.
     forgets: bool,
+    /// The quarter hour last marked as stale of each series, which spares the next minutes of it
+    /// their marks. Forgotten when any mark is taken away.
+    marked: Vec<Option<Timestamp>>,
     pass: Option<Pass>,
+    rollup: Option<RollUp>,
     sweep: Option<Sweep>,
     /// Whether the last slice failed: the next failure is not told again.
     failing: bool,
@@ -105,7 +154,7 @@ struct Work {
 impl Work {
     fn run(mut self, mut orders: mpsc::Receiver<Order>) {
         loop {
-            if self.pass.is_none() && self.sweep.is_none() {
+            if self.pass.is_none() && self.rollup.is_none() && self.sweep.is_none() {
                 let Some(order) = orders.blocking_recv() else { return };
                 self.carry_out(order);
                 continue;
@@ -136,12 +185,20 @@ impl Work {
                     Err(error) => drop(done.send(Err(self.failed(error)))),
                 }
             }
+            Order::RollUp { until, done } => {
+                let rollup = RollUp::begin(until, self.config.is_archived(), done);
+                self.rollup = Some(rollup.taking_over(self.rollup.take()));
+            }
             Order::Retain { now, done } => {
                 let begun = Sweep::begin(&self.connection, &self.shared, &self.config, now);
                 match begun {
                     Ok(sweep) => self.sweep = Some(sweep.taking_over(self.sweep.take(), done)),
                     Err(error) => drop(done.send(Err(self.failed(error)))),
                 }
+            }
+            Order::Sent { sent, done } => {
+                let outcome = unsent::take_away(&mut self.connection, &sent);
+                let _ = done.send(outcome.map_err(|error| self.mended_after(error)));
             }
         }
     }
@@ -175,29 +232,15 @@ impl Work {
 
     /// One slice of what waits to be done: sealing first, since it frees memory.
     fn step(&mut self) {
-        let stepped = if let Some(mut pass) = self.pass.take() {
-            match pass.step(&mut self.connection, &self.shared) {
-                Ok(true) => pass.end(Ok(())),
-                Ok(false) => {
-                    self.pass = Some(pass);
-                    Ok(())
-                }
-                Err(error) => pass.end(Err(error)),
-            }
-        } else if let Some(mut sweep) = self.sweep.take() {
-            match sweep.step(&mut self.connection) {
-                Ok(true) => {
-                    self.forgets = true;
-                    sweep.end(Ok(()))
-                }
-                Ok(false) => {
-                    self.sweep = Some(sweep);
-                    Ok(())
-                }
-                Err(error) => sweep.end(Err(error)),
-            }
+        let (connection, shared) = (&mut self.connection, &*self.shared);
+        let stepped = if self.pass.is_some() {
+            advance(&mut self.pass, connection, shared).map(drop)
+        } else if self.rollup.is_some() {
+            self.marked.clear();
+            advance(&mut self.rollup, connection, shared).map(drop)
         } else {
-            Ok(())
+            let swept = advance(&mut self.sweep, connection, shared);
+            swept.map(|is_done| self.forgets |= is_done)
         };
         match stepped {
             Ok(()) if self.failing => {
@@ -218,6 +261,7 @@ impl Work {
             }
             Err(error) => {
                 self.shared.head().thaw(frozen);
+                self.marked.clear();
                 Err(self.mended_after(error))
             }
         }
@@ -237,7 +281,7 @@ impl Work {
         let named = put_names(&transaction, &self.shared)?;
         delete_names(&transaction, &empty)?;
         put_tail(&transaction, &self.shared, frozen)?;
-        put_summaries(&transaction, summaries)?;
+        put_minutes(&transaction, summaries, &mut self.marked, self.config.is_archived())?;
         database::set_state(&transaction, "epoch", &checkpoint.epoch)?;
         database::set_state(&transaction, "next", &checkpoint.next.to_string())?;
         transaction.commit()?;
@@ -331,12 +375,26 @@ fn put_tail(
     Ok(())
 }
 
-fn put_summaries(transaction: &Transaction<'_>, summaries: &Summaries) -> Result<(), StoreError> {
-    let mut insert = transaction.prepare_cached(
-        "INSERT OR REPLACE INTO minute (start, series, partial) VALUES (?1, ?2, ?3)",
-    )?;
-    for (series, start, bytes) in summaries.rows() {
-        insert.execute(params![start.as_millis(), series.0, bytes])?;
+/// Writes minutes and marks what is made of them.
+fn put_minutes(
+    transaction: &Transaction<'_>,
+    minutes: &Summaries,
+    marked: &mut Vec<Option<Timestamp>>,
+    is_archived: bool,
+) -> Result<(), StoreError> {
+    for (series, start, bytes) in minutes.rows() {
+        tiers::put_row(transaction, Tier::Minute, series, start, bytes)?;
+        if is_archived {
+            unsent::mark(transaction, Tier::Minute, series, start)?;
+        }
+        let quarter = Some(Tier::QuarterHour.start_of(start));
+        if marked.len() <= series.index() {
+            marked.resize(series.index() + 1, None);
+        }
+        if marked[series.index()] != quarter {
+            tiers::mark_stale(transaction, series, start)?;
+            marked[series.index()] = quarter;
+        }
     }
     Ok(())
 }

@@ -260,13 +260,22 @@ async fn a_backlog_in_any_order_is_taken_once() {
 #[tokio::test]
 async fn series_of_which_nothing_is_left_make_room_and_their_numbers_are_used_again() {
     let folder = tempfile::tempdir().unwrap();
-    let config = Config { max_series: 3, ..Config::default() };
+    let days = 92;
+    let config = Config {
+        max_series: 3,
+        minute_days: days,
+        quarter_days: days,
+        hour_days: days,
+        day_days: days,
+        ..Config::default()
+    };
     let opened = || Store::open(folder.path().to_owned(), config.clone()).unwrap();
     let metric = Metric::new("level_m").unwrap();
     let device = |number: u32| DeviceId::new(format!("device-{number}")).unwrap();
     let store = opened();
     fill(&store, 3, BEGIN_MS, 10, 1).await;
-    let later = BEGIN_MS + 93 * DAY_MS;
+    // Daily summaries go by blocks of 512 days.
+    let later = BEGIN_MS + (93 + 512) * DAY_MS;
     let mut alive = vec![(SeriesId(1), point(later))];
     store.write(&mut alive).await.unwrap();
     store.commit(Vec::new(), checkpoint(2)).await.unwrap();

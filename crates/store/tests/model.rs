@@ -110,6 +110,12 @@ async fn compare(store: &Store, model: &Model) {
         let inside: Vec<Point> =
             expected.iter().filter(|point| span.contains(point.event_time)).copied().collect();
         assert_eq!(store.points(id, span, 7).await.unwrap(), inside[..inside.len().min(7)]);
+        let identities: Vec<_> =
+            expected.iter().map(|point| (id, point.event_time, point.sequence)).collect();
+        let stored = store.stored(&identities).await.unwrap();
+        assert_eq!(stored.into_iter().flatten().collect::<Vec<_>>(), expected);
+        let unknown = (id, Timestamp::from_millis(12_345), 7);
+        assert_eq!(store.stored(&[unknown]).await.unwrap(), [None]);
         let mut folded = Partial::default();
         inside.iter().for_each(|point| folded.add(point.moment(), point.quality));
         assert_eq!(store.fold(vec![(id, span)]).await.unwrap(), [folded]);

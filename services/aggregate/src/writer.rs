@@ -7,7 +7,7 @@ use sen_chassis::backoff::Backoff;
 use sen_chassis::clock::Stopwatch;
 use sen_chassis::{Clock, Health, Shutdown};
 use sen_model::{DeviceId, Metric, ReadingBatch, Registry, Timestamp};
-use sen_store::{Checkpoint, Point, SeriesId, Span, Store, StoreError, Summaries, Tier, Written};
+use sen_store::{Checkpoint, Point, SeriesId, Span, Store, StoreError, Summaries, Written};
 
 use crate::STORE;
 use crate::window::{Applied, Windows, end_of};
@@ -115,7 +115,7 @@ impl Writer {
         loop {
             let mut summaries = Summaries::new();
             for (series, start, partial) in self.windows.changed() {
-                summaries.push(SeriesId(series), Tier::Minute, start, partial);
+                summaries.push(SeriesId(series), start, partial);
             }
             match self.store.commit(summaries, checkpoint.clone()).await {
                 Ok(()) => break,

@@ -139,6 +139,17 @@ impl EmbeddedCursor {
         drop(cursors);
         Ok(Self { topic, name: name.to_owned(), chores })
     }
+
+    /// Gives one up. The file goes first: a crash between leaves a cursor, never a lost position.
+    pub(crate) fn forget(topic: &Shared, name: &str) -> Result<(), OpenError> {
+        let mut cursors = lock(&topic.cursors);
+        if cursors.contains_key(name) {
+            let path = path_of(topic, name);
+            std::fs::remove_file(&path).map_err(|source| OpenError::Io { path, source })?;
+            cursors.remove(name);
+        }
+        Ok(())
+    }
 }
 
 impl CursorBackend for EmbeddedCursor {

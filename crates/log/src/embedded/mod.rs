@@ -275,4 +275,11 @@ impl TopicBackend for EmbeddedTopic {
         let topic = Arc::clone(&self.shared);
         Ok(Arc::new(EmbeddedCursor::open(topic, name, self.chores.clone())?))
     }
+
+    fn forget_cursor(&self, name: &str) -> Result<(), OpenError> {
+        if !is_name(name) {
+            return Err(OpenError::BadName(name.to_owned()));
+        }
+        EmbeddedCursor::forget(&self.shared, name)
+    }
 }

@@ -163,6 +163,37 @@ async fn a_cursor_of_an_earlier_epoch_holds_everything_until_it_is_saved() {
 }
 
 #[tokio::test]
+async fn a_cursor_that_was_given_up_holds_nothing_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::default();
+    let retention = Retention { keep_ms: 1_000, keep_bytes: u64::MAX };
+    let opened = || {
+        let (folder, clock) = (folder.path().to_owned(), clock.clone());
+        let log = Log::open_with_clock(folder, config(SEGMENT_BYTES), move || clock.now_ms());
+        let log = log.unwrap();
+        (log.topic::<Note>(TOPIC, retention).unwrap(), log)
+    };
+    let (topic, log) = opened();
+    let cursor = log.cursor(&topic, "reader").unwrap();
+    drop(log.cursor(&topic, "gone").unwrap());
+    for _ in 0..30 {
+        topic.append(vec![Note(vec![7; 100])]).await.unwrap();
+    }
+    clock.advance_ms(5_000);
+    cursor.save(31, Vec::new()).await.unwrap();
+    log.close().await;
+    assert_eq!(topic.floor(), 1, "somebody may still need it");
+
+    let (topic, log) = opened();
+    log.forget_cursor(&topic, "gone").unwrap();
+    log.forget_cursor(&topic, "gone").unwrap();
+    let cursor = log.cursor(&topic, "reader").unwrap();
+    cursor.save(31, Vec::new()).await.unwrap();
+    log.close().await;
+    assert!(topic.floor() > 1);
+}
+
+#[tokio::test]
 async fn a_segment_missing_in_the_middle_costs_its_records_only() {
     let folder = tempfile::tempdir().unwrap();
     let records: Vec<Vec<u8>> = (0..30).map(|n| vec![n; 100]).collect();

@@ -111,7 +111,7 @@ async fn of_too_many_readings_the_minutes_are_taken_from_summaries() {
     for minute in last - 10..last - 2 {
         let span = Span { from: start_of(minute), to: start_of(minute + 1) };
         let partial = house.store.fold(vec![(series, span)]).await.unwrap().remove(0);
-        summaries.push(series, Tier::Minute, span.from, &partial);
+        summaries.push(series, span.from, &partial);
     }
     let checkpoint = Checkpoint { epoch: "e".into(), next: 1 };
     house.store.commit(summaries, checkpoint).await.unwrap();
