@@ -1,0 +1,3 @@
+//! External time-series servers as an archive beside the working store.
+
+pub mod line;
