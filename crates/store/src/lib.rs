@@ -59,7 +59,7 @@ mod writer;
 pub use config::Config;
 pub use point::{Point, SeriesId, Span, Summary};
 pub use sen_model::{Partial, Tier};
-pub use summary::Summaries;
+pub use summary::{Summaries, decode_partial, encode_partial};
 
 use crate::head::Shared;
 use crate::reader::Readers;

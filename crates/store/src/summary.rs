@@ -51,6 +51,19 @@ impl From<Vec<(SeriesId, Summary)>> for Summaries {
     }
 }
 
+/// The bytes of the partial of a window that begins at `start`, for whoever keeps it elsewhere;
+/// [`decode_partial`] gives back the same bit for bit.
+pub fn encode_partial(start: Timestamp, partial: &Partial) -> Vec<u8> {
+    let mut out = Vec::new();
+    put(&mut out, start, partial);
+    out
+}
+
+/// The partial of [`encode_partial`]'s bytes; `None` if they are damaged.
+pub fn decode_partial(start: Timestamp, bytes: &[u8]) -> Option<Partial> {
+    decode(start, bytes)
+}
+
 /// Appends the partial of a window that begins at `start`.
 fn put(out: &mut Vec<u8>, start: Timestamp, partial: &Partial) {
     put_varint(out, u128::from(partial.count));
