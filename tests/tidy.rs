@@ -16,11 +16,12 @@ const EMPTY_WORDS: [&str; 8] =
     ["data", "info", "manager", "handler", "helper", "util", "common", "misc"];
 
 /// Which of our crates a crate may depend on; tests may use anything.
-const ALLOWED: [(&str, &[&str]); 12] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     ("sen-model", &[]),
     ("sen-proto", &["sen-model"]),
     ("sen-log", &["sen-model", "sen-proto"]),
     ("sen-store", &["sen-model", "sen-proto"]),
+    ("sen-archive", &["sen-model", "sen-store"]),
     ("sen-chassis", &[]),
     ("sen-ingest", SERVICE),
     ("sen-aggregate", SERVICE),
@@ -29,6 +30,7 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     ("sen-gateway", SERVICE),
     ("sen-simulator", SERVICE),
     ("sen", BINARY),
+    ("sen-fuzz", &["sen-archive"]),
 ];
 const SERVICE: &[&str] = &["sen-model", "sen-proto", "sen-log", "sen-store", "sen-chassis"];
 const BINARY: &[&str] = &[

@@ -62,7 +62,7 @@ mod writer;
 pub use config::Config;
 pub use point::{Point, SeriesId, Span, Summary};
 pub use sen_model::{Partial, Tier};
-pub use summary::Summaries;
+pub use summary::{Summaries, decode_partial, encode_partial};
 pub use unsent::Unsent;
 
 use crate::head::Shared;

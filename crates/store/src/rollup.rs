@@ -6,9 +6,10 @@ use sen_model::{Tier, Timestamp};
 use crate::StoreError;
 use crate::head::Shared;
 use crate::point::SeriesId;
+use crate::summary::encode_partial;
 use crate::tiers::{fold, number, put_row};
+use crate::unsent;
 use crate::writer::{Done, Job};
-use crate::{summary, unsent};
 
 /// Windows merged in one slice: some ten milliseconds of work, then a waiting commit goes first.
 const SLICE_WINDOWS: usize = 200;
@@ -103,7 +104,7 @@ fn roll_up(
 ) -> Result<(), StoreError> {
     let partial = fold(transaction, tier, series, start)?;
     if !partial.is_empty() {
-        put_row(transaction, tier, series, start, &summary::encode(start, &partial))?;
+        put_row(transaction, tier, series, start, &encode_partial(start, &partial))?;
     }
     transaction
         .prepare_cached("DELETE FROM stale WHERE tier = ?1 AND series = ?2 AND start = ?3")?

@@ -50,11 +50,17 @@ impl From<Vec<(SeriesId, Summary)>> for Summaries {
     }
 }
 
-/// The partial of a window that begins at `start`, as bytes.
-pub(crate) fn encode(start: Timestamp, partial: &Partial) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    put(&mut bytes, start, partial);
-    bytes
+/// The bytes of the partial of a window that begins at `start`, for whoever keeps it elsewhere;
+/// [`decode_partial`] gives back the same bit for bit.
+pub fn encode_partial(start: Timestamp, partial: &Partial) -> Vec<u8> {
+    let mut out = Vec::new();
+    put(&mut out, start, partial);
+    out
+}
+
+/// The partial of [`encode_partial`]'s bytes; `None` if they are damaged.
+pub fn decode_partial(start: Timestamp, bytes: &[u8]) -> Option<Partial> {
+    decode(start, bytes)
 }
 
 /// Appends the partial of a window that begins at `start`.
@@ -147,7 +153,7 @@ mod tests {
             summaries.push(SeriesId(1), start, &partial);
             let last = summaries.rows().last().map(|(_, _, bytes)| bytes.to_vec()).unwrap();
             prop_assert_eq!(decode(start, &last), Some(partial.clone()));
-            prop_assert_eq!(encode(start, &partial), last);
+            prop_assert_eq!(encode_partial(start, &partial), last);
         }
 
         #[test]
@@ -164,7 +170,7 @@ mod tests {
             let value = 20.0 + tenth as f64 / 10.0;
             partial.add(Moment { event_time, sequence: 0, value }, Quality::Good);
         }
-        let bytes = encode(Timestamp::from_millis(0), &partial);
+        let bytes = encode_partial(Timestamp::from_millis(0), &partial);
         assert!(bytes.len() <= 75, "{} bytes", bytes.len());
     }
 }
