@@ -32,11 +32,13 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("sen", BINARY),
     ("sen-fuzz", &["sen-archive"]),
 ];
-const SERVICE: &[&str] = &["sen-model", "sen-proto", "sen-log", "sen-store", "sen-chassis"];
+const SERVICE: &[&str] =
+    &["sen-model", "sen-proto", "sen-log", "sen-store", "sen-archive", "sen-chassis"];
 const BINARY: &[&str] = &[
     "sen-model",
     "sen-log",
     "sen-store",
+    "sen-archive",
     "sen-chassis",
     "sen-ingest",
     "sen-aggregate",

@@ -7,6 +7,7 @@ pub mod centre;
 pub mod device;
 pub mod process;
 pub mod screen;
+pub mod victoria;
 
 use std::time::Duration;
 

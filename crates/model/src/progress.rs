@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::time::Timestamp;
+
 /// Counts since the process started, and the position in the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Progress {
@@ -11,4 +13,6 @@ pub struct Progress {
     pub readings: u64,
     /// Of these, how many were new; the rest were repeats of known identities.
     pub new: u64,
+    /// When the last record handled was heard; none before the first.
+    pub heard_to: Option<Timestamp>,
 }

@@ -30,6 +30,8 @@ pub struct Config {
     pub archive: String,
     /// File with the archive's token; empty if it wants none.
     pub archive_token_file: String,
+    /// How many days the archive keeps what it has, where it can be told; 0 for ever.
+    pub archive_days: u32,
 }
 
 impl Default for Config {
@@ -45,6 +47,7 @@ impl Default for Config {
             seal_points: 500_000,
             archive: String::new(),
             archive_token_file: String::new(),
+            archive_days: 0,
         }
     }
 }

@@ -4,7 +4,8 @@
 //! that queries see them, and makes points, summaries and the position in the log durable in one
 //! transaction every so often; after a crash it goes on from there and ends in the same state.
 //! [`window`] holds the logic and the reason why that is so; `writer` joins it with the store;
-//! this file reads the log.
+//! this file reads the log. The coarser tiers are the store's: it is told each minute to roll up what
+//! has ended.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,17 +14,21 @@ use sen_chassis::backoff::Backoff;
 use sen_chassis::tasks::TaskError;
 use sen_chassis::{Clock, Health, Problem, Shutdown, Tasks};
 use sen_log::{Cursor, Entry, Offset, ReadError, Reader, Topic};
+use sen_model::time::MINUTE_MS;
 use sen_model::{Progress, ReadingBatch, Registry, Timestamp};
 use sen_store::{Checkpoint, Store, StoreError};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 mod config;
+mod forward;
 pub mod window;
 mod writer;
 
 pub use config::Config;
+pub use forward::{Archived, Destination};
 
+use crate::forward::Forwarder;
 use crate::window::Windows;
 use crate::writer::{Patience, Writer};
 
@@ -34,6 +39,10 @@ const RECORDS_AT_ONCE: usize = 1_024;
 const GATHER: Duration = Duration::from_millis(100);
 /// How often what is too old is deleted.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(3_600);
+/// How often windows that have ended are rolled up, and how long after their end: most of their
+/// readings are stored by then, and they are not rolled up twice.
+const ROLL_UP_INTERVAL: Duration = Duration::from_secs(60);
+const SETTLE_MS: i64 = 2 * MINUTE_MS;
 /// Between tries while the log cannot be read: from, to.
 const RETRY_FROM: Duration = Duration::from_millis(100);
 const RETRY_TO: Duration = Duration::from_secs(10);
@@ -50,14 +59,18 @@ pub struct Ports {
     pub registry: Arc<Registry>,
     /// Bounds watermarks, and tells what is too old.
     pub clock: Clock,
-    /// Told of parts [`LOG`] and [`STORE`].
+    /// Told of parts [`LOG`], [`STORE`] and [`ARCHIVE`].
     pub health: Health,
+    /// An archive to be fed, if there is one.
+    pub destination: Option<Destination>,
 }
 
 /// The part of the centre that is ill while the log cannot be read here.
 pub const LOG: &str = "aggregate";
 /// The part of the centre that is ill while the store cannot be written.
 pub const STORE: &str = "store";
+/// The part of the centre that is ill while the archive cannot be fed.
+pub const ARCHIVE: &str = "archive";
 
 /// Why the service could not be bound.
 #[derive(Debug, thiserror::Error)]
@@ -76,9 +89,9 @@ pub enum RunError {
     /// The log cannot be read.
     #[error("the log failed")]
     Log(#[from] ReadError),
-    /// The task that deletes what is too old panicked: a bug.
-    #[error("retention failed")]
-    Retention(#[source] Box<TaskError<RunError>>),
+    /// A task that looks after the store panicked: a bug.
+    #[error("upkeep of the store failed")]
+    Upkeep(#[source] Box<TaskError<RunError>>),
 }
 
 /// The bound service.
@@ -86,6 +99,7 @@ pub struct Aggregate {
     config: Config,
     ports: Ports,
     progress: watch::Sender<Progress>,
+    archived: watch::Sender<Archived>,
 }
 
 impl Aggregate {
@@ -94,7 +108,8 @@ impl Aggregate {
         if let Some(problem) = config.check().into_iter().next() {
             return Err(BindError::Config(problem));
         }
-        Ok(Self { config, ports, progress: watch::Sender::default() })
+        let (progress, archived) = (watch::Sender::default(), watch::Sender::default());
+        Ok(Self { config, ports, progress, archived })
     }
 
     /// Follows how far it has come. Points up to there are visible in the store, durable or not.
@@ -102,15 +117,37 @@ impl Aggregate {
         self.progress.subscribe()
     }
 
+    /// Follows how far the archive is behind; none without an archive.
+    pub fn archived(&self) -> Option<watch::Receiver<Archived>> {
+        self.ports.destination.as_ref().map(|_| self.archived.subscribe())
+    }
+
     /// Works until asked to stop; then reads to the head of the log, commits, and returns.
-    pub async fn run(self, shutdown: Shutdown) -> Result<(), RunError> {
+    pub async fn run(mut self, shutdown: Shutdown) -> Result<(), RunError> {
         let mut tasks = Tasks::new();
+        if let Some(destination) = self.ports.destination.take() {
+            let forwarder = self.forwarder(destination)?;
+            tasks.spawn("archive", forwarder.run(shutdown.clone()));
+        }
         let (store, clock) = (self.ports.store.clone(), self.ports.clock.clone());
-        tasks.spawn("retention", retain(store, clock, shutdown.clone()));
+        tasks.spawn("retention", retain(store.clone(), clock.clone(), shutdown.clone()));
+        tasks.spawn("roll-up", roll_up(store, clock, shutdown.clone()));
         let reading = Reading::begin(self, shutdown.clone()).await?;
-        // On an error the other task is aborted with `tasks`.
+        // On an error the other tasks are aborted with `tasks`.
         reading.run(&shutdown).await?;
-        tasks.join_all().await.map_err(|error| RunError::Retention(Box::new(error)))
+        tasks.join_all().await.map_err(|error| RunError::Upkeep(Box::new(error)))
+    }
+
+    fn forwarder(&self, destination: Destination) -> Result<Forwarder, ReadError> {
+        Forwarder::begin(forward::Ports {
+            destination,
+            readings: self.ports.readings.clone(),
+            store: self.ports.store.clone(),
+            stored: self.progress.subscribe(),
+            archived: self.archived.clone(),
+            clock: self.ports.clock.clone(),
+            health: self.ports.health.clone(),
+        })
     }
 }
 
@@ -133,6 +170,26 @@ async fn retain(store: Store, clock: Clock, shutdown: Shutdown) -> Result<(), Ru
     }
 }
 
+/// Rolls up what has ended, at the start and every minute.
+async fn roll_up(store: Store, clock: Clock, shutdown: Shutdown) -> Result<(), RunError> {
+    let mut every = tokio::time::interval(ROLL_UP_INTERVAL);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = shutdown.requested() => return Ok(()),
+            _ = every.tick() => {}
+        }
+        let until = Timestamp::from_millis(clock.now_ms()).plus_ms(-SETTLE_MS);
+        tokio::select! {
+            () = shutdown.requested() => return Ok(()),
+            rolled_up = store.roll_up(until) => if let Err(error) = rolled_up {
+                // The store has told of it already.
+                tracing::debug!(%error, "windows could not be rolled up: again in a minute");
+            },
+        }
+    }
+}
+
 /// The service at work.
 struct Reading {
     config: Config,
@@ -149,7 +206,7 @@ struct Reading {
 impl Reading {
     /// Finds the position to go on from.
     async fn begin(service: Aggregate, shutdown: Shutdown) -> Result<Self, RunError> {
-        let Aggregate { config, ports, progress } = service;
+        let Aggregate { config, ports, progress, .. } = service;
         let checkpoint = ports.store.checkpoint().await?;
         let next = position(checkpoint.as_ref(), &ports.readings);
         let windows = Windows::new(config.hot_ms, config.max_open_windows);
@@ -217,6 +274,7 @@ impl Reading {
             progress.next = self.reader.position();
             progress.readings += taken.readings;
             progress.new += taken.new;
+            progress.heard_to = entries.last().map(|entry| entry.record.received_at);
         });
         if self.writer.uncommitted() >= self.config.commit_points || self.writer.is_full() {
             self.commit().await?;

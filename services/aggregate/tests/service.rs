@@ -44,6 +44,7 @@ impl Place {
             registry: Arc::default(),
             clock: Clock::manual(BEGIN_MS + 10 * MINUTE_MS),
             health: self.health.clone(),
+            destination: None,
         }
     }
 

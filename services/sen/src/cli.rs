@@ -5,9 +5,12 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use sen_chassis::Problem;
+use sen_model::Timestamp;
+use sen_store::Span;
 
 use crate::bench;
 use crate::config::Settings;
+use crate::copy;
 use crate::wiring::{self, Role};
 
 /// `sysexits.h` EX_CONFIG: a person must mend the configuration; a supervisor must not retry.
@@ -58,8 +61,27 @@ enum Command {
     },
     /// Tell every mistake in the configuration, and exit with 78 if there is one.
     Check(Place),
+    /// Work on the store.
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Measure this binary under load.
     Bench(bench::Command),
+}
+
+#[derive(Subcommand)]
+enum StoreCommand {
+    /// Send what the store holds to the archive (`store.archive`), also beside a running centre.
+    /// To send it again changes nothing.
+    Copy {
+        #[command(flatten)]
+        place: Place,
+        /// From this instant on, RFC 3339; from the beginning if not given.
+        #[arg(long)]
+        from: Option<Timestamp>,
+        /// Before this instant, RFC 3339; to the end if not given.
+        #[arg(long)]
+        to: Option<Timestamp>,
+    },
 }
 
 /// Where the configuration and the data are.
@@ -84,6 +106,11 @@ pub(crate) fn run() -> ExitCode {
         Command::Run { place, simulate, scenario } => {
             let simulator = if simulate { &[Role::Simulator][..] } else { &[] };
             start(&place, &[&Role::SERVICES, simulator].concat(), None, scenario)
+        }
+        Command::Store(StoreCommand::Copy { place, from, to }) => {
+            let all = Span::ALL;
+            let span = Span { from: from.unwrap_or(all.from), to: to.unwrap_or(all.to) };
+            copy_store(&place, span)
         }
         Command::Ingest(place) => start(&place, &[Role::Ingest], None, None),
         Command::Aggregate(place) => start(&place, &[Role::Aggregate], None, None),
@@ -133,6 +160,22 @@ fn start(
         eprintln!("warning: {problem}");
     }
     finish(block_on(wiring::run(settings, place, roles, broker)))
+}
+
+fn copy_store(place: &Place, span: Span) -> ExitCode {
+    let settings = match Settings::read(&place.config) {
+        Ok(settings) => settings,
+        Err(problems) => return refuse(&problems),
+    };
+    let Some(archive) = settings.archive else {
+        let advice = "names no archive to copy to: set it, as config/sen.toml shows";
+        return refuse(&[Problem::new("store.archive", advice)]);
+    };
+    finish(block_on(async {
+        let archive = sen_archive::Archive::new(archive)?;
+        let store = sen_store::Store::open_to_read(place.data.join("store"), settings.store)?;
+        copy::run(archive, store, span).await
+    }))
 }
 
 /// Files that are open beside the devices' connections: segments, the store, screens.

@@ -18,6 +18,8 @@ pub(crate) struct Settings {
     pub(crate) log: sen_log::Config,
     /// The time-series store.
     pub(crate) store: sen_store::Config,
+    /// The archive beside the store, if there is one.
+    pub(crate) archive: Option<sen_archive::Config>,
     /// Packets to readings.
     pub(crate) ingest: sen_ingest::Config,
     /// Brokers to subscribe to.
@@ -56,6 +58,8 @@ impl Settings {
         let log = checked(&mut layers, "log", check, &mut problems);
         let check = |config: &sen_store::Config| of_section("store", config.check());
         let store = checked(&mut layers, "store", check, &mut problems);
+        let archive = store.as_ref().map(archive).transpose();
+        let archive = archive.map_err(|problem| problems.push(problem)).ok().flatten();
         let ingest = checked(&mut layers, "ingest", sen_ingest::Config::check, &mut problems);
         let aggregate =
             checked(&mut layers, "aggregate", sen_aggregate::Config::check, &mut problems);
@@ -80,6 +84,7 @@ impl Settings {
                 telemetry: telemetry?,
                 log: log?,
                 store: store?,
+                archive: archive?,
                 ingest: ingest?,
                 sources: sources?,
                 aggregate: aggregate?,
@@ -94,6 +99,26 @@ impl Settings {
         })();
         settings.filter(|_| problems.is_empty()).ok_or(problems)
     }
+}
+
+/// Where the archive is, and what lets us in.
+fn archive(store: &sen_store::Config) -> Result<Option<sen_archive::Config>, Problem> {
+    if !store.is_archived() {
+        return Ok(None);
+    }
+    let problem = |key: &str, error: &dyn std::error::Error| {
+        Problem::new(format!("store.{key}"), error.to_string())
+    };
+    let location = store.archive.parse().map_err(|error| problem("archive", &error))?;
+    let token = match store.archive_token_file.as_str() {
+        "" => None,
+        path => Some(
+            sen_archive::Token::from_file(Path::new(path))
+                .map_err(|error| problem("archive_token_file", &error))?,
+        ),
+    };
+    let retention_days = Some(store.archive_days);
+    Ok(Some(sen_archive::Config { location, token, retention_days }))
 }
 
 /// Takes one section and adds what its own check says.

@@ -3,6 +3,7 @@
 mod bench;
 mod cli;
 mod config;
+mod copy;
 mod sirens;
 mod stages;
 mod vitals;

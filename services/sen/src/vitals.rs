@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sen_aggregate::Archived;
 use sen_chassis::{Clock, Shutdown};
 use sen_gateway::ScreensState;
 use sen_log::{AppendError, Topic};
@@ -17,6 +18,8 @@ use tokio::sync::watch;
 pub(crate) const DEVICE: &str = "sen-centre";
 /// How often it reports; `interval_ms` of its kind in `devices.toml`.
 const INTERVAL: Duration = Duration::from_secs(10);
+/// Milliseconds in the unit of `history_behind_s`.
+const SECOND_MS: i64 = 1_000;
 /// Bytes in the unit of `disk_free_mb`.
 const MEGABYTE: u64 = 1_000_000;
 
@@ -30,6 +33,10 @@ pub(crate) struct Vitals {
     pub(crate) quarantine: Topic<Quarantined>,
     /// Watched for damage.
     pub(crate) alerts: Topic<AlertRecord>,
+    /// How far the store has come; none if it is written elsewhere.
+    pub(crate) stored: Option<watch::Receiver<Progress>>,
+    /// How far the archive is behind; none if there is none.
+    pub(crate) archived: Option<watch::Receiver<Archived>>,
     /// How far the rules have come; none if they are judged elsewhere.
     pub(crate) evaluated: Option<watch::Receiver<Progress>>,
     /// Who is watching; none if the screens are served elsewhere.
@@ -38,6 +45,8 @@ pub(crate) struct Vitals {
     pub(crate) folder: PathBuf,
     /// Event times.
     pub(crate) clock: Clock,
+    /// When this process began.
+    pub(crate) begun: Timestamp,
 }
 
 impl Vitals {
@@ -76,6 +85,15 @@ impl Vitals {
         if let Ok(disk) = rustix::fs::statvfs(&self.folder) {
             readings.push(reading("disk_free_mb", disk.f_bavail * disk.f_frsize / MEGABYTE)?);
         }
+        if let Some(stored) = &self.stored {
+            let lag_s = self.history_behind_s(*stored.borrow(), event_time);
+            readings.push(reading("history_behind_s", lag_s)?);
+        }
+        if let Some(archived) = &self.archived {
+            let since = archived.borrow().waiting_since;
+            let lag_s = since.map_or(0, |since| seconds_since(since, event_time));
+            readings.push(reading("archive_behind_s", lag_s)?);
+        }
         if let Some(evaluated) = &self.evaluated {
             let next = evaluated.borrow().next;
             readings
@@ -87,6 +105,12 @@ impl Vitals {
         Ok(readings)
     }
 
+    /// How old the newest stored reading is, while others wait.
+    fn history_behind_s(&self, stored: Progress, now: Timestamp) -> u64 {
+        let heard_to = stored.heard_to.unwrap_or(self.begun);
+        if stored.next > self.readings.head() { 0 } else { seconds_since(heard_to, now) }
+    }
+
     /// Records of the log that were found damaged since it was opened.
     fn damaged(&self) -> u64 {
         self.readings.stats().damaged_records
@@ -94,6 +118,10 @@ impl Vitals {
             + self.quarantine.stats().damaged_records
             + self.alerts.stats().damaged_records
     }
+}
+
+fn seconds_since(earlier: Timestamp, now: Timestamp) -> u64 {
+    u64::try_from(now.since_ms(earlier) / SECOND_MS).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -114,10 +142,13 @@ mod tests {
             events: log.topic("events", keep).unwrap(),
             quarantine: log.topic("quarantine", keep).unwrap(),
             alerts: log.topic("alerts", keep).unwrap(),
+            stored: None,
+            archived: None,
             evaluated: None,
             screens: Some(screens.subscribe()),
             folder: folder.path().to_owned(),
             clock: Clock::manual(0),
+            begun: Timestamp::default(),
         };
         let stale = |vitals: &Vitals| {
             let readings = vitals.readings_at(Timestamp::default()).unwrap();

@@ -1,7 +1,7 @@
 //! The wiring diagram: which service reads what, writes what, and in which order they stop.
 //!
 //! ```text
-//!  devices ──MQTT──▶ ingest ──readings──▶ aggregate ──▶ store ─────────────┐
+//!  devices ──MQTT──▶ ingest ──readings──▶ aggregate ──▶ store, archive ────┐
 //!                      │  └──events, quarantine──────────────────────┐     ▼
 //!                      │            └─────readings──▶ alert ──alerts──▶ gateway ──▶ screens
 //!  sirens ◀──MQTT──────┴◀── notify ◀────────alerts──────┘▲──commands──────┘
@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use sen_archive::Archive;
 use sen_chassis::call::{self, Answerer, Caller};
 use sen_chassis::{Clock, Health, telemetry};
 use sen_log::{Log, Retention, Topic};
@@ -66,6 +67,7 @@ struct Shared {
     metrics: telemetry::Metrics,
     log: Log,
     store: Store,
+    archive: Option<Archive>,
     topics: Topics,
     storage: PathBuf,
     commands: (Caller<Command, CommandOutcome>, Option<Answerer<Command, CommandOutcome>>),
@@ -128,6 +130,7 @@ impl Shared {
     ) -> anyhow::Result<Self> {
         let log = Log::open(place.data.join("log"), settings.log.clone())?;
         let store = Store::open(place.data.join("store"), settings.store.clone())?;
+        let archive = settings.archive.clone().map(Archive::new).transpose()?;
         let topics = Topics::open(&log)?;
         let (caller, answerer) = call::channel(OPEN_COMMANDS);
         Ok(Self {
@@ -137,6 +140,7 @@ impl Shared {
             metrics,
             log,
             store,
+            archive,
             topics,
             storage: place.data.clone(),
             commands: (caller, Some(answerer)),
@@ -175,7 +179,11 @@ async fn bind(
         None
     };
     let screens = gateway.as_ref().map(sen_gateway::Gateway::screens);
-    let vitals = ingest.is_some().then(|| own_vitals(shared, judged, screens));
+    let stored_here = aggregate.as_ref().map(sen_aggregate::Aggregate::progress);
+    let archived = aggregate.as_ref().and_then(sen_aggregate::Aggregate::archived);
+    let vitals = ingest
+        .is_some()
+        .then(|| own_vitals(shared, Watched { stored: stored_here, archived, judged, screens }));
     let addresses = Addresses {
         http: gateway.as_ref().map(sen_gateway::Gateway::address),
         mqtt: ingest.as_ref().and_then(sen_ingest::Ingest::mqtt_address),
@@ -213,14 +221,31 @@ async fn ingest(shared: &Shared) -> anyhow::Result<sen_ingest::Ingest> {
     Ok(sen_ingest::Ingest::bind(config, sources, ports).await?)
 }
 
+/// The cursor of the archive over the readings.
+const ARCHIVE_CURSOR: &str = "archive";
+
 fn aggregate(shared: &Shared) -> anyhow::Result<sen_aggregate::Aggregate> {
+    let readings = &shared.topics.readings;
+    let destination = match &shared.archive {
+        Some(archive) => Some(sen_aggregate::Destination {
+            archive: archive.clone(),
+            cursor: shared.log.cursor(readings, ARCHIVE_CURSOR)?,
+            quarantine: shared.topics.quarantine.clone(),
+        }),
+        None => {
+            // One that was given up must not hold the log back for ever.
+            shared.log.forget_cursor(readings, ARCHIVE_CURSOR)?;
+            None
+        }
+    };
     let ports = sen_aggregate::Ports {
-        readings: shared.topics.readings.clone(),
-        cursor: shared.log.cursor(&shared.topics.readings, "aggregate")?,
+        readings: readings.clone(),
+        cursor: shared.log.cursor(readings, "aggregate")?,
         store: shared.store.clone(),
         registry: Arc::clone(&shared.settings.registry),
         clock: shared.clock.clone(),
         health: shared.health.clone(),
+        destination,
     };
     Ok(sen_aggregate::Aggregate::bind(shared.settings.aggregate.clone(), ports)?)
 }
@@ -275,19 +300,26 @@ async fn gateway(
     Ok(sen_gateway::Gateway::bind(shared.settings.gateway.clone(), ports).await?)
 }
 
-fn own_vitals(
-    shared: &Shared,
-    evaluated: Option<watch::Receiver<Progress>>,
+/// What the services beside it tell; none where one does not run here.
+struct Watched {
+    stored: Option<watch::Receiver<Progress>>,
+    archived: Option<watch::Receiver<sen_aggregate::Archived>>,
+    judged: Option<watch::Receiver<Progress>>,
     screens: Option<watch::Receiver<sen_gateway::ScreensState>>,
-) -> Vitals {
+}
+
+fn own_vitals(shared: &Shared, watched: Watched) -> Vitals {
     Vitals {
         readings: shared.topics.readings.clone(),
         events: shared.topics.events.clone(),
         quarantine: shared.topics.quarantine.clone(),
         alerts: shared.topics.alerts.clone(),
-        evaluated,
-        screens,
+        stored: watched.stored,
+        archived: watched.archived,
+        evaluated: watched.judged,
+        screens: watched.screens,
         folder: shared.storage.clone(),
+        begun: sen_model::Timestamp::from_millis(shared.clock.now_ms()),
         clock: shared.clock.clone(),
     }
 }
