@@ -1,5 +1,6 @@
 //! The file: its tables, how it is opened, checked, and moved aside when it is damaged.
 
+use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -88,6 +89,28 @@ pub(crate) fn open(folder: &Path, config: &Config) -> Result<Opened, StoreError>
     }
 }
 
+/// Loads the file of a store that another process may be writing.
+///
+/// What is loaded is one snapshot, and it stays in memory: points that the other process seals
+/// later are then both here and in a chunk, and count once. So nothing that was committed by now
+/// is missed; of what is committed later some may be seen.
+pub(crate) fn open_to_read(
+    folder: &Path,
+    config: &Config,
+) -> Result<(PathBuf, Shared), StoreError> {
+    let file = folder.join(FILE);
+    // SQLite only says that it cannot open the file.
+    std::fs::metadata(&file)?;
+    let connection = connect_to_read(&file)?;
+    let snapshot = connection.unchecked_transaction()?;
+    let version: i32 = snapshot.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    match version.cmp(&VERSION) {
+        Ordering::Greater => Err(StoreError::Newer { version, known: VERSION }),
+        Ordering::Less => Err(StoreError::Older { version, known: VERSION }),
+        Ordering::Equal => Ok((file, load_into_memory(&snapshot, config)?.0)),
+    }
+}
+
 /// A connection for writing.
 pub(crate) fn connect(file: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open(file)?;
@@ -132,16 +155,30 @@ fn load(file: &Path, config: &Config) -> Result<Opened, StoreError> {
         mark_all_stale(&mut connection)?;
     }
     connection.pragma_update(None, "user_version", VERSION)?;
-    let (directory, sealed) = load_series(&connection, config)?;
-    let checkpoint = load_checkpoint(&connection)?;
-    let floor: Option<i64> = state(&connection, "floor")?.and_then(|text| text.parse().ok());
+    let (shared, damaged) = load_into_memory(&connection, config)?;
+    if !damaged.is_empty() {
+        // What the rows held comes back by replay.
+        for id in damaged {
+            connection.execute("DELETE FROM tail WHERE id = ?1", [id])?;
+        }
+        forget_checkpoint(&connection)?;
+        shared.head().checkpoint = None;
+    }
+    Ok(Opened { connection, file: file.to_owned(), shared })
+}
+
+/// What is kept in memory, and the tail rows that could not be read.
+fn load_into_memory(
+    connection: &Connection,
+    config: &Config,
+) -> Result<(Shared, Vec<i64>), StoreError> {
+    let (directory, sealed) = load_series(connection, config)?;
+    let checkpoint = load_checkpoint(connection)?;
+    let floor: Option<i64> = state(connection, "floor")?.and_then(|text| text.parse().ok());
     let floor = Timestamp::from_millis(floor.unwrap_or(i64::MIN));
     let mut head = Head::new(sealed, floor, checkpoint);
-    if !load_tail(&connection, &directory, &mut head)? {
-        forget_checkpoint(&connection)?;
-        head.checkpoint = None;
-    }
-    Ok(Opened { connection, file: file.to_owned(), shared: Shared::new(directory, head) })
+    let damaged = load_tail(connection, &directory, &mut head)?;
+    Ok((Shared::new(directory, head), damaged))
 }
 
 /// A file of version 1 has minutes only: the coarser tiers are made of them when it is rolled up.
@@ -237,13 +274,13 @@ fn newest_sealed(row: &rusqlite::Row<'_>) -> Result<Option<Point>, StoreError> {
     }))
 }
 
-/// Loads the unsealed points; tells whether all of them could be read. A row that cannot is
-/// deleted, since what it held comes back by replay. Points of forgotten series have expired.
+/// Loads the unsealed points; tells which rows could not be read. Points of forgotten series have
+/// expired.
 fn load_tail(
     connection: &Connection,
     directory: &Directory,
     head: &mut Head,
-) -> Result<bool, StoreError> {
+) -> Result<Vec<i64>, StoreError> {
     let mut damaged = Vec::new();
     let mut statement = connection.prepare("SELECT id, points FROM tail ORDER BY id")?;
     let mut rows = statement.query([])?;
@@ -260,9 +297,8 @@ fn load_tail(
     for id in &damaged {
         metrics::counter!("sen_store_damaged_total", "what" => "tail").increment(1);
         tracing::error!(id, "a tail row is damaged: everything the log still holds is replayed");
-        connection.execute("DELETE FROM tail WHERE id = ?1", [id])?;
     }
-    Ok(damaged.is_empty())
+    Ok(damaged)
 }
 
 fn load_checkpoint(connection: &Connection) -> Result<Option<Checkpoint>, StoreError> {

@@ -75,7 +75,8 @@ pub struct Store(Arc<Inner>);
 
 struct Inner {
     shared: Arc<Shared>,
-    writer: Writer,
+    /// Nobody, if the store is open to read only.
+    writer: Option<Writer>,
     readers: Readers,
     /// Held from the look-up of identities to their insertion: one writer at a time.
     turn: Mutex<()>,
@@ -101,6 +102,20 @@ pub enum StoreError {
         /// The highest this program knows.
         known: i32,
     },
+    /// The file was written by an earlier version of Sen, and is open to read only.
+    #[error(
+        "the store's file has version {version}, this program reads {known}: start the centre on \
+         it once, which brings it up to date"
+    )]
+    Older {
+        /// That of the file.
+        version: i32,
+        /// The one this program reads.
+        known: i32,
+    },
+    /// It is open to read.
+    #[error("the store is open to read only")]
+    ReadOnly,
     /// There is no room for another series; what is known goes on.
     #[error("there are {limit} series already, the limit of `store.max_series`")]
     TooManySeries {
@@ -130,6 +145,8 @@ impl StoreError {
                 .is_some_and(|code| !matches!(code, DatabaseCorrupt | NotADatabase)),
             Self::Damaged(_)
             | Self::Newer { .. }
+            | Self::Older { .. }
+            | Self::ReadOnly
             | Self::TooManySeries { .. }
             | Self::Uncompressed
             | Self::Closed => false,
@@ -176,7 +193,24 @@ impl Store {
         let shared = Arc::new(opened.shared);
         let readers = Readers::new(opened.file.clone(), Arc::clone(&shared));
         let writer = Writer::start(opened.connection, opened.file, config, Arc::clone(&shared))?;
-        Ok(Self(Arc::new(Inner { shared, writer, readers, turn: Mutex::new(()) })))
+        Ok(Self(Arc::new(Inner { shared, writer: Some(writer), readers, turn: Mutex::new(()) })))
+    }
+
+    /// Opens the store in a folder to read only, while another process may be writing it. Blocks
+    /// as [`open`](Self::open) does.
+    ///
+    /// Everything that was committed before is found, except what the other process deletes as
+    /// too old meanwhile; of what is committed later, some may be found. Whoever wants it all
+    /// opens the store again. Whatever would change it answers [`StoreError::ReadOnly`].
+    pub fn open_to_read(folder: PathBuf, config: Config) -> Result<Self, StoreError> {
+        let (file, shared) = database::open_to_read(&folder, &config)?;
+        let shared = Arc::new(shared);
+        let readers = Readers::new(file, Arc::clone(&shared));
+        Ok(Self(Arc::new(Inner { shared, writer: None, readers, turn: Mutex::new(()) })))
+    }
+
+    fn writer(&self) -> Result<&Writer, StoreError> {
+        self.0.writer.as_ref().ok_or(StoreError::ReadOnly)
     }
 
     /// The handle of a series, made if it is new and there are fewer than `max_series`. Costs one
@@ -206,6 +240,7 @@ impl Store {
         if let Some(known) = self.find(device, metric) {
             return Ok(known);
         }
+        self.writer()?;
         let id = self.0.shared.directory_mut().add(device, metric, may_exceed)?;
         self.0.shared.head().reserve(id);
         Ok(id)
@@ -224,6 +259,7 @@ impl Store {
     /// Adds points, visible at once, and leaves in `points` those that were new, in their order.
     /// On an error nothing was added and `points` is untouched.
     pub async fn write(&self, points: &mut Vec<(SeriesId, Point)>) -> Result<Written, StoreError> {
+        self.writer()?;
         let _turn = self.0.turn.lock().await;
         let (mut known, behind) = {
             let mut head = self.0.shared.head();
@@ -252,7 +288,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let summaries = summaries.into();
         let _turn = self.0.turn.lock().await;
-        self.0.writer.ask(|done| Order::Commit { summaries, checkpoint, done }).await?
+        self.writer()?.ask(|done| Order::Commit { summaries, checkpoint, done }).await?
     }
 
     /// Writes the rows of coarser windows that end at `until` or earlier and whose minutes have
@@ -278,13 +314,13 @@ impl Store {
     /// between commits, and gives the space back to the file system. Returns when it is done; the
     /// next commit forgets the series of which nothing is left.
     pub async fn retain(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.0.writer.ask(|done| Order::Retain { now, done }).await?
+        self.writer()?.ask(|done| Order::Retain { now, done }).await?
     }
 
     /// Seals everything committed into chunks now and returns when it is done: before a backup,
     /// or to measure. In daily life sealing happens by itself.
     pub async fn seal(&self) -> Result<(), StoreError> {
-        self.0.writer.ask(|done| Order::Seal { done }).await?
+        self.writer()?.ask(|done| Order::Seal { done }).await?
     }
 
     /// The last committed checkpoint.
