@@ -5,7 +5,9 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use sen_model::time::MINUTE_MS;
-use sen_model::{AreaCode, Device, Field, MetricSpec, Moment, Partial, Quality, Reading, Text};
+use sen_model::{
+    AreaCode, Device, Field, MetricSpec, Moment, Partial, Quality, Reading, Text, Tier,
+};
 
 use super::*;
 use crate::window::start_of;
