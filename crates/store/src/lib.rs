@@ -295,7 +295,7 @@ impl Store {
     /// changed, in slices between commits; returns when it is done. Until then, and while a window
     /// is still open, whoever reads it has it merged from its minutes: what is read is the same.
     pub async fn roll_up(&self, until: Timestamp) -> Result<(), StoreError> {
-        self.0.writer.ask(|done| Order::RollUp { until, done }).await?
+        self.writer()?.ask(|done| Order::RollUp { until, done }).await?
     }
 
     /// At most `limit` summaries of windows that end at `until` or earlier and which the archive
@@ -307,7 +307,7 @@ impl Store {
 
     /// The archive has these now.
     pub async fn sent(&self, sent: Vec<Unsent>) -> Result<(), StoreError> {
-        self.0.writer.ask(|done| Order::Sent { sent, done }).await?
+        self.writer()?.ask(|done| Order::Sent { sent, done }).await?
     }
 
     /// Deletes raw points and summaries older than the configured days before `now`, in slices
