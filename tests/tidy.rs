@@ -30,7 +30,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("sen-gateway", SERVICE),
     ("sen-simulator", SERVICE),
     ("sen", BINARY),
-    ("sen-fuzz", &["sen-archive"]),
+    ("sen-fuzz", &["sen-model"]),
 ];
 const SERVICE: &[&str] =
     &["sen-model", "sen-proto", "sen-log", "sen-store", "sen-archive", "sen-chassis"];

@@ -21,21 +21,21 @@ pub struct Batcher {
 }
 
 impl Batcher {
-    /// Takes a row at `now`, or gives it back if the batch is full: write it first.
-    pub fn push(&mut self, row: Row, now: Timestamp) -> Result<(), Row> {
-        if self.is_full() {
-            return Err(row);
-        }
+    /// Takes a row at `now`; gives the batch to be written once it is full.
+    #[must_use = "what it gives is to be written"]
+    pub fn push(&mut self, row: Row, now: Timestamp) -> Option<Vec<Row>> {
         self.since.get_or_insert(now);
         self.bytes += row.estimated_bytes();
         self.rows.push(row);
-        Ok(())
+        let is_full = self.rows.len() >= BATCH_ROWS || self.bytes >= BATCH_BYTES;
+        is_full.then(|| self.take())
     }
 
-    /// Whether the batch should be written at `now`.
-    pub fn is_due(&self, now: Timestamp) -> bool {
+    /// The batch, if its first row has waited long enough at `now`.
+    #[must_use = "what it gives is to be written"]
+    pub fn due(&mut self, now: Timestamp) -> Option<Vec<Row>> {
         let waited = self.since.is_some_and(|since| now.since_ms(since) >= BATCH_AGE_MS);
-        waited || self.is_full()
+        waited.then(|| self.take())
     }
 
     /// What has been gathered; nothing is left.
@@ -46,10 +46,6 @@ impl Batcher {
     /// Whether nothing has been gathered.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
-    }
-
-    fn is_full(&self) -> bool {
-        self.rows.len() >= BATCH_ROWS || self.bytes >= BATCH_BYTES
     }
 }
 
@@ -78,25 +74,20 @@ mod tests {
     fn age_makes_it_due() {
         let mut batcher = Batcher::default();
         let at = Timestamp::from_millis(500);
-        assert!(!batcher.is_due(at) && batcher.is_empty());
-        batcher.push(row(), at).unwrap();
-        batcher.push(row(), at.plus_ms(BATCH_AGE_MS)).unwrap();
-        assert!(!batcher.is_due(at.plus_ms(BATCH_AGE_MS - 1)));
-        assert!(batcher.is_due(at.plus_ms(BATCH_AGE_MS)));
-        assert_eq!(batcher.take().len(), 2);
-        assert!(batcher.is_empty() && !batcher.is_due(at.plus_ms(9 * BATCH_AGE_MS)));
+        assert!(batcher.due(at).is_none() && batcher.is_empty());
+        assert!(batcher.push(row(), at).is_none());
+        assert!(batcher.push(row(), at.plus_ms(BATCH_AGE_MS)).is_none());
+        assert!(batcher.due(at.plus_ms(BATCH_AGE_MS - 1)).is_none());
+        assert_eq!(batcher.due(at.plus_ms(BATCH_AGE_MS)).unwrap().len(), 2);
+        assert!(batcher.is_empty() && batcher.due(at.plus_ms(9 * BATCH_AGE_MS)).is_none());
     }
 
     #[test]
-    fn size_makes_it_due_and_full() {
+    fn size_makes_it_full() {
         let mut batcher = Batcher::default();
         let at = Timestamp::from_millis(0);
-        let taken =
-            std::iter::repeat_with(row).take_while(|row| batcher.push(row.clone(), at).is_ok());
-        let taken = taken.take(2 * BATCH_ROWS).count();
-        assert_eq!(taken, BATCH_ROWS);
-        assert!(batcher.is_due(at));
-        batcher.take();
-        assert!(batcher.push(row(), at).is_ok());
+        let given: Vec<_> = (0..2 * BATCH_ROWS).filter_map(|_| batcher.push(row(), at)).collect();
+        assert_eq!(given.iter().map(Vec::len).collect::<Vec<_>>(), [BATCH_ROWS; 2]);
+        assert!(batcher.take().is_empty());
     }
 }

@@ -10,7 +10,8 @@ use crate::error::{ArchiveError, retry_after};
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long a request may take, from the connection to the last byte of the answer.
+/// How long a request may take unless told otherwise, from the connection to the last byte of the
+/// answer.
 pub const REQUEST: Duration = Duration::from_secs(30);
 /// Longest answer we read, in bytes; longer ones are refused and the span is halved.
 pub(crate) const ANSWER_BYTES: usize = 32 * 1024 * 1024;
@@ -66,6 +67,7 @@ impl Http {
         base: Url,
         scheme: &str,
         token: Option<&Token>,
+        timeout: Duration,
     ) -> Result<Self, ArchiveError> {
         let mut headers = HeaderMap::new();
         if let Some(token) = token {
@@ -75,7 +77,7 @@ impl Http {
                 headers.insert(AUTHORIZATION, value);
             }
         }
-        let client = builder().default_headers(headers).build().map_err(unreachable)?;
+        let client = builder(timeout).default_headers(headers).build().map_err(unreachable)?;
         Ok(Self { client, base })
     }
 
@@ -97,10 +99,10 @@ impl Http {
 }
 
 /// The settings of every client that talks to an archive.
-pub(crate) fn builder() -> ClientBuilder {
+pub(crate) fn builder(timeout: Duration) -> ClientBuilder {
     Client::builder()
-        .connect_timeout(CONNECT)
-        .timeout(REQUEST)
+        .connect_timeout(CONNECT.min(timeout))
+        .timeout(timeout)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .user_agent("sen")
@@ -150,7 +152,7 @@ mod tests {
         let token = Token::new(" secret==\n").unwrap();
         assert_eq!(token.expose(), "secret==");
         assert_eq!(format!("{token:?}"), "Token(…)");
-        let http = Http::new("http://x/".parse().unwrap(), "Token", Some(&token)).unwrap();
+        let http = Http::new("http://x/".parse().unwrap(), "Token", Some(&token), REQUEST).unwrap();
         assert!(!format!("{http:?}").contains("secret"));
         for bad in ["", " \n", "two words", "tờ", &"x".repeat(TOKEN_BYTES + 1)] {
             assert!(Token::new(bad).is_none(), "{bad}");

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use sen_model::{SeriesKey, Tier};
 use sen_store::downsample::Downsampler;
-use sen_store::{Point, Span};
+use sen_store::{decode_partial, encode_partial};
 
 pub mod batch;
 mod error;
@@ -30,6 +30,7 @@ pub mod line;
 pub mod location;
 pub mod row;
 mod search;
+mod slices;
 mod statistics;
 mod victoria;
 
@@ -38,6 +39,7 @@ pub use error::ArchiveError;
 pub use http::{REQUEST as REQUEST_TIMEOUT, Token};
 pub use location::{InvalidLocation, Location};
 pub use row::Row;
+pub use sen_store::{Point, Span, Summary};
 pub use statistics::Statistics;
 
 use influx::Influx;
@@ -49,6 +51,10 @@ use victoria::Victoria;
 /// each costs a search. A batch of no more rows than that never ends so.
 pub const MOST_REFUSED: usize = 32;
 
+/// Measured: VictoriaMetrics 1.79 has a sample on disk after 11 s at most. The rest is for a busy
+/// machine.
+const VICTORIA_SETTLES: Duration = Duration::from_secs(30);
+
 /// Which archive, and how to use it.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -59,6 +65,13 @@ pub struct Config {
     /// How many days InfluxDB's bucket keeps its points: 0 is for ever, none leaves it as it is.
     /// VictoriaMetrics is told on its command line.
     pub retention_days: Option<u32>,
+}
+
+impl Config {
+    /// A location with everything else as it is by default.
+    pub fn new(location: Location) -> Self {
+        Self { location, token: None, retention_days: None }
+    }
 }
 
 /// A server that keeps readings and summaries; cheap to clone.
@@ -99,12 +112,18 @@ pub struct Refused {
 impl Archive {
     /// A client of the archive; connects to nothing yet.
     pub fn new(config: Config) -> Result<Self, ArchiveError> {
-        let token = config.token.as_ref();
-        let server = match config.location {
+        Self::with_timeout(config, REQUEST_TIMEOUT)
+    }
+
+    /// As [`new`](Self::new), with another limit to how long a request may take.
+    pub fn with_timeout(config: Config, timeout: Duration) -> Result<Self, ArchiveError> {
+        let server = match &config.location {
             Location::InfluxDb { base, org, bucket } => {
-                Server::Influx(Influx::new(base, org, bucket, token, config.retention_days)?)
+                Server::Influx(Influx::new(base, org, bucket, &config, timeout)?)
             }
-            Location::VictoriaMetrics { base } => Server::Victoria(Victoria::new(base, token)?),
+            Location::VictoriaMetrics { base } => {
+                Server::Victoria(Victoria::new(base, &config, timeout)?)
+            }
         };
         Ok(Self(Arc::new(server)))
     }
@@ -152,7 +171,7 @@ impl Archive {
     pub fn settles_after(&self) -> Duration {
         match &*self.0 {
             Server::Influx(_) => Duration::ZERO,
-            Server::Victoria(_) => Duration::from_secs(10),
+            Server::Victoria(_) => VICTORIA_SETTLES,
         }
     }
 

@@ -11,13 +11,13 @@
 //! readings, so the count in the time puts the correction after what it corrects, whereas the same
 //! summary written again falls on itself. A reader takes the last one of each window.
 
+use crate::encode_partial;
+use crate::line::{Line, Refusal, Value, encode, time_ns};
+use crate::statistics::Statistics;
+use crate::{Point, Summary};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sen_model::{Quality, SeriesKey, Tier, Timestamp};
-use sen_store::{Point, Summary, encode_partial};
-
-use crate::line::{Line, Refusal, Value, encode, time_ns};
-use crate::statistics::Statistics;
 
 /// One thing to be archived; its series and event time (and tier) say which, so that writing it
 /// again changes nothing.

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
 use proptest::prelude::*;
-use sen_archive::line::{Line, Value};
+use sen_archive::line::{self, Line, Value};
 
 #[path = "line/check.rs"]
 mod check;

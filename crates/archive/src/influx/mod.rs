@@ -2,20 +2,22 @@
 //! since that crate's write hides `Retry-After` and sends line protocol uncompressed, and its
 //! queries read answers without a bound and panic when one breaks off.
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use reqwest::Url;
 use reqwest::header::CONTENT_TYPE;
 use sen_model::{DeviceId, Metric, SeriesKey, Tier, Timestamp};
-use sen_store::{Point, Span, decode_partial};
 
-use crate::Prepared;
 use crate::error::ArchiveError;
 use crate::gzip::post_gzip;
-use crate::http::{Http, Token, ask};
-use crate::line::{time_ns, time_of_ns};
+use crate::http::{Http, ask};
+use crate::line::time_of_ns;
 use crate::row::quality_of_code;
+use crate::slices::Slices;
 use crate::statistics::Statistics;
+use crate::{Config, Point, Prepared, Span, decode_partial};
 
 mod csv;
 mod flux;
@@ -28,7 +30,9 @@ use flux::Literal;
 const PAGE_ROWS: usize = 20_000;
 /// Most series named in one answer.
 const MOST_SERIES: i64 = 200_000;
-/// All of time, as InfluxDB keeps it.
+/// All of time, as InfluxDB keeps it, in whole milliseconds.
+const ALL_MS: (i64, i64) = (i64::MIN / 1_000_000, i64::MAX / 1_000_000);
+/// The same in nanoseconds.
 const ALL_NS: (i64, i64) = (i64::MIN + 2, i64::MAX - 1);
 
 #[derive(Clone, Debug)]
@@ -42,15 +46,20 @@ pub(crate) struct Influx {
 
 impl Influx {
     pub(crate) fn new(
-        base: Url,
-        org: String,
-        bucket: String,
-        token: Option<&Token>,
-        retention_days: Option<u32>,
+        base: &Url,
+        org: &str,
+        bucket: &str,
+        config: &Config,
+        timeout: Duration,
     ) -> Result<Self, ArchiveError> {
-        let management = setup::management(&base, &org, token)?;
-        let http = Http::new(base, "Token", token)?;
-        Ok(Self { http, management, org, bucket, retention_days })
+        let token = config.token.as_ref();
+        Ok(Self {
+            http: Http::new(base.clone(), "Token", token, timeout)?,
+            management: setup::management(base, org, token, timeout)?,
+            org: org.to_owned(),
+            bucket: bucket.to_owned(),
+            retention_days: config.retention_days,
+        })
     }
 
     pub(crate) async fn prepare(&self) -> Result<Prepared, ArchiveError> {
@@ -66,8 +75,7 @@ impl Influx {
 
     /// The readings of a series in a span, page by page.
     pub(crate) fn pages(&self, key: &SeriesKey, span: Span) -> Pages<'_> {
-        let (from, to) = span_ns(span);
-        Pages { influx: self, key: key.clone(), from, to }
+        Pages(Cursor::new(self, span), key.clone())
     }
 
     pub(crate) async fn latest(&self, key: &SeriesKey) -> Result<Option<Point>, ArchiveError> {
@@ -82,21 +90,17 @@ impl Influx {
         span: Span,
         limit: usize,
     ) -> Result<Vec<Statistics>, ArchiveError> {
-        let (mut from, to) = span_ns(span);
+        let mut values = of_series(key).to_vec();
+        values.push(("tier", Literal::Text(tier.as_str())));
+        let mut cursor = Cursor::new(self, span);
         let mut all = Vec::new();
-        while all.len() < limit && from < to {
-            let page = (limit - all.len()).min(PAGE_ROWS);
-            let mut values = of_series(key).to_vec();
-            values.extend([("tier", Literal::Text(tier.as_str())), page_of(page)]);
-            let rows = self.query(flux::SUMMARIES, (from, to), &values).await?;
+        while all.len() < limit {
+            let rows = cursor.next(flux::SUMMARIES, &values, limit - all.len()).await?;
+            if rows.is_empty() {
+                break;
+            }
             for row in &rows {
                 all.push(statistics_of(tier, row).map_err(ArchiveError::Answer)?);
-            }
-            match rows.last() {
-                Some(last) if rows.len() == page => {
-                    from = csv::time_ns(last).map_err(ArchiveError::Answer)? + 1;
-                }
-                _ => break,
             }
         }
         Ok(all)
@@ -131,30 +135,55 @@ impl Influx {
     }
 }
 
-/// A read in progress.
-pub(crate) struct Pages<'a> {
+/// A read of rows in progress.
+struct Cursor<'a> {
     influx: &'a Influx,
-    key: SeriesKey,
-    from: i64,
-    to: i64,
+    slices: Slices,
+    /// Every row before it has been read: finer than the slices.
+    from_ns: i64,
 }
+
+impl<'a> Cursor<'a> {
+    fn new(influx: &'a Influx, span: Span) -> Self {
+        Self { influx, slices: Slices::new(span, ALL_MS, 1), from_ns: i64::MIN }
+    }
+
+    /// The next rows, at most `most`; none at the end.
+    async fn next(
+        &mut self,
+        text: &str,
+        values: &[(&str, Literal<'_>)],
+        most: usize,
+    ) -> Result<Vec<Record>, ArchiveError> {
+        let page = most.min(PAGE_ROWS);
+        let mut values = values.to_vec();
+        values.push(("limit", Literal::Whole(page as i64)));
+        while let Some(slice) = self.slices.current() {
+            let span = (ns_of(slice.from).max(self.from_ns), ns_of(slice.to));
+            let rows = self.influx.query(text, span, &values).await?;
+            match rows.last() {
+                Some(last) if rows.len() >= page => {
+                    let last_ns = csv::time_ns(last).map_err(ArchiveError::Answer)?;
+                    self.slices.resume(time_of_ns(last_ns).0.as_millis());
+                    self.from_ns = last_ns.saturating_add(1);
+                }
+                _ => self.slices.advance(rows.len() < page / 4),
+            }
+            if !rows.is_empty() {
+                return Ok(rows);
+            }
+        }
+        Ok(Vec::new())
+    }
+}
+
+/// A read of points in progress.
+pub(crate) struct Pages<'a>(Cursor<'a>, SeriesKey);
 
 impl Pages<'_> {
     /// The next points, at most `most`; none at the end.
     pub(crate) async fn next(&mut self, most: usize) -> Result<Vec<Point>, ArchiveError> {
-        if self.from >= self.to || most == 0 {
-            return Ok(Vec::new());
-        }
-        let page = most.min(PAGE_ROWS);
-        let mut values = of_series(&self.key).to_vec();
-        values.push(page_of(page));
-        let rows = self.influx.query(flux::POINTS, (self.from, self.to), &values).await?;
-        self.from = match rows.last() {
-            Some(last) if rows.len() == page => {
-                csv::time_ns(last).map_err(ArchiveError::Answer)? + 1
-            }
-            _ => self.to,
-        };
+        let rows = self.0.next(flux::POINTS, &of_series(&self.1), most).await?;
         rows.iter().map(point_of).collect::<Result<_, _>>().map_err(ArchiveError::Answer)
     }
 }
@@ -163,18 +192,9 @@ fn of_series(key: &SeriesKey) -> [(&'static str, Literal<'_>); 2] {
     [("device", Literal::Text(key.device.as_str())), ("metric", Literal::Text(key.metric.as_str()))]
 }
 
-fn page_of(rows: usize) -> (&'static str, Literal<'static>) {
-    ("limit", Literal::Whole(rows as i64))
-}
-
-/// A span in nanoseconds, from inclusive to exclusive, cut to what InfluxDB keeps.
-fn span_ns(span: Span) -> (i64, i64) {
-    let bound = |time: Timestamp| match time_ns(time, 0) {
-        Ok(ns) => ns,
-        Err(_) if time.as_millis() < 0 => ALL_NS.0,
-        Err(_) => ALL_NS.1,
-    };
-    (bound(span.from), bound(span.to))
+/// Nanoseconds of a time within [`ALL_MS`].
+fn ns_of(time: Timestamp) -> i64 {
+    time.as_millis().saturating_mul(1_000_000)
 }
 
 fn point_of(row: &Record) -> Result<Point, String> {

@@ -3,6 +3,8 @@
 //! `influxdb2` reads these answers without a bound on their length; they are short, come from the
 //! operator's own server, and end with the time limit.
 
+use std::time::Duration;
+
 use influxdb2::RequestError;
 use influxdb2::api::buckets::ListBucketsRequest;
 use influxdb2::api::organization::ListOrganizationRequest;
@@ -26,9 +28,10 @@ pub(super) fn management(
     base: &Url,
     org: &str,
     token: Option<&Token>,
+    timeout: Duration,
 ) -> Result<influxdb2::Client, ArchiveError> {
     let token = token.map(Token::expose).unwrap_or_default();
-    influxdb2::ClientBuilder::with_builder(builder(), base.as_str(), org, token)
+    influxdb2::ClientBuilder::with_builder(builder(timeout), base.as_str(), org, token)
         .build()
         .map_err(|error| ArchiveError::Answer(error.to_string()))
 }

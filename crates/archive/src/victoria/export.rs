@@ -9,11 +9,11 @@
 use std::collections::BTreeMap;
 
 use sen_model::{SeriesKey, Tier, Timestamp};
-use sen_store::{Point, Span};
 use serde::Deserialize;
 
 use crate::row::{COUNT, GOOD_COUNT, SUM, quality_of_code};
 use crate::statistics::Statistics;
+use crate::{Point, Span};
 
 /// One series of an export.
 #[derive(Debug, Deserialize)]

@@ -1,31 +1,37 @@
 //! VictoriaMetrics, a single node: line protocol in, its Prometheus and export APIs out.
 
+use std::time::Duration;
+
 use reqwest::Url;
 use sen_model::{SeriesKey, Tier, Timestamp};
-use sen_store::{Point, Span};
 
-use crate::Prepared;
 use crate::error::ArchiveError;
 use crate::gzip::post_gzip;
-use crate::http::{ANSWER_BYTES, Http, Token, ask};
+use crate::http::{ANSWER_BYTES, Http, ask};
+use crate::slices::Slices;
 use crate::statistics::Statistics;
+use crate::{Config, Point, Prepared, Span};
 
 mod export;
-mod slices;
 
-use slices::{ALL_MS, Slices};
-
+/// The times it may hold, in milliseconds: 1970 to 2100.
+const ALL_MS: (i64, i64) = (0, 4_102_444_800_000);
 /// An answer below this is short: the next slice may be longer.
 const SHORT_BYTES: usize = ANSWER_BYTES / 16;
 /// A look-back that reaches 1970 from [`ALL_MS`]'s end.
-const LOOK_BACK: &str = "131y";
+const LOOK_BACK: &str = "130y";
 
 #[derive(Clone, Debug)]
 pub(crate) struct Victoria(Http);
 
 impl Victoria {
-    pub(crate) fn new(base: Url, token: Option<&Token>) -> Result<Self, ArchiveError> {
-        Http::new(base, "Bearer", token).map(Self)
+    pub(crate) fn new(
+        base: &Url,
+        config: &Config,
+        timeout: Duration,
+    ) -> Result<Self, ArchiveError> {
+        let token = config.token.as_ref();
+        Http::new(base.clone(), "Bearer", token, timeout).map(Self)
     }
 
     /// Health, and warnings about settings that lose or double samples.
@@ -71,7 +77,7 @@ impl Victoria {
     /// The readings of a series in a span, page by page.
     pub(crate) fn pages(&self, key: &SeriesKey, span: Span) -> Pages<'_> {
         let selector = selector("reading_(value|quality|received_at)", key, None);
-        Pages { victoria: self, selector, slices: Slices::new(span, 1) }
+        Pages { victoria: self, selector, slices: Slices::new(span, ALL_MS, 1) }
     }
 
     pub(crate) async fn latest(&self, key: &SeriesKey) -> Result<Option<Point>, ArchiveError> {
@@ -97,7 +103,7 @@ impl Victoria {
         let selector = selector("summary_.+", key, Some(tier));
         // A summary stands anywhere in its window: read whole windows.
         let whole = Span { from: tier.start_of(span.from), ..span };
-        let mut slices = Slices::new(whole, tier.length_ms());
+        let mut slices = Slices::new(whole, ALL_MS, tier.length_ms());
         let mut all = Vec::new();
         while let Some(slice) = slices.current().filter(|_| all.len() < limit) {
             let last = Timestamp::from_millis(slice.to.as_millis().saturating_sub(1));

@@ -1,7 +1,7 @@
 //! What the encoder of line protocol must hold for any input, and a naive parser to see it by.
 //! Used by the property test, by the replay of the corpus and by the fuzz target.
 
-use sen_archive::line::{Line, Value, encode};
+use crate::line::{Line, Value, encode};
 
 /// A point as a server would read it.
 #[derive(Debug, PartialEq)]

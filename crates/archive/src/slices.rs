@@ -1,13 +1,13 @@
 //! A long span cut into slices whose answers fit. Pure: lengths in, slices out.
 //!
-//! An export has no limit of its own, so the first slice is the whole span; an answer that is too
-//! long shortens the slices, one that is short lengthens them.
+//! An export of VictoriaMetrics has no limit, and one in Flux stops the answer but not the reading of
+//! the rest. So a read goes slice by slice. The first is the whole span; an answer that is too long
+//! shortens the slices, one that is short lengthens them.
 
 use sen_model::Timestamp;
-use sen_store::Span;
 
-/// The times VictoriaMetrics may hold, in milliseconds: 1970 to 2100.
-pub(crate) const ALL_MS: (i64, i64) = (0, 4_102_444_800_000);
+use crate::Span;
+
 /// By how much a slice is shortened when its answer was too long.
 const SHORTER: i64 = 16;
 /// By how much it is lengthened when its answer was short.
@@ -24,10 +24,10 @@ pub(crate) struct Slices {
 }
 
 impl Slices {
-    /// All of a span, in slices of whole units that begin with the span.
-    pub(crate) fn new(span: Span, unit_ms: i64) -> Self {
-        let next_ms = span.from.as_millis().clamp(ALL_MS.0, ALL_MS.1);
-        let end_ms = span.to.as_millis().clamp(next_ms, ALL_MS.1);
+    /// What of a span lies between two times, in slices of whole units that begin with it.
+    pub(crate) fn new(span: Span, (least_ms, most_ms): (i64, i64), unit_ms: i64) -> Self {
+        let next_ms = span.from.as_millis().clamp(least_ms, most_ms);
+        let end_ms = span.to.as_millis().clamp(next_ms, most_ms);
         let mut slices = Self { next_ms, end_ms, length_ms: 0, unit_ms };
         slices.set_length(end_ms - next_ms);
         slices
@@ -48,6 +48,14 @@ impl Slices {
         if is_short {
             self.set_length(self.length_ms.saturating_mul(LONGER));
         }
+    }
+
+    /// The answer was cut off at a time in the slice: it goes on there, in slices as long as what
+    /// was answered.
+    pub(crate) fn resume(&mut self, at_ms: i64) {
+        let at_ms = at_ms.clamp(self.next_ms, self.end_ms);
+        self.set_length(at_ms - self.next_ms);
+        self.next_ms = at_ms;
     }
 
     /// The answer was too long. Tells whether a shorter slice can be tried.
@@ -76,7 +84,7 @@ mod tests {
             fates in prop::collection::vec(any::<Option<bool>>(), 0..30),
         ) {
             let time = Timestamp::from_millis;
-            let mut slices = Slices::new(Span { from: time(from), to: time(from + length) }, unit);
+            let mut slices = Slices::new(Span { from: time(from), to: time(from + length) }, (0, i64::MAX), unit);
             let (mut at, mut fates) = (from.max(0), fates.into_iter());
             while let Some(slice) = slices.current() {
                 prop_assert_eq!(slice.from, time(at));
@@ -94,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_unit_is_not_shortened() {
-        let mut slices = Slices::new(Span::ALL, 60_000);
+        let mut slices = Slices::new(Span::ALL, (0, 4_000_000_000_000), 60_000);
         let tries = std::iter::repeat_with(|| slices.shorten()).take_while(|can| *can).count();
         assert!(tries < 10, "{tries}");
         let slice = slices.current().unwrap();
