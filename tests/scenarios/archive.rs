@@ -22,7 +22,7 @@ async fn publish(
 ) -> anyhow::Result<Vec<(i64, f64)>> {
     let mut sent = Vec::new();
     for minute in 0..minutes {
-        let (ts, value) = (from_ms + minute * MINUTE_MS, 0.5 + minute as f64 / 1_000.0);
+        let (ts, value) = (from_ms + minute * MINUTE_MS, (500 + minute) as f64 / 1_000.0);
         device.report(GAUGE, LEVEL, ts, value).await?;
         sent.push((ts, value));
     }
