@@ -36,7 +36,7 @@ impl<W: Write> Rows<W> {
             let text = text.replace(char::is_control, " ");
             write!(rows.line, "{COMMENT} {key}: {text}\r\n")?;
         }
-        let header: Vec<Cell<'_>> = columns.iter().map(|column| Cell::Text(column.name)).collect();
+        let header: Vec<Cell<'_>> = columns.iter().map(|column| Cell::Text(&column.name)).collect();
         rows.row(&header)?;
         Ok(rows)
     }

@@ -21,6 +21,7 @@ mod csv;
 mod ndjson;
 mod parquet;
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::str::FromStr;
 
@@ -97,7 +98,7 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
     /// Its name in the header.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// What its cells are.
     pub kind: Kind,
 }
@@ -105,7 +106,12 @@ pub struct Column {
 impl Column {
     /// A column of this name and kind.
     pub const fn new(name: &'static str, kind: Kind) -> Self {
-        Self { name, kind }
+        Self { name: Cow::Borrowed(name), kind }
+    }
+
+    /// A column whose name somebody chose, such as `p99.9`.
+    pub const fn named(name: String, kind: Kind) -> Self {
+        Self { name: Cow::Owned(name), kind }
     }
 }
 
@@ -167,7 +173,7 @@ pub enum TableError {
     #[error("column `{column}` holds {wanted:?}, not {given:?}")]
     Kind {
         /// Its name.
-        column: &'static str,
+        column: Cow<'static, str>,
         /// The kind of the column.
         wanted: Kind,
         /// That of the cell.
@@ -249,7 +255,7 @@ impl<W: Write + Send> Encoder<W> {
         }
         for (column, cell) in self.columns.iter().zip(cells) {
             if let Some(given) = cell.kind().filter(|given| *given != column.kind) {
-                let (column, wanted) = (column.name, column.kind);
+                let (column, wanted) = (column.name.clone(), column.kind);
                 return Err(TableError::Kind { column, wanted, given });
             }
         }

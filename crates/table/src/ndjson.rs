@@ -17,7 +17,7 @@ impl<W: Write> Rows<W> {
     pub(crate) fn new(columns: &[Column], out: W) -> Self {
         let key = |(at, column): (usize, &Column)| {
             let before = if at == 0 { '{' } else { ',' };
-            format!("{before}{}:", serde_json::Value::from(column.name))
+            format!("{before}{}:", serde_json::Value::from(column.name.as_ref()))
         };
         Self { out, keys: columns.iter().enumerate().map(key).collect(), line: Vec::new() }
     }
