@@ -16,12 +16,13 @@ const EMPTY_WORDS: [&str; 8] =
     ["data", "info", "manager", "handler", "helper", "util", "common", "misc"];
 
 /// Which of our crates a crate may depend on; tests may use anything.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 15] = [
     ("sen-model", &[]),
     ("sen-proto", &["sen-model"]),
     ("sen-log", &["sen-model", "sen-proto"]),
     ("sen-store", &["sen-model", "sen-proto"]),
     ("sen-archive", &["sen-model", "sen-store"]),
+    ("sen-table", &["sen-model"]),
     ("sen-chassis", &[]),
     ("sen-ingest", SERVICE),
     ("sen-aggregate", SERVICE),
@@ -33,12 +34,13 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("sen-fuzz", &["sen-model"]),
 ];
 const SERVICE: &[&str] =
-    &["sen-model", "sen-proto", "sen-log", "sen-store", "sen-archive", "sen-chassis"];
+    &["sen-model", "sen-proto", "sen-log", "sen-store", "sen-archive", "sen-table", "sen-chassis"];
 const BINARY: &[&str] = &[
     "sen-model",
     "sen-log",
     "sen-store",
     "sen-archive",
+    "sen-table",
     "sen-chassis",
     "sen-ingest",
     "sen-aggregate",

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use bytes::Bytes;
 use sen_model::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::history::Histories;
+use crate::past::Past;
 use crate::projection::{Alerts, Counts, Latest, Screens, ScreensState};
 use crate::ticks::Ticks;
 use crate::wall::Wall;
@@ -18,6 +19,10 @@ use crate::{Config, Ports};
 pub(crate) struct Centre {
     pub(crate) config: Config,
     pub(crate) ports: Ports,
+    /// Readings and summaries of the past.
+    pub(crate) past: Past,
+    /// Places for answers that are streamed.
+    pub(crate) streams: Arc<Semaphore>,
     /// When this gateway began to count.
     pub(crate) since: Timestamp,
     /// The fold of the alert log.

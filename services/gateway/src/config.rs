@@ -26,8 +26,10 @@ pub struct Config {
     pub slow_ms: u64,
     /// Screens that may be connected at once.
     pub live_connections: usize,
-    /// How long a request may take, in milliseconds.
+    /// How long a request may take, in milliseconds; of an answer that is streamed each stretch.
     pub request_ms: u64,
+    /// How long a client may read nothing of what is ready for it, in milliseconds.
+    pub idle_ms: u64,
     /// Series whose latest value is kept, at most.
     pub most_series: usize,
 }
@@ -48,6 +50,8 @@ impl Config {
         within("slow_ms", self.slow_ms, 100, 60_000);
         within("live_connections", self.live_connections as u64, 1, 100_000);
         within("request_ms", self.request_ms, 100, 120_000);
+        // A screen is closed by its own limit, which comes first.
+        within("idle_ms", self.idle_ms, self.slow_ms, 600_000);
         within("most_series", self.most_series as u64, 1, 10_000_000);
         problems.extend(self.address().err());
         for host in &self.hosts {
@@ -93,6 +97,7 @@ pub(crate) mod tests {
             slow_ms: 10_000,
             live_connections: 1_000,
             request_ms: 10_000,
+            idle_ms: 60_000,
             most_series: 200_000,
         }
     }

@@ -13,6 +13,7 @@ use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Pr
 
 use crate::Config;
 use crate::centre::Shared;
+use crate::http;
 use crate::http::problem::{self, Problem};
 
 /// Largest body of a request, in bytes: a command with a note.
@@ -26,7 +27,10 @@ const POLICY: &str = "default-src 'self'; worker-src 'self' blob:; style-src 'se
 /// Puts the guard around a router. Problems are made inside of the compression, since they are made
 /// of what an answer says; they are short, so it lets them pass.
 pub(crate) fn around(router: Router, centre: Shared) -> Router {
-    let long = DefaultPredicate::new().and(NotForContentType::new(problem::MEDIA_TYPE));
+    let long = DefaultPredicate::new()
+        .and(NotForContentType::new(problem::MEDIA_TYPE))
+        // Compressed already, column by column.
+        .and(NotForContentType::new(http::PARQUET));
     router
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(middleware::from_fn(problems))

@@ -2,8 +2,9 @@
 //!
 //! Reading order: [`wire`] (the frames), [`view`] and [`sequencer`] (what one connection is told),
 //! [`projection`] (what is folded from the log), `feeds` (the tasks that fold), `socket` (a
-//! connection's life), `ticks` (the telemetry lane), `history` (the last day of the tiles), `http`
-//! (requests and commands), `pages` (the screens), [`map`] and [`wall`] (what the province looks
+//! connection's life), `ticks` (the telemetry lane), `past` (what was
+//! measured), `query` (questions about it), `history` (the last day of the tiles), `http` (requests
+//! and commands), `pages` (the screens), [`map`] and [`wall`] (what the province looks
 //! like), `server` and `guard` (the door).
 
 mod centre;
@@ -14,7 +15,9 @@ mod history;
 mod http;
 pub mod map;
 mod pages;
+mod past;
 pub mod projection;
+mod query;
 #[cfg(test)]
 mod sample;
 pub mod sequencer;
@@ -30,6 +33,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::time::Duration;
 
 use sen_chassis::call::Caller;
 use sen_chassis::telemetry::Metrics;
@@ -40,11 +44,12 @@ use sen_model::{
     Registry, Rule, SeriesKey, Timestamp,
 };
 use sen_store::{SeriesId, Store};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use centre::{Centre, Shared};
 use feeds::Begin;
 use history::Histories;
+use past::Past;
 use projection::latest::Sighting;
 use projection::{Alerts, Counts, Latest, Screens};
 use server::Server;
@@ -135,7 +140,10 @@ impl Gateway {
     pub async fn bind(config: Config, ports: Ports) -> Result<Self, BindError> {
         let wanted = config.address().map_err(BindError::Config)?;
         let listen = |source| BindError::Listen { address: wanted, source };
-        let server = Server::bind(wanted, config.live_connections).await.map_err(listen)?;
+        let server =
+            Server::bind(wanted, config.live_connections, Duration::from_millis(config.idle_ms))
+                .await
+                .map_err(listen)?;
         let address = server.address().map_err(listen)?;
         let mut latest = Latest::new(&ports.registry, config.most_series);
         restore(&ports.store, &mut latest);
@@ -165,6 +173,8 @@ impl Gateway {
             map,
             histories: Histories::new(&wall, &ports.registry),
             wall,
+            past: Past::new(ports.store.clone()),
+            streams: Arc::new(Semaphore::new(http::MOST_STREAMS)),
             config,
             ports,
         });

@@ -1,4 +1,5 @@
-//! The HTTP server: bounded connections, tuned sockets, headers within a time, all tasks joined.
+//! The HTTP server: bounded connections, tuned sockets, headers within a time, clients that read,
+//! all tasks joined.
 //!
 //! `axum::serve` would spawn tasks that nobody joins and wait for request headers for ever; this is
 //! the same loop with both put right.
@@ -18,6 +19,7 @@ use sen_chassis::{Shutdown, Tasks};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Sleep;
 
 /// Connections besides those of the screens: browsers fetching files, programs, scrapers.
 const PLAIN_CONNECTIONS: usize = 256;
@@ -35,13 +37,20 @@ const SEND_BUFFER_BYTES: usize = 32 << 10;
 pub(crate) struct Server {
     listener: TcpListener,
     places: Arc<Semaphore>,
+    idle: Duration,
 }
 
 impl Server {
     /// Takes the address; `screens` connections are allowed besides the plain ones.
-    pub(crate) async fn bind(address: std::net::SocketAddr, screens: usize) -> io::Result<Self> {
+    /// A client that reads nothing for `idle` of what is ready for it is left.
+    pub(crate) async fn bind(
+        address: std::net::SocketAddr,
+        screens: usize,
+        idle: Duration,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        Ok(Self { listener, places: Arc::new(Semaphore::new(screens + PLAIN_CONNECTIONS)) })
+        let places = Arc::new(Semaphore::new(screens + PLAIN_CONNECTIONS));
+        Ok(Self { listener, places, idle })
     }
 
     /// Where it listens.
@@ -76,7 +85,7 @@ impl Server {
             match self.listener.accept().await {
                 Ok((stream, _)) => {
                     tune(&stream);
-                    return Counted { stream, _place: place };
+                    return Counted { stream, idle: self.idle, stalled: None, _place: place };
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -123,7 +132,28 @@ async fn serve(stream: Counted, router: Router, shutdown: Shutdown) -> Result<()
 /// it was upgraded.
 struct Counted {
     stream: TcpStream,
+    /// How long nothing may leave.
+    idle: Duration,
+    /// Runs while nothing leaves.
+    stalled: Option<Pin<Box<Sleep>>>,
     _place: OwnedSemaphorePermit,
+}
+
+impl Counted {
+    /// What became of a write, or the end of a client that has taken nothing for too long.
+    fn unless_stalled(
+        &mut self,
+        written: Poll<io::Result<usize>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let idle = self.idle;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(idle)));
+        stalled.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
 }
 
 impl AsyncRead for Counted {
@@ -142,7 +172,8 @@ impl AsyncWrite for Counted {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.unless_stalled(written, cx)
     }
 
     fn poll_write_vectored(
@@ -150,7 +181,8 @@ impl AsyncWrite for Counted {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.unless_stalled(written, cx)
     }
 
     fn is_write_vectored(&self) -> bool {

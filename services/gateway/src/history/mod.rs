@@ -11,10 +11,11 @@ mod line;
 use std::sync::Arc;
 
 use sen_model::time::{DAY_MS, MINUTE_MS};
-use sen_model::{DeviceId, Metric, Quality, Registry, Timestamp};
-use sen_store::{SeriesId, Span, Store, StoreError, Tier};
+use sen_model::{DeviceId, Metric, Quality, Registry, SeriesKey, Tier, Timestamp};
+use sen_store::{Span, StoreError};
 use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
 
+use crate::past::Past;
 use crate::wall::{Statistic, Tile, Wall};
 use line::{Chorus, Grid, Voice, minute_of};
 pub(crate) use line::{Line, Step, start_of};
@@ -84,7 +85,7 @@ impl Histories {
     pub(crate) async fn line(
         &self,
         tile: &str,
-        store: &Store,
+        past: &Past,
         from: Timestamp,
         now: Timestamp,
     ) -> Result<Option<Line>, StoreError> {
@@ -92,11 +93,11 @@ impl Histories {
         let from = from.max(now.plus_ms(-REACH_MS));
         let mut kept = Arc::clone(&history.kept).lock_owned().await;
         let turn = Arc::clone(&self.turn).acquire_owned().await.map_err(|_| StoreError::Closed)?;
-        let (store, runtime) = (store.clone(), tokio::runtime::Handle::current());
+        let (past, runtime) = (past.clone(), tokio::runtime::Handle::current());
         let gather = move || {
             // Both are held until the end, even if whoever asked has gone.
             let _turn = turn;
-            runtime.block_on(history.source.current(&mut kept, &store, from, now))
+            runtime.block_on(history.source.current(&mut kept, &past, from, now))
         };
         tokio::task::spawn_blocking(gather).await.map_err(|_| StoreError::Closed)?.map(Some)
     }
@@ -132,7 +133,7 @@ impl Source {
     async fn current(
         &self,
         kept: &mut OwnedMutexGuard<Option<Kept>>,
-        store: &Store,
+        past: &Past,
         from: Timestamp,
         now: Timestamp,
     ) -> Result<Line, StoreError> {
@@ -141,13 +142,13 @@ impl Source {
             Some(Kept { at, line }) => {
                 let mut line = line.clone();
                 let newest = Grid::between(minute_of(*at) - 1, last);
-                line.renew(self.gather(store, newest, MOST_READINGS).await?);
+                line.renew(self.gather(past, newest, MOST_READINGS).await?);
                 Ok(line)
             }
             None => {
                 let minutes = if minute_of(from) > last - HOUR { HOUR } else { DAY };
                 let grid = Grid::between(last - minutes + 1, last);
-                let line = self.gather(store, grid, MOST_READINGS).await?;
+                let line = self.gather(past, grid, MOST_READINGS).await?;
                 **kept = Some(Kept { at: now, line: line.clone() });
                 Ok(line)
             }
@@ -155,11 +156,11 @@ impl Source {
     }
 
     /// The line of some minutes from the store, one device after the other.
-    async fn gather(&self, store: &Store, grid: Grid, most: usize) -> Result<Line, StoreError> {
+    async fn gather(&self, past: &Past, grid: Grid, most: usize) -> Result<Line, StoreError> {
         let mut chorus = Chorus::new(grid);
         for (device, believed) in &self.devices {
-            let Some(series) = store.find(device, &self.metric) else { continue };
-            let voice = listen(store, series, grid, *believed, most).await?;
+            let series = SeriesKey { device: device.clone(), metric: self.metric.clone() };
+            let voice = listen(past, &series, grid, *believed, most).await?;
             chorus.add(&voice, *believed);
         }
         Ok(chorus.line(self.statistic))
@@ -169,25 +170,25 @@ impl Source {
 /// The good readings of one series; of more than `most` the minutes from their summaries, and only
 /// what came after these as readings.
 async fn listen(
-    store: &Store,
-    series: SeriesId,
+    past: &Past,
+    series: &SeriesKey,
     grid: Grid,
     before: i64,
     most: usize,
 ) -> Result<Voice, StoreError> {
     let mut voice = Voice::new(grid);
     let mut span = Span { from: grid.from().plus_ms(-before * MINUTE_MS), to: grid.to() };
-    let mut points = store.points(series, span, most + 1).await?;
+    let mut points = past.points(series, span, most + 1).await?;
     if points.len() > most {
         let minutes = usize::try_from(before).unwrap_or(0) + grid.len;
-        for summary in store.summaries(series, Tier::Minute, span, minutes).await? {
+        for summary in past.summaries(series, Tier::Minute, span, minutes).await? {
             span.from = summary.start.plus_ms(MINUTE_MS);
             if let Some(extremes) = summary.partial.extremes {
                 let (min, value, max) = (extremes.min, extremes.last.value, extremes.max);
                 voice.add(minute_of(summary.start), Step { min, value, max });
             }
         }
-        points = store.points(series, span, most).await?;
+        points = past.points(series, span, most).await?;
     }
     for point in points.iter().filter(|point| point.quality == Quality::Good) {
         voice.reading(point.event_time, point.value);

@@ -1,6 +1,6 @@
 //! Histories over a real store.
 
-use sen_store::{Checkpoint, Point, Summaries};
+use sen_store::{Checkpoint, Point, Store, Summaries};
 
 use super::*;
 use crate::sample;
@@ -46,10 +46,14 @@ impl House {
         self.store.write(&mut points).await.unwrap();
     }
 
+    fn past(&self) -> Past {
+        Past::new(self.store.clone())
+    }
+
     /// What was said in the last minutes, the newest first, by how many minutes ago.
     async fn back(&self, minutes: i64, now: Timestamp) -> Vec<(i64, f64)> {
         let from = now.plus_ms(-minutes * MINUTE_MS);
-        let line = self.histories.line("levels", &self.store, from, now).await.unwrap().unwrap();
+        let line = self.histories.line("levels", &self.past(), from, now).await.unwrap().unwrap();
         let (_, steps) = line.cut(from, now, 1_440);
         steps.iter().rev().map(|(minute, step)| (minute_of(now) - minute, step.value)).collect()
     }
@@ -95,7 +99,7 @@ async fn one_device_is_itself_and_an_unheard_one_is_empty() {
     house.said("one", &[130, 300], 5.0).await;
     house.said("two", &[130], 7.0).await;
     assert_eq!(house.back(1_440, NOW).await, [(3, 5.0), (5, 5.0)]);
-    assert!(house.histories.line("nothing", &house.store, NOW, NOW).await.unwrap().is_none());
+    assert!(house.histories.line("nothing", &house.past(), NOW, NOW).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -117,8 +121,8 @@ async fn of_too_many_readings_the_minutes_are_taken_from_summaries() {
     house.store.commit(summaries, checkpoint).await.unwrap();
     let source = &house.histories.tiles[0].source;
     let grid = Grid::between(last - 20, last);
-    let all = source.gather(&house.store, grid, MOST_READINGS).await.unwrap();
-    let summed = source.gather(&house.store, grid, 200).await.unwrap();
+    let all = source.gather(&house.past(), grid, MOST_READINGS).await.unwrap();
+    let summed = source.gather(&house.past(), grid, 200).await.unwrap();
     assert_eq!(all, summed);
     assert_eq!(summed.cut(grid.from(), grid.to(), 100).1.len(), 11);
 }

@@ -1,8 +1,6 @@
-//! Lists: pages, cursors, times in queries, and reading a topic backwards.
+//! Lists: pages, cursors, and reading a topic backwards.
 
-use axum::http::StatusCode;
 use sen_log::{Entry, Offset, ReadError, Topic};
-use sen_model::Timestamp;
 use sen_proto::Wire;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -64,17 +62,6 @@ pub(crate) fn page<T>(mut items: Vec<T>, limit: usize, cursor: impl Fn(&T) -> St
     Page { items, next }
 }
 
-/// A time in a query: RFC 3339 with offset, or milliseconds since 1970 in UTC.
-pub(crate) fn time(name: &str, text: Option<&str>) -> Result<Option<Timestamp>, Problem> {
-    let Some(text) = text else { return Ok(None) };
-    if let Ok(ms) = text.parse() {
-        return Ok(Some(Timestamp::from_millis(ms)));
-    }
-    // A plus sign that was not escaped arrives as a space; no time holds another space.
-    let parsed = text.replace(' ', "+").parse();
-    parsed.map(Some).map_err(|error| Problem::bad(format!("{name}: {error}")))
-}
-
 /// Reads a topic from the newest record (or the one below `before`) towards the oldest, and keeps
 /// what `pick` makes of the records, at most `limit`; with the cursor to go on from.
 pub(crate) async fn newest_first<T: Wire, R>(
@@ -122,11 +109,6 @@ pub(crate) async fn stretch<T: Wire>(
     Ok(entries)
 }
 
-/// A value in a path that can name nothing.
-pub(crate) fn unknown(what: &str, error: &impl std::fmt::Display) -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "not-found", format!("{what}: {error}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,18 +119,6 @@ mod tests {
         assert_eq!((three.items, three.next), (vec![1, 2], Some("2".to_owned())));
         let two = page(vec![1, 2], 2, i32::to_string);
         assert_eq!((two.items, two.next), (vec![1, 2], None));
-    }
-
-    #[test]
-    fn times_are_read_as_people_and_programs_write_them() {
-        let ms = |text| time("from", Some(text)).map(|time| time.unwrap().as_millis());
-        for text in
-            ["1795417325120", "2026-11-23T14:02:05.120+07:00", "2026-11-23T14:02:05.120 07:00"]
-        {
-            assert_eq!(ms(text).unwrap(), 1_795_417_325_120, "{text}");
-        }
-        assert!(ms("yesterday").is_err());
-        assert!(time("to", None).unwrap().is_none());
     }
 
     #[test]

@@ -2,15 +2,18 @@
 
 mod admin;
 mod alerts;
+mod answer;
 mod devices;
 mod ledger;
 mod listing;
+mod past;
 mod place;
 pub(crate) mod problem;
+mod readings;
 mod records;
 mod schema;
 mod series;
-mod thin;
+mod summaries;
 mod tile;
 
 use axum::Router;
@@ -22,14 +25,21 @@ use crate::centre::Shared;
 use crate::pages;
 use crate::socket::{self, Door};
 
+pub(crate) use answer::MOST_STREAMS;
+
+/// The media type of Parquet.
+pub(crate) const PARQUET: &str = "application/vnd.apache.parquet";
+
 /// Every route there is.
 pub(crate) fn router(door: Door, centre: Shared) -> Router {
     let live = Router::new().route("/api/v1/live", get(socket::live)).with_state(door);
     let api = Router::new()
         .route("/devices", get(devices::list))
         .route("/series", get(series::list))
-        .route("/series/{device}/{metric}/readings", get(series::readings))
-        .route("/series/{device}/{metric}/summaries", get(series::summaries))
+        .route("/series/{device}/{metric}/readings", get(readings::one))
+        .route("/series/{device}/{metric}/summaries", get(summaries::one))
+        .route("/readings", get(readings::many))
+        .route("/summaries", get(summaries::many))
         .route("/alerts", get(alerts::list))
         .route("/alerts/{id}", get(alerts::one))
         .route("/alerts/{id}/acknowledge", post(alerts::acknowledge))
@@ -64,8 +74,10 @@ pub(crate) fn router(door: Door, centre: Shared) -> Router {
     paths(
         devices::list,
         series::list,
-        series::readings,
-        series::summaries,
+        readings::one,
+        readings::many,
+        summaries::one,
+        summaries::many,
         alerts::list,
         alerts::one,
         alerts::acknowledge,

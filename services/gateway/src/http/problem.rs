@@ -23,6 +23,9 @@ pub(crate) struct Problem {
     status: u16,
     /// What exactly was wrong with this request.
     detail: String,
+    /// For a parameter that cannot be taken: its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameter: Option<String>,
     /// For a refused command: the alert as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<super::schema::Alert>)]
@@ -40,6 +43,7 @@ impl Problem {
             title: name.replace('-', " "),
             status: status.as_u16(),
             detail: detail.into(),
+            parameter: None,
             current: None,
             retry_after: None,
         }
@@ -70,6 +74,12 @@ impl Problem {
     /// Ask again after so many seconds.
     pub(crate) fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after = Some(seconds);
+        self
+    }
+
+    /// Because of this parameter.
+    pub(crate) fn of_parameter(mut self, name: String) -> Self {
+        self.parameter = Some(name);
         self
     }
 

@@ -2,7 +2,7 @@
 //! descriptions against what the nouns really print.
 #![expect(dead_code, reason = "described, never made")]
 
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// Words in both languages.
 #[derive(ToSchema)]
@@ -181,6 +181,134 @@ pub(crate) struct Quarantined {
     payload: String,
     /// How long the payload was, in bytes.
     payload_bytes: u64,
+}
+
+/// Which series, out of many. Of one parameter several values are "or", given several times or with
+/// commas; different parameters are "and".
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Chosen {
+    /// `device/metric`; not with the others.
+    #[param(example = "air-28261/pm25_ug_m3")]
+    series: Option<Vec<String>>,
+    /// What is measured.
+    metric: Option<Vec<String>>,
+    /// The 5-digit code of the commune, or `all` of them.
+    area: Option<Vec<String>>,
+    /// One of the five fields.
+    field: Option<Vec<String>>,
+    /// The kind of station.
+    kind: Option<Vec<String>>,
+    /// What reports.
+    device: Option<Vec<String>>,
+}
+
+/// A reading of one of many series.
+#[derive(ToSchema)]
+pub(crate) struct ReadingRow {
+    /// What reports.
+    device: String,
+    /// What it measures.
+    metric: String,
+    /// When it was measured.
+    #[schema(format = DateTime)]
+    event_time: String,
+    /// When it was heard; null of a curve made of summaries.
+    #[schema(format = DateTime)]
+    received_at: Option<String>,
+    /// The value.
+    value: f64,
+    /// `good`, `suspect` or `bad`.
+    quality: String,
+    /// Of a curve: `raw`, or the tier it is made of.
+    tier: Option<String>,
+}
+
+/// Readings of many series.
+#[derive(ToSchema)]
+pub(crate) struct ManyReadings {
+    /// How many series.
+    series: usize,
+    /// UCUM units by metric, where the registry knows them.
+    #[schema(value_type = Object)]
+    units: (),
+    /// Series after series, each by event time.
+    items: Vec<ReadingRow>,
+    /// The cursor of the next page; null on the last one.
+    next: Option<String>,
+}
+
+/// One window: its start, and what was asked of it. Without a good reading values are null.
+#[derive(ToSchema)]
+pub(crate) struct Window {
+    /// Of one of many series.
+    device: Option<String>,
+    /// Of all series of an area.
+    area: Option<String>,
+    /// Of all series of a field.
+    field: Option<String>,
+    /// Of all series of a kind.
+    kind: Option<String>,
+    /// What is measured; where there are many series.
+    metric: Option<String>,
+    /// Its first instant.
+    #[schema(format = DateTime)]
+    start: String,
+    /// All its readings.
+    count: Option<u64>,
+    /// Those that are good.
+    good_count: Option<u64>,
+    /// Those that are good, of all: 0 to 1; null if there is none.
+    good_share: Option<f64>,
+    sum: Option<f64>,
+    mean: Option<f64>,
+    min: Option<f64>,
+    max: Option<f64>,
+    /// By event time.
+    first: Option<f64>,
+    /// By event time.
+    last: Option<f64>,
+    /// The standard deviation, of a population.
+    stddev: Option<f64>,
+    /// Percentiles are within 1 % of the value; any number from 0 to 100 may stand after the p.
+    p50: Option<f64>,
+    /// As `p50`.
+    p95: Option<f64>,
+}
+
+/// Windows of one series.
+#[derive(ToSchema)]
+pub(crate) struct Windows {
+    /// The tier they are made of: `1m`, `15m`, `1h`, `1d`.
+    tier: String,
+    /// How long they are.
+    step: String,
+    /// UCUM unit, where the registry knows the metric.
+    unit: Option<String>,
+    /// In order of time.
+    items: Vec<Window>,
+    /// The cursor of the next page; null on the last one.
+    next: Option<String>,
+}
+
+/// Windows of many series.
+#[derive(ToSchema)]
+pub(crate) struct ManyWindows {
+    /// The tier they are made of: `1m`, `15m`, `1h`, `1d`.
+    tier: String,
+    /// How long they are.
+    step: String,
+    /// What is one line.
+    by: String,
+    /// How many series they are of.
+    series: usize,
+    /// UCUM units by metric, where the registry knows them.
+    #[schema(value_type = Object)]
+    units: (),
+    /// Line after line, each in order of time.
+    items: Vec<Window>,
+    /// The cursor of the next page; null on the last one.
+    next: Option<String>,
 }
 
 #[cfg(test)]

@@ -7,10 +7,10 @@ use sen_model::time::MINUTE_MS;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::listing::time;
 use super::problem::Problem;
 use crate::centre::Shared;
 use crate::history::{Line, MOST_DEVICES, REACH_MS, start_of};
+use crate::query::parameters::time;
 
 /// Steps in an answer, at most, and where no number is asked for: the minutes of a day.
 const MOST_POINTS: usize = 1_440;
@@ -78,6 +78,6 @@ pub(crate) async fn history(
         let detail = format!("the tile is over {devices} devices, more than {MOST_DEVICES}");
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "too-many-devices", detail));
     }
-    let line = centre.histories.line(&id, &centre.ports.store, from, now).await?;
+    let line = centre.histories.line(&id, &centre.past, from, now).await?;
     Ok(Json(TileHistory::of(&line.ok_or_else(unknown)?, (from, to), points)))
 }

@@ -252,6 +252,10 @@ async fn the_rest_of_the_api_answers_in_its_shape() {
         "/rules",
         "/quarantine",
         "/wall/tiles/{id}/history",
+        "/series/{device}/{metric}/readings",
+        "/series/{device}/{metric}/summaries",
+        "/readings",
+        "/summaries",
     ] {
         assert!(openapi["paths"].get(format!("/api/v1{path}")).is_some(), "{path}");
     }

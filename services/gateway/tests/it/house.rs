@@ -58,6 +58,7 @@ pub(crate) fn config() -> Config {
         slow_ms: 10_000,
         live_connections: 100,
         request_ms: 10_000,
+        idle_ms: 60_000,
         most_series: 10_000,
     }
 }
@@ -184,6 +185,27 @@ impl House {
         let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
         let (status, _, body) = self.request(&request).await;
         (status, serde_json::from_str(&body).unwrap_or(Value::String(body)))
+    }
+
+    /// GET of something that need not be text, with its headers; in the old version of HTTP, which
+    /// does not cut an answer into chunks.
+    pub(crate) async fn table(
+        &self,
+        path: &str,
+        accept: &str,
+    ) -> (u16, BTreeMap<String, String>, Vec<u8>) {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let host = self.address;
+        let request = format!("GET {path} HTTP/1.0\r\nhost: {host}\r\naccept: {accept}\r\n\r\n");
+        let mut socket = TcpStream::connect(host).await.unwrap();
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let read = socket.read_to_end(&mut answer);
+        tokio::time::timeout(PATIENCE, read).await.expect("an answer").unwrap();
+        let head = answer.windows(4).position(|end| end == b"\r\n\r\n").expect("a head") + 4;
+        let body = answer.split_off(head);
+        let (status, headers, _) = parse(&String::from_utf8(answer).unwrap());
+        (status, headers, body)
     }
 
     /// POST of a JSON body with more headers.
@@ -419,6 +441,16 @@ pub(crate) fn device(id: &str) -> Device {
             max: None,
         }],
     }
+}
+
+/// A device of a kind in an area, with one metric.
+pub(crate) fn station(id: &str, kind: &str, area: &str, metric: &str, unit: &str) -> Device {
+    let mut station = device(id);
+    station.kind = kind.into();
+    station.area = AreaCode::new(area).unwrap();
+    station.metrics[0].metric = Metric::new(metric).unwrap();
+    station.metrics[0].unit = unit.into();
+    station
 }
 
 fn places() -> Vec<Place> {

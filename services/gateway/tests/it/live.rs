@@ -247,7 +247,9 @@ async fn a_large_state_comes_in_parts_and_a_long_absence_in_order() {
         house.alert(some.to_vec()).await;
     }
     let (mut new, _) = Client::hello(house.address, "wall-2", Value::Null).await;
-    let frames = new.before("live").await;
+    let mut frames = new.before("live").await;
+    // On a busy machine a heartbeat may come between.
+    frames.retain(|frame| frame["type"] != "heartbeat");
     let parts = frames.len() - 1;
     assert!(parts > 10, "{parts}");
     for (index, frame) in frames[..parts].iter().enumerate() {

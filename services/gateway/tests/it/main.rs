@@ -7,5 +7,8 @@ mod commands;
 mod history;
 mod house;
 mod live;
+mod past;
+mod query;
 mod slow;
 mod strangers;
+mod streams;
