@@ -8,6 +8,7 @@ use sen_tests::chance::Chance;
 use sen_tests::device::Device;
 use sen_tests::ledger::{Ledger, reading};
 use sen_tests::oracle::Report;
+use sen_tests::wait_for;
 use tokio::time::Instant;
 
 use crate::{LEVEL, now_ms};
@@ -21,7 +22,7 @@ const FORGETFUL: [(&str, &str); 3] = [
 /// What a device that was offline for six hours has kept.
 const BACKLOG: i64 = 20_000;
 const OFFLINE_MS: i64 = 6 * 3_600_000;
-/// The longest that others may wait for an acknowledgement while somebody floods.
+/// How long 99 of 100 readings of others may wait for an acknowledgement while somebody floods.
 const OTHERS_WAIT: Duration = Duration::from_secs(2);
 
 /// Readings of a device every so many milliseconds; the value tells which.
@@ -48,8 +49,13 @@ async fn readings_in_any_order_end_in_the_same_windows() -> anyhow::Result<()> {
             ledger.report(&mut device, packet).await?;
         }
     }
-    let (_, metrics) = centre.page("/metrics").await?;
-    ensure!(metrics.contains("sen_aggregate_late_total{how=\"recomputed\"}"), "{metrics}");
+    wait_for("windows to be recomputed", async || {
+        let (_, metrics) = centre.page("/metrics").await.ok()?;
+        let name = "sen_aggregate_late_total{how=\"recomputed\"} ";
+        let count = metrics.lines().find_map(|line| line.strip_prefix(name))?;
+        (count.parse::<u64>().ok()? > 0).then_some(())
+    })
+    .await;
     let audit = ledger.audit(centre, "shuffled readings").await?;
     ensure!(audit.stored == audit.acknowledged && audit.stored == 4_000, "{audit:?}");
     Ok(())
@@ -73,18 +79,19 @@ async fn a_device_that_was_offline_floods_and_the_others_do_not_notice() -> anyh
         anyhow::Ok(())
     };
     let others = async {
-        let mut longest = Duration::ZERO;
+        let mut waits = Vec::new();
         for report in &live {
             let begun = Instant::now();
             other.report("other-1", LEVEL, report.time_ms, report.value).await?;
-            longest = longest.max(begun.elapsed());
+            waits.push(begun.elapsed());
         }
-        anyhow::Ok(longest)
+        waits.sort_unstable();
+        anyhow::Ok(waits[waits.len() * 99 / 100])
     };
-    let (flooded, longest) = tokio::join!(flood, others);
+    let (flooded, waited) = tokio::join!(flood, others);
     flooded?;
-    let longest = longest?;
-    ensure!(longest < OTHERS_WAIT, "another device waited {longest:?}");
+    let waited = waited?;
+    ensure!(waited < OTHERS_WAIT, "another device waited {waited:?}");
     ledger.note_acknowledged(&backlog);
     ledger.note_acknowledged(&live);
     let audit = ledger.audit(centre, "six hours at once").await?;
