@@ -37,6 +37,16 @@ impl Device {
         }
     }
 
+    /// As [`publish`](Self::publish), but returns when the packet has left, without its PUBACK.
+    pub async fn publish_unanswered(&mut self, topic: &str, payload: &str) -> anyhow::Result<()> {
+        self.client.publish(topic, QoS::AtLeastOnce, false, payload.to_owned()).await?;
+        loop {
+            if let Event::Outgoing(Outgoing::Publish(_)) = self.events.poll().await? {
+                return Ok(());
+            }
+        }
+    }
+
     /// As [`report`](Self::report), but returns when the packet has left, without its PUBACK.
     pub async fn report_unanswered(
         &mut self,
@@ -46,13 +56,7 @@ impl Device {
         value: f64,
     ) -> anyhow::Result<()> {
         let payload = serde_json::json!({"ts": event_time_ms, "values": {metric: value}});
-        let topic = format!("sen/v1/{device}/telemetry");
-        self.client.publish(topic, QoS::AtLeastOnce, false, payload.to_string()).await?;
-        loop {
-            if let Event::Outgoing(Outgoing::Publish(_)) = self.events.poll().await? {
-                return Ok(());
-            }
-        }
+        self.publish_unanswered(&format!("sen/v1/{device}/telemetry"), &payload.to_string()).await
     }
 
     /// One value of one metric, measured at `event_time_ms`.

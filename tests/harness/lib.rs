@@ -4,7 +4,15 @@
 //! runs out. Everything started is stopped by its process id when it is dropped.
 
 pub mod centre;
+pub mod chance;
 pub mod device;
+pub mod disk;
+pub mod history;
+pub mod ledger;
+pub mod mount;
+#[path = "../oracle/mod.rs"]
+pub mod oracle;
+pub mod pipeline;
 pub mod process;
 pub mod screen;
 pub mod victoria;

@@ -21,7 +21,7 @@ const OVER_M: f64 = 1.75;
 const UNDER_M: f64 = 0.9;
 
 /// Everything that is done now and then is done all the time, so that the kills meet it.
-const RESTLESS: [(&str, &str); 5] = [
+pub(crate) const RESTLESS: [(&str, &str); 5] = [
     ("SEN__LOG__RECORD_BYTES", "65536"),
     ("SEN__LOG__SEGMENT_BYTES", "65536"),
     ("SEN__STORE__SEAL_POINTS", "1000"),

@@ -1,14 +1,23 @@
 //! Stories: each starts the real binary with real parts around it and reads like what happened.
 
 mod archive;
+mod bad_clocks;
+mod bad_disk;
 mod bad_input;
 mod behind_a_broker;
 mod clients;
 mod configuration;
 mod crashes;
+mod fleet;
 mod full_disk;
+mod hostile;
+mod late;
 mod newcomer;
+mod oracle_run;
+mod outage;
+mod repeats;
 mod screens;
+mod torn_log;
 
 use sen_tests::centre::Centre;
 use serde_json::Value;

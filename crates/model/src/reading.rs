@@ -29,7 +29,8 @@ pub struct Reading {
     pub metric: Metric,
     /// When it was measured, by the device's word; the arrival time where it gave none.
     pub event_time: Timestamp,
-    /// The value in the metric's unit; always finite and at most 1e12 in magnitude.
+    /// The value in the metric's unit; always finite, at most 1e12 in magnitude, and never minus
+    /// zero.
     pub value: f64,
     /// How far to trust it.
     pub quality: Quality,

@@ -71,9 +71,16 @@ pub(crate) struct Opened {
     pub(crate) shared: Shared,
 }
 
+/// Creates the folder and makes its entry durable: SQLite does so for its files only.
+fn create(folder: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let above = folder.parent().filter(|above| !above.as_os_str().is_empty());
+    std::fs::File::open(above.unwrap_or(Path::new(".")))?.sync_all()
+}
+
 /// Opens or creates the file in a folder; a damaged one is moved aside and a new one begun.
 pub(crate) fn open(folder: &Path, config: &Config) -> Result<Opened, StoreError> {
-    std::fs::create_dir_all(folder)?;
+    create(folder)?;
     let file = folder.join(FILE);
     match load(&file, config) {
         Err(error) if is_damage(&error) => {

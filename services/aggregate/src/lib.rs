@@ -98,6 +98,7 @@ pub enum RunError {
 pub struct Aggregate {
     config: Config,
     ports: Ports,
+    gather: Duration,
     progress: watch::Sender<Progress>,
     archived: watch::Sender<Archived>,
 }
@@ -109,7 +110,14 @@ impl Aggregate {
             return Err(BindError::Config(problem));
         }
         let (progress, archived) = (watch::Sender::default(), watch::Sender::default());
-        Ok(Self { config, ports, progress, archived })
+        Ok(Self { config, ports, gather: GATHER, progress, archived })
+    }
+
+    /// From now on a reading waits this long for others, in place of 100 ms: for whoever plays many
+    /// short histories.
+    #[must_use]
+    pub fn gathering(self, gather: Duration) -> Self {
+        Self { gather, ..self }
     }
 
     /// Follows how far it has come. Points up to there are visible in the store, durable or not.
@@ -197,6 +205,7 @@ struct Reading {
     progress: watch::Sender<Progress>,
     writer: Writer,
     reader: Reader<ReadingBatch>,
+    gather: Duration,
     epoch: String,
     /// Where the last commit stands.
     committed: Offset,
@@ -206,7 +215,7 @@ struct Reading {
 impl Reading {
     /// Finds the position to go on from.
     async fn begin(service: Aggregate, shutdown: Shutdown) -> Result<Self, RunError> {
-        let Aggregate { config, ports, progress, .. } = service;
+        let Aggregate { config, ports, gather, progress, .. } = service;
         let checkpoint = ports.store.checkpoint().await?;
         let next = position(checkpoint.as_ref(), &ports.readings);
         let windows = Windows::new(config.hot_ms, config.max_open_windows);
@@ -218,7 +227,8 @@ impl Reading {
         let backoff = Backoff::new(RETRY_FROM, RETRY_TO, next);
         progress.send_modify(|progress| progress.next = next);
         Ok(Self {
-            reader: ports.readings.read_from(next).gathering(GATHER),
+            reader: ports.readings.read_from(next).gathering(gather),
+            gather,
             epoch: ports.readings.epoch().0,
             // Not `next`: a position that was moved is committed even if nothing comes.
             committed: checkpoint.map_or(0, |checkpoint| checkpoint.next),
@@ -305,7 +315,7 @@ impl Reading {
                 tracing::error!(wanted, floor, "readings are lost: the log no longer has them");
                 metrics::counter!("sen_aggregate_lost_records_total")
                     .increment(floor.saturating_sub(wanted));
-                self.reader = self.ports.readings.read_from(floor).gathering(GATHER);
+                self.reader = self.ports.readings.read_from(floor).gathering(self.gather);
                 Ok(())
             }
             ReadError::Io(_) if !shutdown.is_requested() => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sen_chassis::tasks::TaskError;
 use sen_chassis::{Shutdown, Tasks};
 use sen_log::Log;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How long all services together may take to finish what they were given.
 const GRACE: Duration = Duration::from_secs(30);
@@ -16,13 +16,25 @@ const GRACE: Duration = Duration::from_secs(30);
 pub(crate) struct StageError(#[from] Box<dyn std::error::Error + Send + Sync>);
 
 /// The services of this process, in stopping order.
-#[derive(Default)]
 pub(crate) struct Stages {
     tasks: Tasks<StageError>,
     order: Vec<(&'static str, Shutdown)>,
+    interrupt: Signal,
+    terminate: Signal,
 }
 
 impl Stages {
+    /// None yet. From now on a signal to stop is not missed: whoever has been told our addresses
+    /// may send one at once.
+    pub(crate) fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            tasks: Tasks::default(),
+            order: Vec::new(),
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
     /// Starts a service if there is one. The first added is the first to be stopped.
     pub(crate) fn add<S, E, R, F>(&mut self, name: &'static str, service: Option<S>, run: R)
     where
@@ -40,20 +52,19 @@ impl Stages {
 
     /// Runs until SIGINT or SIGTERM, then stops one service after the other; or until one of them
     /// ends by itself, which is a failure and stops everything at once. Closes the log last.
-    pub(crate) async fn run(mut self, log: Option<Log>) -> anyhow::Result<()> {
-        let (mut interrupt, mut terminate) =
-            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    pub(crate) async fn run(self, log: Option<Log>) -> anyhow::Result<()> {
+        let Self { mut tasks, order, mut interrupt, mut terminate } = self;
         let result = tokio::select! {
             _ = interrupt.recv() => None,
             _ = terminate.recv() => None,
-            ended = self.tasks.join_next() => Some(failure(ended)),
+            ended = tasks.join_next() => Some(failure(ended)),
         };
         tracing::info!(failed = result.is_some(), "stopping");
         let stopping = async {
             match result {
-                None => self.stop_in_order().await,
+                None => stop_in_order(&mut tasks, &order).await,
                 Some(error) => {
-                    self.stop_at_once().await;
+                    stop_at_once(&mut tasks, &order).await;
                     Err(error)
                 }
             }
@@ -69,31 +80,34 @@ impl Stages {
         }
         stopped
     }
+}
 
-    /// Each service is asked only when the one before it has ended: it then sees all its input.
-    async fn stop_in_order(&mut self) -> anyhow::Result<()> {
-        for (name, shutdown) in &self.order {
-            shutdown.request();
-            match self.tasks.join_next().await {
-                Some(Ok(ended)) if ended == *name => {}
-                ended => {
-                    let error = failure(ended);
-                    self.stop_at_once().await;
-                    return Err(error);
-                }
+/// The shutdown of each service, in stopping order.
+type Order = [(&'static str, Shutdown)];
+
+/// Each service is asked only when the one before it has ended: it then sees all its input.
+async fn stop_in_order(tasks: &mut Tasks<StageError>, order: &Order) -> anyhow::Result<()> {
+    for (name, shutdown) in order {
+        shutdown.request();
+        match tasks.join_next().await {
+            Some(Ok(ended)) if ended == *name => {}
+            ended => {
+                let error = failure(ended);
+                stop_at_once(tasks, order).await;
+                return Err(error);
             }
         }
-        Ok(())
     }
+    Ok(())
+}
 
-    async fn stop_at_once(&mut self) {
-        for (_, shutdown) in &self.order {
-            shutdown.request();
-        }
-        while let Some(ended) = self.tasks.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(error = &error as &dyn std::error::Error, "service failed too");
-            }
+async fn stop_at_once(tasks: &mut Tasks<StageError>, order: &Order) {
+    for (_, shutdown) in order {
+        shutdown.request();
+    }
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(error = &error as &dyn std::error::Error, "service failed too");
         }
     }
 }

@@ -110,7 +110,7 @@ pub(crate) async fn run(
     broker: Option<SocketAddr>,
 ) -> anyhow::Result<()> {
     let metrics = telemetry::install(&settings.telemetry)?;
-    let mut stages = Stages::default();
+    let mut stages = Stages::new()?;
     if roles == [Role::Simulator] {
         let broker = broker.context("the simulator needs a broker")?;
         simulate(&settings, broker, &mut stages)?;

@@ -14,13 +14,18 @@ use super::walk::Source;
 /// The unit in which a disk fails to read.
 const PAGE_BYTES: usize = 4_096;
 
-/// Creates a folder and makes its entry durable.
+/// Creates a folder with those above it that are missing, and makes the entry of each durable.
 pub(crate) fn create_folder(folder: &Path) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
-    match folder.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => sync_folder(parent),
-        _ => Ok(()),
+    let above = match folder.parent() {
+        Some(above) if above.as_os_str().is_empty() => Path::new("."),
+        Some(above) => above,
+        None => return Ok(()),
+    };
+    if !above.exists() {
+        create_folder(above)?;
     }
+    fs::create_dir_all(folder)?;
+    sync_folder(above)
 }
 
 /// Makes the entries of a folder durable.

@@ -66,7 +66,8 @@ pub(crate) fn look(text: &str) -> Result<Value<'_>, Reject> {
 /// The number a text stands for: finite, and of a magnitude anything in a province can have.
 pub(crate) fn number(text: &str) -> Result<f64, &'static str> {
     match text.parse::<f64>() {
-        Ok(value) if value.abs() <= LARGEST => Ok(value),
+        // Minus zero becomes zero: the log would not keep its sign, and a replay must see the same.
+        Ok(value) if value.abs() <= LARGEST => Ok(value + 0.0),
         Ok(_) => Err("larger than 1e12"),
         Err(_) => Err("not a number"),
     }
@@ -197,5 +198,7 @@ mod tests {
         assert_eq!(number(members[0].1), Err("larger than 1e12"));
         assert_eq!(number(members[1].1), Ok(2.0));
         assert!(number("inf").is_err() && number("NaN").is_err());
+        let zeros = ["-0", "-0.0", "-1e-999"].map(|text| number(text).map(f64::to_bits));
+        assert_eq!(zeros, [Ok(0); 3]);
     }
 }

@@ -1,0 +1,89 @@
+//! The end of the log is torn: what was being written when the process died, and worse.
+
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use rustix::process::Signal;
+use sen_tests::centre::Centre;
+use sen_tests::chance::Chance;
+use sen_tests::device::Device;
+use sen_tests::ledger::{Ledger, payload_of, reading, topic_of};
+use sen_tests::oracle::Report;
+
+use crate::{LEVEL, now_ms};
+
+const DEVICE: &str = "torn-1";
+
+/// Some readings, beginning with this number.
+fn some(begun_ms: i64, from: i64, count: i64) -> Vec<Report> {
+    let value = |n: i64| 0.25 + n as f64 / 1024.0;
+    (from..from + count).map(|n| reading(DEVICE, LEVEL, begun_ms + n * 900, value(n))).collect()
+}
+
+/// The segment of readings that is being written.
+fn last_segment(storage: &Path) -> anyhow::Result<PathBuf> {
+    let segments = fs::read_dir(storage.join("log/readings"))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|ending| ending == "seg"));
+    segments.max().context("the readings have a segment")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_half_written_costs_nothing_and_its_place_is_used_again() -> anyhow::Result<()> {
+    let mut centre = Centre::start()?;
+    let mut ledger = Ledger::default();
+    let begun_ms = now_ms() - 3_600_000;
+    let mut chance = Chance::of(11);
+    for round in 0..6 {
+        let mut device = Device::connect(DEVICE, centre.mqtt_port()).await?;
+        let first = round * 200;
+        ledger.report(&mut device, &some(begun_ms, first, 20)).await?;
+        let before = fs::metadata(last_segment(centre.storage())?)?.len();
+        // The record that was being written. Nobody has noted its acknowledgement.
+        let torn = some(begun_ms, first + 20, 150);
+        ledger.note_sent(&torn);
+        device.publish(&topic_of(DEVICE), &payload_of(&torn)).await?;
+        centre.kill();
+        let segment = last_segment(centre.storage())?;
+        let record = fs::metadata(&segment)?.len() - before;
+        ensure!(record > 4_096, "a record of {record} bytes");
+        let cut = 1 + chance.below(4_095);
+        OpenOptions::new().write(true).open(&segment)?.set_len(before + record - cut)?;
+        centre.restart()?;
+    }
+    let mut device = Device::connect(DEVICE, centre.mqtt_port()).await?;
+    ledger.report(&mut device, &some(begun_ms, 2_000, 50)).await?;
+    let audit = ledger.audit(centre, "half written records").await?;
+    ensure!(audit.acknowledged == 6 * 20 + 50, "{audit:?}");
+    Ok(())
+}
+
+/// Here the disk lost what it had promised to keep. What the store holds already stays, and what is
+/// reported from now on is stored although offsets of the log are given out a second time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_lost_its_end_is_begun_anew_and_the_store_goes_on() -> anyhow::Result<()> {
+    let mut centre = Centre::start()?;
+    let mut ledger = Ledger::default();
+    let begun_ms = now_ms() - 3_600_000;
+    let mut chance = Chance::of(11);
+    for round in 0..4 {
+        let mut device = Device::connect(DEVICE, centre.mqtt_port()).await?;
+        for packet in 0..10 {
+            let reports = some(begun_ms, round * 100 + packet * 10, 10);
+            ledger.report(&mut device, &reports).await?;
+        }
+        centre.process().signal(Signal::TERM)?;
+        centre.process().wait()?;
+        let segment = last_segment(centre.storage())?;
+        let bytes = fs::metadata(&segment)?.len();
+        let cut = 1 + chance.below(4_095.min(bytes / 2));
+        OpenOptions::new().write(true).open(&segment)?.set_len(bytes - cut)?;
+        centre.restart()?;
+    }
+    let mut device = Device::connect(DEVICE, centre.mqtt_port()).await?;
+    ledger.report(&mut device, &some(begun_ms, 1_000, 50)).await?;
+    let audit = ledger.audit(centre, "logs that lost their end").await?;
+    ensure!(audit.stored == audit.acknowledged && audit.stored == 450, "{audit:?}");
+    Ok(())
+}
