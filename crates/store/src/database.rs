@@ -13,7 +13,7 @@ use crate::point::{Point, SeriesId, quality_of_code};
 use crate::{Checkpoint, Config, StoreError, tail, tiers};
 
 /// The file's name in the folder.
-const FILE: &str = "sen.db";
+pub(crate) const FILE: &str = "sen.db";
 /// Stands beside the file after SQLite has called it corrupt while running: check all of it.
 const SUSPECT: &str = "sen.db.suspect";
 /// Files up to this size are checked in full at every start (some 50 ms); larger ones only when

@@ -41,6 +41,7 @@ use tokio::sync::Mutex;
 mod bytes;
 mod chunk;
 mod config;
+mod copy;
 mod database;
 mod directory;
 pub mod downsample;
@@ -60,6 +61,7 @@ mod unsent;
 mod writer;
 
 pub use config::Config;
+pub use copy::{copy, follow_epoch};
 pub use point::{Point, SeriesId, Span, Summary};
 pub use sen_model::{Partial, Tier};
 pub use summary::{Summaries, decode_partial, encode_partial};
