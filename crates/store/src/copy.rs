@@ -8,7 +8,7 @@ use rusqlite::backup::{Backup, StepResult};
 
 use crate::{StoreError, database};
 
-/// Pages of 8 KiB copied before progress is told.
+/// Pages copied before progress is told.
 const PAGES_AT_ONCE: i32 = 1_024;
 
 /// Copies the store in the folder `from`, as it is at this moment, into the folder `to`, where no

@@ -40,6 +40,7 @@ use tokio::sync::Mutex;
 
 mod bytes;
 mod chunk;
+mod class;
 mod config;
 mod copy;
 mod database;
@@ -52,6 +53,7 @@ mod reader;
 mod retention;
 mod rollup;
 mod seal;
+mod shorter;
 mod summary;
 mod tail;
 #[cfg(test)]
@@ -60,6 +62,7 @@ mod tiers;
 mod unsent;
 mod writer;
 
+pub use class::Class;
 pub use config::Config;
 pub use copy::{copy, follow_epoch};
 pub use point::{Point, SeriesId, Span, Summary};
