@@ -39,19 +39,19 @@ fn series(store: &Store, number: u32, metric: &str) -> SeriesId {
     store.series_id(&device, &Metric::new(metric).unwrap()).unwrap()
 }
 
-/// `DAYS` days of a point each half hour and a minute's summary each hour, in 16 series.
+/// `DAYS` days of a point each five minutes and a minute's summary each six hours, in 16 series.
 async fn fill(store: &Store) {
     for number in 0..8 {
         for metric in ["noise_db", "level_m"] {
             let id = series(store, number, metric);
             let (mut points, mut summaries) = (Vec::new(), Summaries::new());
-            for half in 0..DAYS * 48 {
-                let event_time = Timestamp::from_millis(BEGIN_MS + half * 30 * MINUTE_MS);
+            for step in 0..DAYS * 288 {
+                let event_time = Timestamp::from_millis(BEGIN_MS + step * 5 * MINUTE_MS);
                 // Full mantissas do not compress, so that files have a size.
-                let value = ((half as f64) * 0.618_033_988_749_895).sin();
+                let value = ((step as f64) * 0.618_033_988_749_895).sin();
                 let (quality, received_at) = (Quality::Good, event_time);
                 points.push((id, Point { event_time, sequence: 0, value, quality, received_at }));
-                if half % 2 == 0 {
+                if step % 72 == 0 {
                     let mut partial = Partial::default();
                     partial.add(Moment { event_time, sequence: 0, value }, quality);
                     summaries.push(id, event_time, &partial);
@@ -101,7 +101,7 @@ async fn a_class_goes_earlier_and_gives_its_space_back() {
     let after = store.stats().disk_bytes;
     assert!(after + (1 << 19) < before, "{before} bytes before, {after} after");
     let left = store.points(noise, Span::ALL, usize::MAX).await.unwrap();
-    assert_eq!(left.len() as i64, 40 * 48);
+    assert_eq!(left.len() as i64, 40 * 288);
 
     // A day later one more day goes.
     store.retain(now().plus_ms(DAY_MS)).await.unwrap();
