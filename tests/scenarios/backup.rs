@@ -1,5 +1,6 @@
 //! A backup of a centre under load, restored elsewhere; and backups that are refused.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
@@ -51,6 +52,15 @@ async fn an_acknowledged_alert(centre: &Centre) -> anyhow::Result<serde_json::Va
     .await)
 }
 
+/// What was acknowledged, once it is so much.
+async fn acknowledged(ledger: &Mutex<Ledger>, least: usize) -> [BTreeSet<i64>; DEVICES] {
+    wait_for("acknowledgements", async || {
+        let ledger = ledger.lock().expect("no poison");
+        (ledger.total() >= least).then(|| ledger.acknowledged.clone())
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_under_load_goes_on_elsewhere() -> anyhow::Result<()> {
     let mut centre = Centre::with(&RESTLESS, &[])?;
@@ -61,14 +71,7 @@ async fn a_backup_under_load_goes_on_elsewhere() -> anyhow::Result<()> {
     for number in 0..DEVICES {
         devices.spawn(report_until_killed(centre.mqtt_port(), number, begun_ms, ledger.clone()));
     }
-    let acknowledged = |least: usize| {
-        let ledger = &ledger;
-        wait_for("acknowledgements", async move || {
-            let ledger = ledger.lock().expect("no poison");
-            (ledger.total() >= least).then(|| ledger.acknowledged.clone())
-        })
-    };
-    let before = acknowledged(2_000).await;
+    let before = acknowledged(&ledger, 2_000).await;
 
     let elsewhere = tempfile::tempdir()?;
     let (copy, restored) = (elsewhere.path().join("copy"), elsewhere.path().join("data"));
@@ -78,7 +81,7 @@ async fn a_backup_under_load_goes_on_elsewhere() -> anyhow::Result<()> {
     assert!(backup.status.success(), "{}", told(&backup));
     // The centre goes on all the while and afterwards.
     let total = ledger.lock().expect("no poison").total();
-    acknowledged(total + 200).await;
+    acknowledged(&ledger, total + 200).await;
     centre.kill();
     while devices.join_next().await.is_some() {}
 
