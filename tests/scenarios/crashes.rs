@@ -30,17 +30,17 @@ pub(crate) const RESTLESS: [(&str, &str); 5] = [
 ];
 
 /// How many devices report at a time.
-const DEVICES: usize = 4;
+pub(crate) const DEVICES: usize = 4;
 
 /// By device, what was sent and what of it was acknowledged; numbers count from 1.
 #[derive(Default)]
-struct Ledger {
-    sent: [i64; DEVICES],
-    acknowledged: [BTreeSet<i64>; DEVICES],
+pub(crate) struct Ledger {
+    pub(crate) sent: [i64; DEVICES],
+    pub(crate) acknowledged: [BTreeSet<i64>; DEVICES],
 }
 
 impl Ledger {
-    fn total(&self) -> usize {
+    pub(crate) fn total(&self) -> usize {
         self.acknowledged.iter().map(BTreeSet::len).sum()
     }
 }
@@ -80,7 +80,12 @@ async fn every_acknowledged_reading_is_in_the_store_exactly_once() -> anyhow::Re
 }
 
 /// Reports one reading after the other, each fifth of them twice, until the connection ends.
-async fn report_until_killed(port: u16, number: usize, begun_ms: i64, ledger: Arc<Mutex<Ledger>>) {
+pub(crate) async fn report_until_killed(
+    port: u16,
+    number: usize,
+    begun_ms: i64,
+    ledger: Arc<Mutex<Ledger>>,
+) {
     let name = name_of(number);
     let Ok(mut device) = Device::connect(&name, port).await else { return };
     loop {
@@ -100,7 +105,7 @@ async fn report_until_killed(port: u16, number: usize, begun_ms: i64, ledger: Ar
 }
 
 /// Every acknowledged reading, none twice, none that was never sent; and the minutes agree.
-async fn all_there_once(
+pub(crate) async fn all_there_once(
     centre: &Centre,
     device: &str,
     begun_ms: i64,
@@ -133,7 +138,7 @@ async fn all_there_once(
     Ok(())
 }
 
-fn name_of(number: usize) -> String {
+pub(crate) fn name_of(number: usize) -> String {
     format!("gauge-{number}")
 }
 

@@ -1,6 +1,7 @@
 //! Stories: each starts the real binary with real parts around it and reads like what happened.
 
 mod archive;
+mod backup;
 mod bad_clocks;
 mod bad_disk;
 mod bad_input;

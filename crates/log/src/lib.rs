@@ -30,7 +30,7 @@ mod topic;
 
 pub use backend::{AppendError, Checkpoint, Epoch, Offset, ReadError, Stats};
 pub use cursor::Cursor;
-pub use embedded::Config;
+pub use embedded::{Config, Copy, CopyError, renew};
 pub use reader::{Entry, Reader};
 pub use topic::Topic;
 

@@ -6,9 +6,9 @@
 //! the columns are compressed by pco (lossless, bit by bit, for floats too); fewer are cheaper as
 //! they are. A checksum goes before it all.
 
-use pco::ChunkConfig;
 use pco::data_types::Number;
 use pco::standalone::{simple_compress, simple_decompress};
+use pco::{ChunkConfig, DeltaSpec, ModeSpec};
 use sen_model::Timestamp;
 use sen_model::time::DAY_MS;
 
@@ -147,11 +147,14 @@ impl Columns {
     }
 
     fn put_packed(&self, out: &mut Vec<u8>, flags: u8) -> Option<()> {
-        put_column(out, &self.offsets)?;
-        put_column(out, &self.values)?;
-        put_column(out, &self.lags)?;
+        // Steps are even and delays are not: to let pco find that out costs more than to pack them.
+        let whole = ChunkConfig::default().with_mode_spec(ModeSpec::Classic);
+        let steps = whole.clone().with_delta_spec(DeltaSpec::TryConsecutive(1));
+        put_column(out, &self.offsets, &steps)?;
+        put_column(out, &self.values, &ChunkConfig::default())?;
+        put_column(out, &self.lags, &whole.clone().with_delta_spec(DeltaSpec::NoOp))?;
         if flags & HAS_SEQUENCES != 0 {
-            put_column(out, &self.sequences)?;
+            put_column(out, &self.sequences, &whole)?;
         }
         if flags & HAS_QUALITIES != 0 {
             out.extend_from_slice(&self.qualities);
@@ -176,8 +179,8 @@ impl Columns {
     }
 }
 
-fn put_column<T: Number>(out: &mut Vec<u8>, column: &[T]) -> Option<()> {
-    let packed = simple_compress(column, &ChunkConfig::default()).ok()?;
+fn put_column<T: Number>(out: &mut Vec<u8>, column: &[T], how: &ChunkConfig) -> Option<()> {
+    let packed = simple_compress(column, how).ok()?;
     put_varint(out, packed.len() as u128);
     out.extend_from_slice(&packed);
     Some(())

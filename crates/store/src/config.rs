@@ -3,9 +3,11 @@
 use sen_model::Tier;
 use serde::Deserialize;
 
+use crate::class::{self, Ages, Class};
+
 /// How far back ingest takes readings, in days. Raw points are kept longer than that, because a
 /// late reading recomputes its window from them.
-const GUARD_DAYS: u32 = 30;
+pub(crate) const GUARD_DAYS: u32 = 30;
 
 /// How the embedded store keeps its file.
 #[derive(Clone, Debug, Deserialize)]
@@ -21,10 +23,13 @@ pub struct Config {
     pub hour_days: u32,
     /// ... of a day; at least `hour_days`.
     pub day_days: u32,
+    /// Metrics that are kept for longer or shorter.
+    #[serde(default)]
+    pub class: Vec<Class>,
     /// Most series; a new one beyond it is refused.
     pub max_series: u32,
-    /// Points kept in memory before they are sealed into chunks; 32 bytes each, and up to twice
-    /// as many while they are being sealed.
+    /// Points kept in memory before they are sealed into chunks; 32 bytes each, and up to three
+    /// times as many while they are being sealed.
     pub seal_points: u32,
     /// Where readings and summaries are kept beside this store, as one line; empty for nowhere.
     pub archive: String,
@@ -43,6 +48,7 @@ impl Default for Config {
             quarter_days: 400,
             hour_days: 1_830,
             day_days: 7_320,
+            class: Vec::new(),
             max_series: 120_000,
             seal_points: 500_000,
             archive: String::new(),
@@ -63,6 +69,11 @@ impl Config {
         }
     }
 
+    /// The fewest days that raw readings of any metric are kept.
+    pub fn least_raw_days(&self) -> u32 {
+        Ages::least_raw(self)
+    }
+
     /// Whether an archive is kept beside this store.
     pub fn is_archived(&self) -> bool {
         !self.archive.is_empty()
@@ -70,27 +81,7 @@ impl Config {
 
     /// Every mistake in this section: key and what is wrong with it.
     pub fn check(&self) -> Vec<(&'static str, String)> {
-        let mut problems = Vec::new();
-        if self.raw_days <= GUARD_DAYS {
-            let message = format!(
-                "{} days are too few: readings are taken up to {GUARD_DAYS} days late, and their windows are recomputed from raw",
-                self.raw_days
-            );
-            problems.push(("raw_days", message));
-        }
-        let ages = [
-            ("raw_days", self.raw_days),
-            ("minute_days", self.minute_days),
-            ("quarter_days", self.quarter_days),
-            ("hour_days", self.hour_days),
-            ("day_days", self.day_days),
-        ];
-        for pair in ages.windows(2) {
-            let ((finer, at_least), (key, days)) = (pair[0], pair[1]);
-            if days < at_least {
-                problems.push((key, format!("must be at least `store.{finer}` ({at_least})")));
-            }
-        }
+        let mut problems = class::check(self);
         if self.max_series == 0 || self.max_series > 10_000_000 {
             problems.push(("max_series", "must be 1 to 10,000,000".to_owned()));
         }

@@ -13,7 +13,7 @@ use crate::point::{Point, SeriesId, quality_of_code};
 use crate::{Checkpoint, Config, StoreError, tail, tiers};
 
 /// The file's name in the folder.
-const FILE: &str = "sen.db";
+pub(crate) const FILE: &str = "sen.db";
 /// Stands beside the file after SQLite has called it corrupt while running: check all of it.
 const SUSPECT: &str = "sen.db.suspect";
 /// Files up to this size are checked in full at every start (some 50 ms); larger ones only when
@@ -129,9 +129,17 @@ pub(crate) fn connect(file: &Path) -> Result<Connection, StoreError> {
     // FULL: every commit is followed by fsync. NORMAL would only do so at checkpoints.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    // The writer writes back between commits; only a flood of them may make one do it.
+    connection.pragma_update(None, "wal_autocheckpoint", 8_000)?;
     connection.pragma_update(None, "cache_size", -4_096)?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
+}
+
+/// Writes the write-ahead log back into the file, as far as no reader is in the way.
+pub(crate) fn write_back(connection: &Connection) -> Result<(), StoreError> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+    Ok(())
 }
 
 /// A connection for queries.
@@ -319,7 +327,8 @@ fn forget_checkpoint(connection: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn state(connection: &Connection, key: &str) -> Result<Option<String>, StoreError> {
+/// One value of the state.
+pub(crate) fn state(connection: &Connection, key: &str) -> Result<Option<String>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT value FROM state WHERE key = ?1")?;
     Ok(statement.query_row([key], |row| row.get(0)).optional()?)
 }

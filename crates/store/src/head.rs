@@ -330,25 +330,29 @@ impl Head {
         }
     }
 
-    /// The durable points of up to `most_series` series from `first` on, until there are
-    /// `most_points`; and where to go on, if there is more.
+    /// The oldest durable points of up to `most_series` series from `first` on, at most
+    /// `most_points`; and the series to go on with, if there is more.
     pub(crate) fn to_seal(
         &self,
         first: usize,
         most_series: usize,
         most_points: usize,
     ) -> (Vec<(SeriesId, Vec<Point>)>, Option<usize>) {
-        let (mut slice, mut count) = (Vec::new(), 0);
+        let (mut slice, mut room) = (Vec::new(), most_points);
         for at in first..self.slots.len() {
-            if slice.len() == most_series || count >= most_points {
+            if slice.len() == most_series {
                 return (slice, Some(at));
             }
             let durable = |packed: &&Packed| packed.generation() <= self.committed;
-            let points: Vec<_> =
-                self.slots[at].points.iter().filter(durable).map(Packed::point).collect();
+            let mut durable = self.slots[at].points.iter().filter(durable).map(Packed::point);
+            let points: Vec<_> = durable.by_ref().take(room).collect();
+            room -= points.len();
+            let is_more = durable.next().is_some();
             if !points.is_empty() {
-                count += points.len();
                 slice.push((SeriesId(at as u32), points));
+            }
+            if is_more {
+                return (slice, Some(at));
             }
         }
         (slice, None)
@@ -358,14 +362,15 @@ impl Head {
     pub(crate) fn sealed(&mut self, slice: &[(SeriesId, Vec<Point>)]) {
         for (series, points) in slice {
             let slot = &mut self.slots[series.index()];
-            let before = slot.points.len();
-            let committed = self.committed;
-            slot.points.retain(|packed| packed.generation() > committed);
+            let (before, committed) = (slot.points.len(), self.committed);
+            let newest = points.last().map(Point::identity);
+            slot.points.retain(|packed| {
+                packed.generation() > committed || Some(packed.identity()) > newest
+            });
             // Most series are quiet: give their room back.
             slot.points.shrink_to(slot.points.len());
             self.points -= (before - slot.points.len()) as u64;
-            let newest = points.last().map(|point| point.event_time.as_millis());
-            slot.sealed_to = slot.sealed_to.max(newest);
+            slot.sealed_to = slot.sealed_to.max(newest.map(|(time, _)| time));
         }
     }
 

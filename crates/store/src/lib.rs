@@ -40,7 +40,9 @@ use tokio::sync::Mutex;
 
 mod bytes;
 mod chunk;
+mod class;
 mod config;
+mod copy;
 mod database;
 mod directory;
 pub mod downsample;
@@ -51,6 +53,7 @@ mod reader;
 mod retention;
 mod rollup;
 mod seal;
+mod shorter;
 mod summary;
 mod tail;
 #[cfg(test)]
@@ -59,7 +62,9 @@ mod tiers;
 mod unsent;
 mod writer;
 
+pub use class::Class;
 pub use config::Config;
+pub use copy::{copy, follow_epoch};
 pub use point::{Point, SeriesId, Span, Summary};
 pub use sen_model::{Partial, Tier};
 pub use summary::{Summaries, decode_partial, encode_partial};

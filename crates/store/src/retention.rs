@@ -5,8 +5,10 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use sen_model::time::DAY_MS;
 use sen_model::{Tier, Timestamp};
 
+use crate::class::Ages;
 use crate::head::Shared;
 use crate::point::day_of;
+use crate::shorter::Shorter;
 use crate::tiers::{Layout, block_of, block_start_ms, table};
 use crate::writer::{Done, Job};
 use crate::{Config, StoreError, database};
@@ -26,6 +28,8 @@ pub(crate) struct Sweep {
     first_day: i64,
     /// The first instant that stays of each tier, in milliseconds.
     floors_ms: [i64; Tier::ALL.len()],
+    /// What is kept for less.
+    shorter: Shorter,
     stage: Stage,
     waiting: Vec<Done>,
 }
@@ -35,6 +39,7 @@ pub(crate) struct Sweep {
 enum Stage {
     Chunks,
     Summaries(Tier),
+    Shorter,
     Pages,
 }
 
@@ -42,7 +47,8 @@ impl Stage {
     fn next(self) -> Option<Self> {
         match self {
             Self::Chunks => Some(Self::Summaries(Tier::Minute)),
-            Self::Summaries(tier) => Some(tier.coarser().map_or(Self::Pages, Self::Summaries)),
+            Self::Summaries(tier) => Some(tier.coarser().map_or(Self::Shorter, Self::Summaries)),
+            Self::Shorter => Some(Self::Pages),
             Self::Pages => None,
         }
     }
@@ -56,17 +62,18 @@ impl Sweep {
         config: &Config,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
-        let before = |days: u32| now.plus_ms(-i64::from(days) * DAY_MS);
-        let first_day = day_of(before(config.raw_days).as_millis());
+        let longest = Ages::longest(config);
+        let first_day = day_of(before(now, longest.raw).as_millis());
         let floor = Timestamp::from_millis(first_day.saturating_mul(DAY_MS));
         database::set_state(connection, "floor", &floor.as_millis().to_string())?;
-        let floors = Tier::ALL.map(|tier| before(config.days_of(tier)));
+        let floors = longest.tiers.map(|days| before(now, days));
         // A series has something left as long as any tier may have.
         let left = Tier::ALL.into_iter().zip(floors).map(|(tier, floor)| left_from(tier, floor));
         let lowest = left.fold(floor, Timestamp::min);
         shared.head().expire_before(floor, lowest);
         let floors_ms = floors.map(Timestamp::as_millis);
-        Ok(Self { first_day, floors_ms, stage: Stage::Chunks, waiting: Vec::new() })
+        let shorter = Shorter::begin(connection, shared, config, now)?;
+        Ok(Self { first_day, floors_ms, shorter, stage: Stage::Chunks, waiting: Vec::new() })
     }
 
     /// Takes the place of a sweep under way; `done` is told with those who wait for that one.
@@ -105,6 +112,7 @@ impl Job for Sweep {
                     }
                 }
             }
+            Stage::Shorter => self.shorter.step(connection)?,
             Stage::Pages => free_pages(connection)?,
         };
         if is_more {
@@ -118,6 +126,11 @@ impl Job for Sweep {
     fn waiting(self) -> Vec<Done> {
         self.waiting
     }
+}
+
+/// So many days before.
+pub(crate) fn before(now: Timestamp, days: u32) -> Timestamp {
+    now.plus_ms(-i64::from(days) * DAY_MS)
 }
 
 /// The first instant of which rows of a tier may be left below its floor: the beginning of a block.

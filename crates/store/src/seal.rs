@@ -1,6 +1,9 @@
 //! Sealing: durable points of the head become compressed chunks, some series at a time.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use tokio::time::Instant;
 
 use crate::StoreError;
 use crate::chunk;
@@ -9,15 +12,19 @@ use crate::merge::{self, Extent};
 use crate::point::{Point, SeriesId, day_of, quality_to_code};
 use crate::writer::{Done, Job};
 
-/// Series and points of one slice: some ten milliseconds of work, then a waiting commit goes first.
+/// Series and points of one slice, at most, and when it ends early: a waiting commit goes first.
 const SLICE_SERIES: usize = 200;
-const SLICE_POINTS: usize = 50_000;
+const SLICE_POINTS: usize = 10_000;
+const SLICE_TIME: Duration = Duration::from_millis(10);
+/// Tail rows of up to a megabyte deleted at once.
+const SLICE_ROWS: i64 = 8;
 
 /// One pass over all series. When it is through, everything the tail held at its beginning is in
 /// chunks, and those tail rows go.
 pub(crate) struct Pass {
     tail_to: Option<i64>,
-    next: usize,
+    /// The next series; none when all are through.
+    next: Option<usize>,
     waiting: Vec<Done>,
 }
 
@@ -25,34 +32,43 @@ impl Pass {
     /// Begins at the first series.
     pub(crate) fn begin(connection: &Connection) -> Result<Self, StoreError> {
         let tail_to = connection.query_row("SELECT max(id) FROM tail", [], |row| row.get(0))?;
-        Ok(Self { tail_to, next: 0, waiting: Vec::new() })
+        Ok(Self { tail_to, next: Some(0), waiting: Vec::new() })
     }
 
     /// Tells one more when the pass is through.
     pub(crate) fn add_waiting(&mut self, done: Done) {
         self.waiting.push(done);
     }
+
+    /// Deletes some of the tail rows; whether all are gone.
+    fn drop_tail(&self, connection: &Connection) -> Result<bool, StoreError> {
+        let mut delete = connection.prepare_cached(
+            "DELETE FROM tail WHERE id <= min(?1, (SELECT min(id) FROM tail) + ?2 - 1)",
+        )?;
+        Ok(delete.execute(params![self.tail_to, SLICE_ROWS])? == 0)
+    }
 }
 
 impl Job for Pass {
     fn step(&mut self, connection: &mut Connection, shared: &Shared) -> Result<bool, StoreError> {
-        let (slice, next) = shared.head().to_seal(self.next, SLICE_SERIES, SLICE_POINTS);
-        if !slice.is_empty() {
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            for (series, points) in &slice {
-                seal(&transaction, *series, points)?;
+        let Some(first) = self.next else { return self.drop_tail(connection) };
+        let begun = Instant::now();
+        let (mut slice, next) = shared.head().to_seal(first, SLICE_SERIES, SLICE_POINTS);
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut sealed = 0;
+        for (series, points) in &slice {
+            seal(&transaction, *series, points)?;
+            sealed += 1;
+            if begun.elapsed() >= SLICE_TIME {
+                break;
             }
-            transaction.commit()?;
-            // Only now: a query that copied the head before finds them there, one that copies it
-            // from now on finds them in the chunks.
-            shared.head().sealed(&slice);
         }
-        let Some(next) = next else {
-            connection.execute("DELETE FROM tail WHERE id <= ?1", [self.tail_to])?;
-            return Ok(true);
-        };
-        self.next = next;
+        transaction.commit()?;
+        let left = slice.split_off(sealed).first().map(|(series, _)| series.index());
+        // Only now: a query that copied the head before finds them there, one that copies it
+        // from now on finds them in the chunks.
+        shared.head().sealed(&slice);
+        self.next = left.or(next);
         Ok(false)
     }
 

@@ -4,10 +4,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
 use sen_model::{Tier, Timestamp};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use crate::head::{Frozen, Shared};
 use crate::point::SeriesId;
@@ -24,6 +26,13 @@ const OPEN_ORDERS: usize = 8;
 const SERIES_PER_LOCK: usize = 256;
 /// Series forgotten by one commit, at most: some ten milliseconds.
 const FORGOTTEN_AT_ONCE: usize = 2_000;
+
+/// Transactions after which the write-ahead log is written back, while nobody waits for a commit:
+/// some megabytes. SQLite would do it within a commit.
+const CHECKPOINT_AFTER: u32 = 8;
+
+/// Sealing that a commit waits for when the head is over-full.
+const SEALING_IN_COMMIT: Duration = Duration::from_millis(40);
 
 /// Where the outcome of an order goes.
 pub(crate) type Done = oneshot::Sender<Result<(), StoreError>>;
@@ -105,6 +114,7 @@ impl Writer {
             rollup: None,
             sweep: None,
             failing: false,
+            since_checkpoint: 0,
         };
         let run = move || work.run(receiver);
         let thread = std::thread::Builder::new().name("sen-store".to_owned()).spawn(run)?;
@@ -149,12 +159,14 @@ struct Work {
     sweep: Option<Sweep>,
     /// Whether the last slice failed: the next failure is not told again.
     failing: bool,
+    /// Transactions since the write-ahead log was last written back to the file.
+    since_checkpoint: u32,
 }
 
 impl Work {
     fn run(mut self, mut orders: mpsc::Receiver<Order>) {
         loop {
-            if self.pass.is_none() && self.rollup.is_none() && self.sweep.is_none() {
+            if self.is_idle() {
                 let Some(order) = orders.blocking_recv() else { return };
                 self.carry_out(order);
                 continue;
@@ -167,9 +179,15 @@ impl Work {
         }
     }
 
+    fn is_idle(&self) -> bool {
+        let has_work = self.pass.is_some() || self.rollup.is_some() || self.sweep.is_some();
+        !has_work && self.since_checkpoint < CHECKPOINT_AFTER
+    }
+
     fn carry_out(&mut self, order: Order) {
         match order {
             Order::Commit { summaries, checkpoint, done } => {
+                self.since_checkpoint += 1;
                 let outcome = self.commit(&summaries, checkpoint);
                 if outcome.is_ok() {
                     self.keep_the_head_small();
@@ -203,8 +221,8 @@ impl Work {
         }
     }
 
-    /// Begins a pass when the head is full; if it is over-full, finishes it before anything else:
-    /// whoever writes then waits for the commit.
+    /// Begins a pass when the head is full. If it is twice full, each commit does some of it, which
+    /// slows down whoever writes; if it is full three times, the commit waits for the end.
     fn keep_the_head_small(&mut self) {
         let (_, points) = self.shared.head().counts();
         let full = u64::from(self.config.seal_points);
@@ -214,8 +232,11 @@ impl Work {
         {
             self.failed(error);
         }
-        if points >= 2 * full {
-            self.finish_pass();
+        let begun = Instant::now();
+        while self.pass.is_some()
+            && (points >= 3 * full || points >= 2 * full && begun.elapsed() < SEALING_IN_COMMIT)
+        {
+            self.step();
         }
     }
 
@@ -232,8 +253,12 @@ impl Work {
 
     /// One slice of what waits to be done: sealing first, since it frees memory.
     fn step(&mut self) {
+        self.since_checkpoint += 1;
         let (connection, shared) = (&mut self.connection, &*self.shared);
-        let stepped = if self.pass.is_some() {
+        let stepped = if self.since_checkpoint > CHECKPOINT_AFTER {
+            self.since_checkpoint = 0;
+            database::write_back(connection)
+        } else if self.pass.is_some() {
             advance(&mut self.pass, connection, shared).map(drop)
         } else if self.rollup.is_some() {
             self.marked.clear();

@@ -8,6 +8,7 @@ use sen_chassis::Problem;
 use sen_model::Timestamp;
 use sen_store::Span;
 
+use crate::backup;
 use crate::bench;
 use crate::config::Settings;
 use crate::copy;
@@ -64,6 +65,26 @@ enum Command {
     /// Work on the store.
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Copy a whole centre, data and configuration, into another folder while it runs.
+    Backup {
+        #[command(flatten)]
+        place: Place,
+        /// A new or empty folder.
+        #[arg(long)]
+        to: PathBuf,
+    },
+    /// Make the data folder of a centre from a backup, after checking all of it.
+    Restore {
+        /// The backup's folder.
+        #[arg(long)]
+        from: PathBuf,
+        /// A new or empty folder for the log and the store.
+        #[arg(long, default_value = "data")]
+        data: PathBuf,
+        /// A new or empty folder for the configuration, if that is to be restored too.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
     /// Measure this binary under load.
     Bench(bench::Command),
 }
@@ -102,6 +123,14 @@ pub(crate) struct Place {
 pub(crate) fn run() -> ExitCode {
     match Cli::parse().command {
         Command::Bench(command) => finish(block_on(bench::run(command))),
+        Command::Backup { place, to } => {
+            // Every segment of the log is held open.
+            let _ = raise_open_files(0);
+            finish(backup::back_up(&place, &to))
+        }
+        Command::Restore { from, data, config } => {
+            finish(backup::restore(&from, &data, config.as_deref()))
+        }
         Command::Check(place) => check(&place),
         Command::Run { place, simulate, scenario } => {
             let simulator = if simulate { &[Role::Simulator][..] } else { &[] };

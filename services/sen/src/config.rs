@@ -139,11 +139,12 @@ fn ages_agree(
     store: Option<&sen_store::Config>,
 ) -> Option<Problem> {
     let (ingest, store) = (ingest?, store?);
-    let kept_ms = i64::from(store.raw_days) * sen_model::time::DAY_MS;
+    let kept_ms = i64::from(store.least_raw_days()) * sen_model::time::DAY_MS;
     let message = format!(
         "readings up to {} ms old are taken, but the store keeps {} days: lower it, or raise \
          store.raw_days",
-        ingest.max_age_ms, store.raw_days
+        ingest.max_age_ms,
+        store.least_raw_days()
     );
     (ingest.max_age_ms >= kept_ms).then(|| Problem::new("ingest.max_age_ms", message))
 }

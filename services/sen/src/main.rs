@@ -1,5 +1,6 @@
 //! `sen`: one binary, every role.
 
+mod backup;
 mod bench;
 mod cli;
 mod config;

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use sen_model::{Device, Metric, MetricSpec};
 
+use crate::config::Config;
 use crate::happening::{self, Happening};
 use crate::noise::wander;
 use crate::scenario::{self, Push, Scenario};
@@ -29,6 +30,12 @@ pub(crate) struct Province {
 }
 
 impl Province {
+    /// The province of a configuration, started at a time.
+    pub(crate) fn new(config: &Config, start_ms: i64) -> Self {
+        let Config { seed, speed, scenario, demo, events_per_hour, .. } = *config;
+        Self { seed, speed, scenario, demo, events_per_hour, start_ms }
+    }
+
     /// The moment in the province's life when the clock says `now_ms`.
     pub(crate) fn world_ms(&self, now_ms: i64) -> i64 {
         self.start_ms + ((now_ms - self.start_ms) as f64 * self.speed) as i64

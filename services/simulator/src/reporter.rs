@@ -5,8 +5,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use sen_model::Device;
 use sen_model::time::{MINUTE_MS, SECOND_MS};
+use sen_model::{Device, DeviceId};
 
 use crate::config::Faults;
 use crate::noise::{mix, unit};
@@ -50,16 +50,22 @@ impl Reporter {
         self.due_ms
     }
 
+    /// Its name.
+    pub(crate) fn id(&self) -> &DeviceId {
+        &self.device.id
+    }
+
+    /// Chance of this device alone.
+    pub(crate) fn seed(&self) -> u64 {
+        self.site.seed
+    }
+
     /// What it says at `now_ms`, which is its due time or later; nothing before.
     pub(crate) fn step(&mut self, now_ms: i64) -> Vec<Packet> {
         if now_ms < self.due_ms {
             return Vec::new();
         }
-        self.due_ms += self.device.interval_ms;
-        if self.due_ms <= now_ms {
-            // The machine slept: what was not measured is not made up.
-            self.due_ms = now_ms + self.device.interval_ms;
-        }
+        self.wait_from(now_ms);
         let silent = self.is_silent(now_ms);
         let measured = self.measure(now_ms);
         if silent {
@@ -70,6 +76,23 @@ impl Reporter {
         packets.extend(measured.map(|measured| self.say(&measured)));
         packets.extend(self.tell(now_ms));
         self.repeat(now_ms, packets)
+    }
+
+    /// As [`step`](Self::step), but the bare measurements that it says, in order.
+    pub(crate) fn measure_and_flush(&mut self, now_ms: i64) -> Vec<Measured> {
+        self.wait_from(now_ms);
+        let silent = self.is_silent(now_ms);
+        let measured = self.measure(now_ms);
+        self.keep(measured);
+        if silent { Vec::new() } else { self.kept.drain(..).collect() }
+    }
+
+    fn wait_from(&mut self, now_ms: i64) {
+        self.due_ms += self.device.interval_ms;
+        if self.due_ms <= now_ms {
+            // The machine slept: what was not measured is not made up.
+            self.due_ms = now_ms + self.device.interval_ms;
+        }
     }
 
     fn chance(&self, what: u64, index: i64, rate: f64) -> bool {

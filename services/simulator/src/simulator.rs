@@ -76,7 +76,7 @@ impl Simulator {
 
     fn lines(&self) -> Vec<Line> {
         let lost_lines = LostLines::default();
-        let province = Arc::new(self.province());
+        let province = Arc::new(Province::new(&self.config, self.ports.clock.now_ms()));
         let line = |client_id: String, devices: &[&Device]| {
             let reporter = |device: &&Device| {
                 Reporter::new((*device).clone(), Arc::clone(&province), self.config.faults.clone())
@@ -93,16 +93,5 @@ impl Simulator {
         let each = devices.len().div_ceil(self.config.connections);
         let shares = devices.chunks(each).enumerate();
         shares.map(|(number, devices)| line(format!("gateway-{number}"), devices)).collect()
-    }
-
-    fn province(&self) -> Province {
-        Province {
-            seed: self.config.seed,
-            speed: self.config.speed,
-            scenario: self.config.scenario,
-            demo: self.config.demo,
-            events_per_hour: self.config.events_per_hour,
-            start_ms: self.ports.clock.now_ms(),
-        }
     }
 }

@@ -32,6 +32,7 @@ use crate::backend::{
 };
 use crate::{OpenError, lock};
 
+mod copy;
 mod disk;
 mod fault;
 mod frame;
@@ -44,6 +45,7 @@ mod shared;
 mod walk;
 mod writer;
 
+pub use copy::{Copy, CopyError, renew};
 use disk::FolderLock;
 use keeper::{Chore, EmbeddedCursor, Topics};
 use recover::Recovered;

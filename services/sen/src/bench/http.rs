@@ -1,4 +1,4 @@
-//! GET from the centre: HTTP/1.0, whose answer simply ends with the connection.
+//! Questions to the centre and to other servers: HTTP/1.0, whose answer simply ends with the connection.
 
 use std::net::SocketAddr;
 
@@ -12,8 +12,23 @@ const ANSWER_BYTES: u64 = 64 << 20;
 
 /// The status and the body of `path`.
 pub(super) async fn get(address: SocketAddr, path: &str) -> anyhow::Result<(u16, String)> {
+    ask(address, path, &format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")).await
+}
+
+/// The status and the body of what `path` answers to `body`.
+pub(super) async fn post(
+    address: SocketAddr,
+    path: &str,
+    body: &str,
+) -> anyhow::Result<(u16, String)> {
+    let length = body.len();
+    let head =
+        format!("POST {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {length}\r\n\r\n");
+    ask(address, path, &(head + body)).await
+}
+
+async fn ask(address: SocketAddr, path: &str, request: &str) -> anyhow::Result<(u16, String)> {
     let mut stream = TcpStream::connect(address).await?;
-    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     stream.take(ANSWER_BYTES).read_to_string(&mut answer).await?;

@@ -48,6 +48,12 @@ impl Sample {
         self
     }
 
+    /// These figures, and then those.
+    pub(super) fn and(mut self, Self(more): Self) -> Self {
+        self.0.extend(more);
+        self
+    }
+
     /// Median, 99th percentile and maximum of a histogram of microseconds, in milliseconds.
     pub(super) fn latency(self, names: [&'static str; 3], latency_us: &Histogram<u64>) -> Self {
         let [p50, p99, max] = names;

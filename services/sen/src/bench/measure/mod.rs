@@ -4,6 +4,7 @@ mod recovery;
 mod series;
 mod start;
 mod steady;
+mod store;
 mod throughput;
 
 use std::ops::RangeInclusive;
@@ -89,6 +90,31 @@ pub(super) enum Measurement {
     },
     /// From exec to the first alert on a screen, with nothing on disk.
     Start,
+    /// The store alone: points a second and a core with a durable commit every 100 ms, commits while
+    /// sealing, queries; the same points in VictoriaMetrics and InfluxDB if they are installed.
+    Store {
+        /// Series.
+        #[arg(long, default_value_t = 10_000, value_parser = within(1_000..=1_000_000))]
+        series: u64,
+        /// Points of each.
+        #[arg(long, default_value_t = 400, value_parser = within(1..=100_000))]
+        ticks: u64,
+    },
+    /// The store alone: bytes on disk for a reading of the simulated province.
+    Province {
+        /// Simulated days.
+        #[arg(long, default_value_t = 1, value_parser = within(1..=100))]
+        days: u64,
+        /// 1: heard over mobile networks, whose delays do not compress; 0: as `sen run --simulate`.
+        #[arg(long, default_value_t = 1, value_parser = within(0..=1))]
+        mobile: u64,
+    },
+    /// The store alone: how long it takes to open with this many points.
+    Open {
+        /// Points, of 10,000 series.
+        #[arg(long, default_value_t = 100_000_000, value_parser = within(READINGS))]
+        points: u64,
+    },
     /// `kill -9` with a full log, and what the next start takes and finds.
     Recovery {
         /// Readings in the log.
@@ -111,6 +137,10 @@ impl Measurement {
             Self::Series { count: 100_000 },
             Self::Start,
             Self::Recovery { readings: 1_000_000 },
+            Self::Store { series: 10_000, ticks: 400 },
+            Self::Province { days: 1, mobile: 0 },
+            Self::Province { days: 1, mobile: 1 },
+            Self::Open { points: 100_000_000 },
         ]
     }
 
@@ -135,6 +165,11 @@ impl Measurement {
             Self::Series { count } => ("series", vec![("count", count)]),
             Self::Start => ("start", Vec::new()),
             Self::Recovery { readings } => ("recovery", vec![("readings", readings)]),
+            Self::Store { series, ticks } => ("store", vec![("series", series), ("ticks", ticks)]),
+            Self::Province { days, mobile } => {
+                ("province", vec![("days", days), ("mobile", mobile)])
+            }
+            Self::Open { points } => ("open", vec![("points", points)]),
         };
         let numbers = numbers.into_iter().map(|(name, number)| (name, number.into()));
         std::iter::once(("bench", name.into())).chain(numbers).collect()
@@ -153,6 +188,9 @@ impl Measurement {
             Self::Series { .. } => ("rss_mb", None),
             Self::Start => ("first_alert_ms", Some(Limit::AtMost(300.0))),
             Self::Recovery { .. } => ("caught_up_ms", None),
+            Self::Store { .. } => ("points_per_s_core", Some(Limit::AtLeast(200_000.0))),
+            Self::Province { .. } => ("bytes_per_point", Some(Limit::AtMost(2.0))),
+            Self::Open { .. } => ("open_ms", Some(Limit::AtMost(1_000.0))),
         };
         Headline { figure, target: target.filter(|_| Self::all().contains(self)) }
     }
@@ -167,6 +205,7 @@ impl Measurement {
             Self::Series { count } => count / series::METRICS_OF_A_DEVICE,
             Self::Start => 2,
             Self::Recovery { .. } => recovery::DEVICES,
+            Self::Store { .. } | Self::Province { .. } | Self::Open { .. } => 0,
         }
     }
 
@@ -189,6 +228,9 @@ impl Measurement {
             Self::Series { count } => series::series(bench, count).await,
             Self::Start => start::start(bench).await,
             Self::Recovery { readings } => recovery::recovery(bench, readings).await,
+            Self::Store { series, ticks } => store::store(bench, series, ticks).await,
+            Self::Province { days, mobile } => store::province(bench, days, mobile == 1).await,
+            Self::Open { points } => store::open(bench, points).await,
         }
     }
 }
@@ -218,7 +260,10 @@ mod tests {
     #[test]
     fn what_all_runs_is_what_each_runs_by_default() {
         let all = Measurement::all();
-        for name in ["qos1", "qos0", "cpu", "latency", "screens", "series", "start", "recovery"] {
+        for name in [
+            "qos1", "qos0", "cpu", "latency", "screens", "series", "start", "recovery", "store",
+            "province", "open",
+        ] {
             let alone = parsed(&[name]).unwrap();
             assert!(all.contains(&alone), "{name} alone is {alone:?}");
             assert_eq!(alone.settings()[0], ("bench", name.into()));
