@@ -93,6 +93,28 @@ impl Extremes {
 }
 
 impl Partial {
+    /// The partial nearest to numbers that were kept without their distribution: `sum` and
+    /// `deviation` (population standard deviation) are of the good values. It has no quantiles.
+    pub fn without_distribution(
+        (count, good_count): (u64, u64),
+        sum: f64,
+        deviation: Option<f64>,
+        extremes: Option<Extremes>,
+    ) -> Self {
+        let good = good_count.max(1) as f64;
+        let deviation = deviation.unwrap_or_default();
+        // Σx² = n (σ² + μ²). Casts of floats to integers saturate.
+        let squares = good * (deviation * deviation + (sum / good) * (sum / good));
+        Self {
+            count,
+            good_count,
+            sum_micro: (sum * SCALE).round() as i128,
+            sum_squares: (squares * SCALE * SCALE).round() as u128,
+            extremes,
+            sketch: Sketch::default(),
+        }
+    }
+
     /// Adds one reading. Total: a value that is not finite is counted as not good.
     pub fn add(&mut self, moment: Moment, quality: Quality) {
         self.count = self.count.saturating_add(1);
@@ -240,6 +262,20 @@ mod tests {
             partial.quantile(0.5),
         ];
         assert_eq!(all, [None; 5]);
+    }
+
+    #[test]
+    fn numbers_alone_give_everything_but_quantiles() {
+        let moments: Vec<_> = [(1, 4.0), (2, 4.5), (3, 2.25)]
+            .map(|(time, value)| (moment(time, 0, value), Quality::Good))
+            .into();
+        let whole = partial_of(&moments);
+        let deviation = whole.variance().map(f64::sqrt);
+        let near = Partial::without_distribution((3, 3), whole.sum(), deviation, whole.extremes);
+        assert_eq!((near.mean(), near.max(), near.sum()), (whole.mean(), whole.max(), whole.sum()));
+        let off = near.variance().unwrap() - whole.variance().unwrap();
+        assert!(off.abs() < 1e-9, "{off}");
+        assert_eq!(near.quantile(0.5), None);
     }
 
     #[test]

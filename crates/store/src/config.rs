@@ -1,6 +1,6 @@
 //! How the embedded store keeps its file.
 
-use sen_model::Tier;
+use sen_model::{Metric, Tier};
 use serde::Deserialize;
 
 use crate::class::{self, Ages, Class};
@@ -72,6 +72,12 @@ impl Config {
     /// The fewest days that raw readings of any metric are kept.
     pub fn least_raw_days(&self) -> u32 {
         Ages::least_raw(self)
+    }
+
+    /// How many days raw readings of a metric are kept, or summaries of a tier.
+    pub fn kept_days(&self, metric: &Metric, tier: Option<Tier>) -> u32 {
+        let ages = Ages::of(self, metric);
+        tier.map_or(ages.raw, |tier| ages.tiers[tier as usize])
     }
 
     /// Whether an archive is kept beside this store.

@@ -192,6 +192,8 @@ fn load_into_memory(
     let floor: Option<i64> = state(connection, "floor")?.and_then(|text| text.parse().ok());
     let floor = Timestamp::from_millis(floor.unwrap_or(i64::MIN));
     let mut head = Head::new(sealed, floor, checkpoint);
+    let begun: Option<i64> = state(connection, "begun")?.and_then(|text| text.parse().ok());
+    head.begun = begun.map(Timestamp::from_millis);
     let damaged = load_tail(connection, &directory, &mut head)?;
     Ok((Shared::new(directory, head), damaged))
 }

@@ -112,6 +112,8 @@ pub(crate) struct Head {
     empty_before: Timestamp,
     /// The last committed checkpoint.
     pub(crate) checkpoint: Option<Checkpoint>,
+    /// When the store was begun; none before the first sweep.
+    pub(crate) begun: Option<Timestamp>,
 }
 
 /// A point to be looked for in chunks: which of a batch, of which series, which identity.
@@ -151,6 +153,7 @@ impl Head {
             floor,
             empty_before: Timestamp::from_millis(i64::MIN),
             checkpoint,
+            begun: None,
         }
     }
 

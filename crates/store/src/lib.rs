@@ -328,6 +328,12 @@ impl Store {
         self.writer()?.ask(|done| Order::Seal { done }).await?
     }
 
+    /// When this store was begun: of what was measured before, it may lack something. None until
+    /// [`retain`](Self::retain) was called once.
+    pub fn begun(&self) -> Option<Timestamp> {
+        self.0.shared.head().begun
+    }
+
     /// The last committed checkpoint.
     pub async fn checkpoint(&self) -> Result<Option<Checkpoint>, StoreError> {
         Ok(self.0.shared.head().checkpoint.clone())

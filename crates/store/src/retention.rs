@@ -13,8 +13,8 @@ use crate::tiers::{Layout, block_of, block_start_ms, table};
 use crate::writer::{Done, Job};
 use crate::{Config, StoreError, database};
 
-/// Series of a day or block deleted at once; rows of summaries deleted at once; pages freed at once: each
-/// some ten milliseconds of work.
+/// Series of a day or block deleted at once; rows of summaries deleted at once; pages freed at once:
+/// each some ten milliseconds of work.
 const SLICE_SERIES: i64 = 2_000;
 const SLICE_ROWS: usize = 20_000;
 const SLICE_PAGES: u32 = 1_000;
@@ -66,6 +66,7 @@ impl Sweep {
         let first_day = day_of(before(now, longest.raw).as_millis());
         let floor = Timestamp::from_millis(first_day.saturating_mul(DAY_MS));
         database::set_state(connection, "floor", &floor.as_millis().to_string())?;
+        note_begin(connection, shared, now)?;
         let floors = longest.tiers.map(|days| before(now, days));
         // A series has something left as long as any tier may have.
         let left = Tier::ALL.into_iter().zip(floors).map(|(tier, floor)| left_from(tier, floor));
@@ -126,6 +127,15 @@ impl Job for Sweep {
     fn waiting(self) -> Vec<Done> {
         self.waiting
     }
+}
+
+/// Notes at the first sweep when this store was begun: what was before it, it cannot know.
+fn note_begin(connection: &Connection, shared: &Shared, now: Timestamp) -> Result<(), StoreError> {
+    if shared.head().begun.is_none() {
+        database::set_state(connection, "begun", &now.as_millis().to_string())?;
+        shared.head().begun = Some(now);
+    }
+    Ok(())
 }
 
 /// So many days before.

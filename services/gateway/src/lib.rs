@@ -35,6 +35,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 
+use sen_archive::Archive;
 use sen_chassis::call::Caller;
 use sen_chassis::telemetry::Metrics;
 use sen_chassis::{Clock, Health, Problem, Shutdown, Tasks};
@@ -49,7 +50,7 @@ use tokio::sync::{Semaphore, watch};
 use centre::{Centre, Shared};
 use feeds::Begin;
 use history::Histories;
-use past::Past;
+use past::{Older, Past};
 use projection::latest::Sighting;
 use projection::{Alerts, Counts, Latest, Screens};
 use server::Server;
@@ -70,6 +71,10 @@ pub struct Ports {
     pub alerts: Topic<AlertRecord>,
     /// Readings and summaries of the past.
     pub store: Store,
+    /// What the store no longer has, if it is kept.
+    pub archive: Option<Archive>,
+    /// How long the store keeps what.
+    pub kept: sen_store::Config,
     /// Devices and places.
     pub registry: Arc<Registry>,
     /// The rules in force.
@@ -173,7 +178,7 @@ impl Gateway {
             map,
             histories: Histories::new(&wall, &ports.registry),
             wall,
-            past: Past::new(ports.store.clone()),
+            past: past(&ports),
             streams: Arc::new(Semaphore::new(http::MOST_STREAMS)),
             config,
             ports,
@@ -251,6 +256,16 @@ async fn first_unstored(ports: &Ports) -> Result<Offset, BindError> {
     let checkpoint = ports.store.checkpoint().await?;
     let ours = checkpoint.filter(|checkpoint| checkpoint.epoch == ports.readings.epoch().0);
     Ok(ours.map_or(floor, |checkpoint| checkpoint.next.clamp(floor, end)))
+}
+
+/// What was, from the store and what is kept beside it.
+fn past(ports: &Ports) -> Past {
+    let older = ports.archive.clone().map(|archive| Older {
+        archive,
+        kept: ports.kept.clone(),
+        clock: ports.clock.clone(),
+    });
+    Past::new(ports.store.clone(), older)
 }
 
 /// The official map, if there is a sound one.

@@ -287,6 +287,8 @@ async fn gateway(
         quarantine: shared.topics.quarantine.clone(),
         alerts: shared.topics.alerts.clone(),
         store: shared.store.clone(),
+        archive: shared.archive.clone(),
+        kept: shared.settings.store.clone(),
         registry: Arc::clone(&shared.settings.registry),
         rules: rules.unwrap_or_else(as_read),
         commands: shared.commands.0.clone(),

@@ -15,7 +15,7 @@ use sen_model::{DeviceId, Metric, Quality, Registry, SeriesKey, Tier, Timestamp}
 use sen_store::{Span, StoreError};
 use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
 
-use crate::past::Past;
+use crate::past::{Past, PastError};
 use crate::wall::{Statistic, Tile, Wall};
 use line::{Chorus, Grid, Voice, minute_of};
 pub(crate) use line::{Line, Step, start_of};
@@ -88,7 +88,7 @@ impl Histories {
         past: &Past,
         from: Timestamp,
         now: Timestamp,
-    ) -> Result<Option<Line>, StoreError> {
+    ) -> Result<Option<Line>, PastError> {
         let Some(history) = self.find(tile).map(Arc::clone) else { return Ok(None) };
         let from = from.max(now.plus_ms(-REACH_MS));
         let mut kept = Arc::clone(&history.kept).lock_owned().await;
@@ -136,7 +136,7 @@ impl Source {
         past: &Past,
         from: Timestamp,
         now: Timestamp,
-    ) -> Result<Line, StoreError> {
+    ) -> Result<Line, PastError> {
         let last = minute_of(now);
         match kept.as_ref().filter(|kept| kept.serves(from, now)) {
             Some(Kept { at, line }) => {
@@ -156,7 +156,7 @@ impl Source {
     }
 
     /// The line of some minutes from the store, one device after the other.
-    async fn gather(&self, past: &Past, grid: Grid, most: usize) -> Result<Line, StoreError> {
+    async fn gather(&self, past: &Past, grid: Grid, most: usize) -> Result<Line, PastError> {
         let mut chorus = Chorus::new(grid);
         for (device, believed) in &self.devices {
             let series = SeriesKey { device: device.clone(), metric: self.metric.clone() };
@@ -175,7 +175,7 @@ async fn listen(
     grid: Grid,
     before: i64,
     most: usize,
-) -> Result<Voice, StoreError> {
+) -> Result<Voice, PastError> {
     let mut voice = Voice::new(grid);
     let mut span = Span { from: grid.from().plus_ms(-before * MINUTE_MS), to: grid.to() };
     let mut points = past.points(series, span, most + 1).await?;

@@ -47,7 +47,7 @@ impl House {
     }
 
     fn past(&self) -> Past {
-        Past::new(self.store.clone())
+        Past::new(self.store.clone(), None)
     }
 
     /// What was said in the last minutes, the newest first, by how many minutes ago.

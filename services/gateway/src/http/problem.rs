@@ -7,6 +7,8 @@ use sen_model::AlertRecord;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::past::PastError;
+
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 /// How much of a plain answer becomes the detail of a problem, in bytes.
 const DETAIL_BYTES: usize = 1_024;
@@ -90,9 +92,15 @@ impl Problem {
     }
 }
 
-impl From<sen_store::StoreError> for Problem {
-    fn from(error: sen_store::StoreError) -> Self {
-        Self::internal(&error)
+impl From<PastError> for Problem {
+    fn from(error: PastError) -> Self {
+        match error {
+            PastError::Store(error) => Self::internal(&error),
+            error @ PastError::Archive { .. } => {
+                tracing::debug!(%error, "the archive cannot be asked");
+                Self::unavailable(format!("{error}: ask for later times, or again"))
+            }
+        }
     }
 }
 

@@ -78,6 +78,6 @@ pub(crate) async fn history(
         let detail = format!("the tile is over {devices} devices, more than {MOST_DEVICES}");
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "too-many-devices", detail));
     }
-    let line = centre.histories.line(&id, &centre.past, from, now).await?;
+    let line = centre.histories.line(&id, &centre.past.at_hand(), from, now).await?;
     Ok(Json(TileHistory::of(&line.ok_or_else(unknown)?, (from, to), points)))
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use sen_model::time::DAY_MS;
 use sen_model::{Quality, SeriesKey, Tier, Timestamp};
-use sen_store::{Point, Span, StoreError};
+use sen_store::{Point, Span};
 use sen_table::{Cell, Column, Kind};
 
 use super::Walk;
@@ -14,7 +14,7 @@ use super::lttb::lttb;
 use super::parameters::shown;
 use super::readings;
 use super::thin::{At, Thinner};
-use crate::past::Past;
+use crate::past::{Past, PastError};
 
 /// The longest range whose readings one request looks at, when they are more than it asked for: a
 /// quarter of a million of one a second. A longer range is shown from its summaries.
@@ -111,7 +111,7 @@ pub(crate) async fn curve(
     span: Span,
     most: usize,
     how: Downsample,
-) -> Result<Curve, StoreError> {
+) -> Result<Curve, PastError> {
     let points = past.points(series, span, most + 1).await?;
     let whole = |points: Vec<Point>| points.into_iter().map(Dot::from).collect();
     if points.len() <= most {
@@ -147,7 +147,7 @@ async fn of_tiers(
     span: Span,
     most: usize,
     enough: usize,
-) -> Result<(Option<Tier>, Vec<Dot>), StoreError> {
+) -> Result<(Option<Tier>, Vec<Dot>), PastError> {
     let mut tier = tier_for(span.to.since_ms(span.from), most);
     loop {
         let dots = of_tier(past, series, tier, span, enough).await?;
@@ -164,7 +164,7 @@ async fn of_tier(
     tier: Tier,
     mut span: Span,
     enough: usize,
-) -> Result<Vec<Dot>, StoreError> {
+) -> Result<Vec<Dot>, PastError> {
     let mut thinner = Thinner::new(span.from, span.to, enough);
     loop {
         let summaries = past.summaries(series, tier, span, STRETCH).await?;
@@ -221,7 +221,7 @@ impl Walk for Curves {
         columns
     }
 
-    async fn stretch(&mut self, _: usize) -> Result<Option<Vec<Plotted>>, StoreError> {
+    async fn stretch(&mut self, _: usize) -> Result<Option<Vec<Plotted>>, PastError> {
         let Some(series) = self.lines.get(self.line).map(|line| &line.series[0]) else {
             return Ok(None);
         };

@@ -14,8 +14,9 @@ pub(crate) mod step;
 mod thin;
 pub(crate) mod windows;
 
-use sen_store::StoreError;
 use sen_table::{Cell, Column};
+
+use crate::past::PastError;
 
 /// Goes through an answer from its first row to its last.
 pub(crate) trait Walk: Send + 'static {
@@ -29,7 +30,7 @@ pub(crate) trait Walk: Send + 'static {
     fn stretch(
         &mut self,
         most: usize,
-    ) -> impl Future<Output = Result<Option<Vec<Self::Row>>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Option<Vec<Self::Row>>, PastError>> + Send;
 
     /// The cells of a row, one for each column.
     fn cells<'w>(&'w self, row: &Self::Row) -> Vec<Cell<'w>>;

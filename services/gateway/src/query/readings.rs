@@ -1,13 +1,13 @@
 //! The walk over all readings of some series: series after series, each by event time.
 
 use sen_model::{SeriesKey, Timestamp};
-use sen_store::{Point, Span, StoreError};
+use sen_store::{Point, Span};
 use sen_table::{Cell, Column, Kind};
 
 use super::Walk;
 use super::cursor::Cursor;
 use super::lines::{By, Line, place_of};
-use crate::past::Past;
+use crate::past::{Past, PastError};
 
 /// Reads of the store in one stretch, so that one over many empty series comes to an end.
 const READS_AT_ONCE: usize = 256;
@@ -57,7 +57,7 @@ impl Readings {
     }
 
     /// The next readings of the series, at most `most`.
-    async fn read(&self, most: usize) -> Result<Vec<Point>, StoreError> {
+    async fn read(&self, most: usize) -> Result<Vec<Point>, PastError> {
         let series = self.series(self.line);
         let Some((time, sequence)) = self.after else {
             return self.past.points(series, self.span, most).await;
@@ -84,7 +84,7 @@ impl Walk for Readings {
         columns()
     }
 
-    async fn stretch(&mut self, most: usize) -> Result<Option<Vec<Taken>>, StoreError> {
+    async fn stretch(&mut self, most: usize) -> Result<Option<Vec<Taken>>, PastError> {
         if self.line >= self.lines.len() {
             return Ok(None);
         }

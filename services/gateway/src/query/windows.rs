@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
 use sen_model::{Partial, SeriesKey};
-use sen_store::{Span, StoreError, Summary};
+use sen_store::{Span, Summary};
 use sen_table::{Cell, Column, Kind};
 
 use super::Walk;
@@ -14,7 +14,7 @@ use super::cursor::Cursor;
 use super::fill::{Fill, Filler};
 use super::lines::{By, Line, place_of};
 use super::step::Step;
-use crate::past::Past;
+use crate::past::{Past, PastError};
 
 /// Summaries of one series read at once: a megabyte or two.
 const SUMMARIES_AT_ONCE: usize = 2_000;
@@ -67,7 +67,7 @@ impl Windows {
     }
 
     /// From after the last window of a page; false if no page ends with it.
-    pub(crate) async fn go_on(&mut self, cursor: &Cursor) -> Result<bool, StoreError> {
+    pub(crate) async fn go_on(&mut self, cursor: &Cursor) -> Result<bool, PastError> {
         let Asked { step, numbers, .. } = &self.asked;
         let (at, step) = (step.number_of(cursor.at), *step);
         let is_ours = step.start(at) == cursor.at && numbers.contains(&at) && cursor.sequence == 0;
@@ -97,7 +97,7 @@ impl Windows {
     }
 
     /// Takes another stretch of the line from the store, or begins with the next line.
-    async fn read(&mut self, wanted: usize) -> Result<(), StoreError> {
+    async fn read(&mut self, wanted: usize) -> Result<(), PastError> {
         let end = self.asked.numbers.end;
         if self.next < end {
             let series = &self.lines[self.line].series;
@@ -141,7 +141,7 @@ impl Walk for Windows {
         columns
     }
 
-    async fn stretch(&mut self, most: usize) -> Result<Option<Vec<Shown>>, StoreError> {
+    async fn stretch(&mut self, most: usize) -> Result<Option<Vec<Shown>>, PastError> {
         if self.line >= self.lines.len() {
             return Ok(None);
         }
@@ -181,7 +181,7 @@ async fn windows(
     step: Step,
     numbers: Range<i64>,
     wanted: usize,
-) -> Result<(Vec<(i64, Partial)>, i64), StoreError> {
+) -> Result<(Vec<(i64, Partial)>, i64), PastError> {
     match series {
         [one] => windows_of_one(past, one, step, numbers, wanted).await,
         many => windows_of_many(past, many, step, numbers, wanted).await,
@@ -195,7 +195,7 @@ async fn windows_of_one(
     step: Step,
     numbers: Range<i64>,
     wanted: usize,
-) -> Result<(Vec<(i64, Partial)>, i64), StoreError> {
+) -> Result<(Vec<(i64, Partial)>, i64), PastError> {
     // One more window than wanted, since the last one may be cut.
     let wanted = (wanted + 1).saturating_mul(step.ratio());
     let limit = wanted.min(SUMMARIES_AT_ONCE).max(step.ratio() + 1);
@@ -217,7 +217,7 @@ async fn windows_of_many(
     step: Step,
     numbers: Range<i64>,
     wanted: usize,
-) -> Result<(Vec<(i64, Partial)>, i64), StoreError> {
+) -> Result<(Vec<(i64, Partial)>, i64), PastError> {
     let at_once = (SUMMARIES_AT_ONCE / step.ratio()).min(wanted).clamp(1, WINDOWS_AT_ONCE);
     let until = numbers.start.saturating_add(i64::try_from(at_once).unwrap_or(1)).min(numbers.end);
     let some = numbers.start..until;

@@ -93,6 +93,8 @@ impl House {
             quarantine: log.topic("quarantine", KEEP).unwrap(),
             alerts: log.topic("alerts", KEEP).unwrap(),
             store: store.clone(),
+            archive: None,
+            kept: sen_store::Config::default(),
             registry: Arc::new(Registry::new(devices, places())),
             rules: rules.subscribe(),
             commands: caller,
