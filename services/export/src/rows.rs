@@ -77,14 +77,14 @@ pub fn columns(resolution: Resolution) -> Vec<Column> {
     }
 }
 
-/// What the rows of one series have in common.
-pub(crate) struct Common<'r> {
+/// What the rows of one series have in rows.
+pub(crate) struct RowsOf<'r> {
     key: &'r SeriesKey,
     device: Option<&'r Device>,
     area: Option<&'r Place>,
 }
 
-impl<'r> Common<'r> {
+impl<'r> RowsOf<'r> {
     pub(crate) fn new(registry: &'r Registry, key: &'r SeriesKey) -> Self {
         let device = registry.device(&key.device);
         let area = device.and_then(|device| registry.area(&device.area));

@@ -8,7 +8,7 @@ use sen_model::{Registry, SeriesKey, Tier, Timestamp};
 use sen_store::{Point, SeriesId, Span, Store, StoreError};
 use sen_table::{Encoder, TableError};
 
-use crate::rows::{Common, Resolution};
+use crate::rows::{Resolution, RowsOf};
 
 /// Readings or summaries asked of the store at once. Only if more readings than this share one
 /// millisecond of one series is a slice larger.
@@ -68,13 +68,13 @@ impl Job<'_> {
     ) -> Result<Done, WriteError> {
         let mut done = Done::default();
         for (id, key) in &self.series {
-            let common = Common::new(self.registry, key);
+            let rows = RowsOf::new(self.registry, key);
             let mut from = Some(self.span.from);
             while let Some(start) = from {
                 let span = Span { from: start, to: self.span.to };
                 from = match self.resolution {
-                    Resolution::Raw => self.readings(*id, &common, span, table).await?,
-                    Resolution::Of(tier) => self.summaries(*id, tier, &common, span, table).await?,
+                    Resolution::Raw => self.readings(*id, &rows, span, table).await?,
+                    Resolution::Of(tier) => self.summaries(*id, tier, &rows, span, table).await?,
                 };
                 done.rows = table.count();
                 if after_slice(done, table.out_mut()).is_break() {
@@ -92,14 +92,14 @@ impl Job<'_> {
     async fn readings<W: Write + Send>(
         &self,
         id: SeriesId,
-        common: &Common<'_>,
+        rows: &RowsOf<'_>,
         span: Span,
         table: &mut Encoder<W>,
     ) -> Result<Option<Timestamp>, WriteError> {
         let (points, next) = slice(self.store, id, span, SLICE).await?;
         let mut cells = Vec::new();
         for point in &points {
-            common.reading(point.event_time, point.value, point.quality, &mut cells);
+            rows.reading(point.event_time, point.value, point.quality, &mut cells);
             table.row(&cells)?;
         }
         Ok(next)
@@ -110,14 +110,14 @@ impl Job<'_> {
         &self,
         id: SeriesId,
         tier: Tier,
-        common: &Common<'_>,
+        rows: &RowsOf<'_>,
         span: Span,
         table: &mut Encoder<W>,
     ) -> Result<Option<Timestamp>, WriteError> {
         let found = self.store.summaries(id, tier, span, SLICE).await?;
         let mut cells = Vec::new();
         for summary in found.iter().filter(|summary| !summary.partial.is_empty()) {
-            common.summary(summary.start, &summary.partial, &mut cells);
+            rows.summary(summary.start, &summary.partial, &mut cells);
             table.row(&cells)?;
         }
         let last = found.last().filter(|_| found.len() >= SLICE);
