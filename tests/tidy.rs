@@ -16,7 +16,7 @@ const EMPTY_WORDS: [&str; 8] =
     ["data", "info", "manager", "handler", "helper", "util", "common", "misc"];
 
 /// Which of our crates a crate may depend on; tests may use anything.
-const ALLOWED: [(&str, &[&str]); 15] = [
+const ALLOWED: [(&str, &[&str]); 16] = [
     ("sen-model", &[]),
     ("sen-proto", &["sen-model"]),
     ("sen-log", &["sen-model", "sen-proto"]),
@@ -29,6 +29,7 @@ const ALLOWED: [(&str, &[&str]); 15] = [
     ("sen-alert", SERVICE),
     ("sen-notify", SERVICE),
     ("sen-gateway", SERVICE),
+    ("sen-export", SERVICE),
     ("sen-simulator", SERVICE),
     ("sen", BINARY),
     ("sen-fuzz", &["sen-model"]),
@@ -47,6 +48,7 @@ const BINARY: &[&str] = &[
     "sen-alert",
     "sen-notify",
     "sen-gateway",
+    "sen-export",
     "sen-simulator",
 ];
 

@@ -9,6 +9,7 @@ mod behind_a_broker;
 mod clients;
 mod configuration;
 mod crashes;
+mod exports;
 mod fleet;
 mod full_disk;
 mod hostile;

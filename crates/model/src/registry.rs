@@ -1,6 +1,6 @@
 //! What the centre knows of its devices and places before any of them speaks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -149,6 +149,7 @@ pub struct Registry {
     devices: BTreeMap<DeviceId, Device>,
     places: Vec<Place>,
     areas: BTreeMap<AreaCode, usize>,
+    open_kinds: BTreeSet<String>,
 }
 
 impl Registry {
@@ -161,7 +162,19 @@ impl Registry {
             .filter_map(|(index, place)| Some((place.area.clone()?, index)))
             .collect();
         let devices = devices.into_iter().map(|device| (device.id.clone(), device)).collect();
-        Self { devices, places, areas }
+        Self { devices, places, areas, open_kinds: BTreeSet::new() }
+    }
+
+    /// The same with these kinds open: what their devices measure may be given to anybody. No kind
+    /// is open that nobody has called so.
+    pub fn with_open_kinds(mut self, kinds: impl IntoIterator<Item = String>) -> Self {
+        self.open_kinds = kinds.into_iter().collect();
+        self
+    }
+
+    /// The open kinds, by name.
+    pub fn open_kinds(&self) -> &BTreeSet<String> {
+        &self.open_kinds
     }
 
     /// What is known of a device.

@@ -8,6 +8,7 @@
 //! [kind.river]                       # what devices of one kind share
 //! field = "environment"
 //! interval_ms = 10_000
+//! open = true                        # optional: what they measure may become open data
 //! metrics = [{ metric = "water_level_m", name = { vi = "Mực nước", en = "Water level" }, unit = "m" }]
 //!
 //! [[device]]                         # one device; field and interval_ms may be its own
@@ -67,9 +68,12 @@ impl fmt::Display for Fault {
 pub fn parse(devices: &str, places: &str) -> Result<Registry, Vec<Fault>> {
     let mut faults = Vec::new();
     let places = parse_places(&mut Walker { file: PLACES, text: places, faults: &mut faults });
-    let devices =
+    let (devices, open) =
         parse_devices(&mut Walker { file: DEVICES, text: devices, faults: &mut faults }, &places);
-    if faults.is_empty() { Ok(Registry::new(devices, places)) } else { Err(faults) }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    Ok(Registry::new(devices, places).with_open_kinds(open))
 }
 
 fn parse_places(walker: &mut Walker<'_>) -> Vec<Place> {
@@ -96,17 +100,22 @@ fn place(walker: &mut Walker<'_>, mut entry: Entry<'_>) -> Option<Place> {
 struct Kind {
     field: Option<Field>,
     interval_ms: Option<i64>,
+    open: bool,
     metrics: Vec<MetricSpec>,
 }
 
-fn parse_devices(walker: &mut Walker<'_>, places: &[Place]) -> Vec<Device> {
-    let Some(mut file) = walker.document() else { return Vec::new() };
+/// The devices, and the kinds that are open.
+fn parse_devices(walker: &mut Walker<'_>, places: &[Place]) -> (Vec<Device>, Vec<String>) {
+    let Some(mut file) = walker.document() else { return Default::default() };
     let kinds = parse_kinds(walker, &mut file);
     let areas = places.iter().filter(|place| place.kind.is_area());
     let areas: BTreeSet<&AreaCode> = areas.filter_map(|place| place.area.as_ref()).collect();
     let entries = walker.entries(&mut file, "device");
     walker.nothing_left(&file);
-    entries.into_iter().filter_map(|entry| device(walker, entry, &kinds, &areas)).collect()
+    let devices = entries.into_iter().filter_map(|entry| device(walker, entry, &kinds, &areas));
+    let devices = devices.collect();
+    let open = kinds.into_iter().filter_map(|(name, kind)| kind.open.then_some(name));
+    (devices, open.collect())
 }
 
 fn parse_kinds(walker: &mut Walker<'_>, file: &mut Entry<'_>) -> BTreeMap<String, Kind> {
@@ -127,6 +136,7 @@ fn parse_kinds(walker: &mut Walker<'_>, file: &mut Entry<'_>) -> BTreeMap<String
         let kind = Kind {
             field: walker.take(&mut entry, "field"),
             interval_ms: walker.interval(&mut entry),
+            open: walker.take(&mut entry, "open").unwrap_or(false),
             metrics: walker.need(&mut entry, "metrics").unwrap_or_default(),
         };
         walker.ranges(&entry, &kind.metrics);
@@ -410,6 +420,10 @@ metrics = ["water_level_m"]
     #[test]
     fn a_device_takes_what_its_kind_shares_and_may_say_its_own() {
         let registry = parse(GOOD_DEVICES, GOOD_PLACES).unwrap();
+        assert!(registry.open_kinds().is_empty(), "nothing is open that nobody has opened");
+        let opened = GOOD_DEVICES.replace("[kind.river]", "[kind.river]\nopen = true");
+        let opened = parse(&opened, GOOD_PLACES).unwrap();
+        assert!(opened.open_kinds().contains("river"));
         let device = registry.devices().next().unwrap();
         assert_eq!((device.field, device.interval_ms), (Field::Environment, 20_000));
         let [level] = &device.metrics[..] else { panic!("{:?}", device.metrics) };
@@ -436,6 +450,7 @@ metrics = ["water_level_m"]
             ("[\"water_level_m\"]", "[\"level\"]", 18, "device.stn-my-tho.metrics"),
             ("min = -3", "min = 9", 2, "kind.river.metrics.water_level_m"),
             ("field = \"environment\"", "field = \"nature\"", 3, "kind.river.field"),
+            ("[kind.river]", "[kind.river]\nopen = 1", 3, "kind.river.open"),
             ("[kind.river]", "[kind.river", 2, "syntax"),
             ("[[device]]", "[[devices]]", 10, "devices"),
         ];

@@ -62,6 +62,13 @@ fn metrics(device: &sen_model::Device) -> Metrics {
 }
 
 #[test]
+fn only_what_tells_of_no_person_is_open() {
+    let open: Vec<_> = shipped().open_kinds().iter().cloned().collect();
+    let expected = ["air", "gate", "rain", "river", "salinity", "traffic", "water", "weather"];
+    assert_eq!(open, expected);
+}
+
+#[test]
 fn the_wall_has_six_readable_tiles_a_field_over_metrics_there_are() {
     let registry = shipped();
     let wall: Table = WALL.parse().unwrap();

@@ -12,6 +12,7 @@ use crate::backup;
 use crate::bench;
 use crate::config::Settings;
 use crate::copy;
+use crate::export;
 use crate::wiring::{self, Role};
 
 /// `sysexits.h` EX_CONFIG: a person must mend the configuration; a supervisor must not retry.
@@ -85,6 +86,8 @@ enum Command {
         #[arg(long)]
         config: Option<PathBuf>,
     },
+    /// Write readings or summaries to a file, while the centre may be running.
+    Export(export::Command),
     /// Measure this binary under load.
     Bench(bench::Command),
 }
@@ -132,6 +135,10 @@ pub(crate) fn run() -> ExitCode {
             finish(backup::restore(&from, &data, config.as_deref()))
         }
         Command::Check(place) => check(&place),
+        Command::Export(command) => match export::prepare(command) {
+            Ok(prepared) => finish(block_on(async { prepared?.run().await })),
+            Err(problems) => refuse(&problems),
+        },
         Command::Run { place, simulate, scenario } => {
             let simulator = if simulate { &[Role::Simulator][..] } else { &[] };
             start(&place, &[&Role::SERVICES, simulator].concat(), None, scenario)
@@ -236,7 +243,7 @@ fn refuse(problems: &[Problem]) -> ExitCode {
     for problem in problems {
         eprintln!("{problem}");
     }
-    eprintln!("{} to mend; nothing was started", plural(problems.len()));
+    eprintln!("{} to mend; nothing was done", plural(problems.len()));
     ExitCode::from(EXIT_CONFIG)
 }
 

@@ -38,6 +38,8 @@ pub(crate) struct Settings {
     pub(crate) registry: Arc<Registry>,
     /// The rules as they stand at start; the alert service watches the file from then on.
     pub(crate) rules: Vec<Rule>,
+    /// What is given to the public by schedule.
+    pub(crate) exports: Vec<sen_export::Export>,
     /// The folder all of it came from.
     pub(crate) folder: PathBuf,
 }
@@ -77,6 +79,13 @@ impl Settings {
             let parse = |text: &str| sen_alert::rules::parse(text, registry);
             file(folder, "rules.toml", parse, &mut problems)
         });
+        let exports = registry.as_ref().and_then(|registry| {
+            // A folder without the file publishes nothing.
+            if !folder.join("exports.toml").exists() {
+                return Some(Vec::new());
+            }
+            file(folder, "exports.toml", |text| sen_export::parse(text, registry), &mut problems)
+        });
         problems.extend(sen_gateway::check_folder(folder));
 
         let settings = (|| {
@@ -94,6 +103,7 @@ impl Settings {
                 simulator: simulator?,
                 registry: Arc::new(registry?),
                 rules: rules?,
+                exports: exports?,
                 folder: folder.to_owned(),
             })
         })();

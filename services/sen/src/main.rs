@@ -5,6 +5,7 @@ mod bench;
 mod cli;
 mod config;
 mod copy;
+mod export;
 mod sirens;
 mod stages;
 mod vitals;

@@ -194,6 +194,9 @@ async fn bind(
         simulate(&shared.settings, broker, stages)?;
     }
     stages.add("vitals", vitals, Vitals::run);
+    // Beside whoever writes the store.
+    let exporter = wanted(Role::Aggregate).then(|| exporter(shared)).flatten();
+    stages.add("export", exporter, sen_export::Exporter::run);
     stages.add("ingest", ingest, sen_ingest::Ingest::run);
     stages.add("aggregate", aggregate, sen_aggregate::Aggregate::run);
     stages.add("alert", alert, sen_alert::Alert::run);
@@ -248,6 +251,17 @@ fn aggregate(shared: &Shared) -> anyhow::Result<sen_aggregate::Aggregate> {
         destination,
     };
     Ok(sen_aggregate::Aggregate::bind(shared.settings.aggregate.clone(), ports)?)
+}
+
+fn exporter(shared: &Shared) -> Option<sen_export::Exporter> {
+    let exports = shared.settings.exports.clone();
+    let ports = sen_export::Ports {
+        store: shared.store.clone(),
+        registry: Arc::clone(&shared.settings.registry),
+        folder: shared.storage.clone(),
+        clock: shared.clock.clone(),
+    };
+    (!exports.is_empty()).then(|| sen_export::Exporter::bind(exports, ports))
 }
 
 fn alert(shared: &mut Shared) -> anyhow::Result<sen_alert::Alert> {

@@ -1,0 +1,141 @@
+//! `sen export`: readings or summaries to a file, beside a centre that may be running.
+//!
+//! It opens the store to read only and sees what was committed before it began. An operator may
+//! export every reading; events, which can tell of persons, are in the log and not in the store.
+
+mod arguments;
+mod progress;
+
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use sen_chassis::{Problem, telemetry};
+use sen_export::file::{Beside, Measured};
+use sen_export::{Job, Known, Resolution, Selection, columns};
+use sen_model::Registry;
+use sen_store::{Span, Store};
+use sen_table::{Encoder, Format};
+
+pub(crate) use arguments::Command;
+use arguments::Wanted;
+use progress::Progress;
+
+use crate::config::Settings;
+
+/// An export that can begin.
+pub(crate) struct Prepared {
+    store: Store,
+    registry: Arc<Registry>,
+    selection: Selection,
+    resolution: Resolution,
+    span: Span,
+    format: Format,
+    out: Out,
+}
+
+/// Checks everything before anything is written: every mistake at once, or a store that cannot be
+/// opened.
+pub(crate) fn prepare(command: Command) -> Result<anyhow::Result<Prepared>, Vec<Problem>> {
+    let (settings, wanted) = match (Settings::read(&command.config), command.wanted()) {
+        (Ok(settings), Ok(wanted)) => (settings, wanted),
+        (settings, wanted) => {
+            let problems = settings.err().into_iter().chain(wanted.err());
+            return Err(problems.flatten().collect());
+        }
+    };
+    let store = match open(&settings, &command.data) {
+        Ok(store) => store,
+        Err(error) => return Ok(Err(error)),
+    };
+    let heard: Vec<_> = store.series().into_iter().map(|(_, key)| key).collect();
+    let known = Known::of(&settings.registry).and_heard(&heard);
+    let selection = known.select(&wanted.names).map_err(|wrong| {
+        let problem = |(list, message): (sen_export::List, _)| {
+            Problem::new(format!("--{}", list.as_str()), message)
+        };
+        wrong.into_iter().map(problem).collect::<Vec<_>>()
+    })?;
+    let Wanted { resolution, span, format, out, .. } = wanted;
+    let registry = settings.registry;
+    let prepared = Out::open(&out)
+        .with_context(|| format!("cannot write {out}"))
+        .map(|out| Prepared { store, registry, selection, resolution, span, format, out });
+    Ok(prepared)
+}
+
+fn open(settings: &Settings, folder: &Path) -> anyhow::Result<Store> {
+    telemetry::install(&settings.telemetry)?;
+    let folder = folder.join("store");
+    Store::open_to_read(folder.clone(), settings.store.clone()).with_context(|| {
+        format!("cannot read {}: pass the data folder of a centre with --data", folder.display())
+    })
+}
+
+impl Prepared {
+    /// Writes the file.
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let fits = |key: &_| self.selection.takes(&self.registry, key);
+        let job = Job {
+            store: &self.store,
+            registry: &self.registry,
+            series: Job::chosen(&self.store, fits),
+            span: self.span,
+            resolution: self.resolution,
+        };
+        let mut progress = Progress::new(job.series.len(), io::stderr().is_terminal());
+        let out = Measured::new(self.out);
+        let mut table = Encoder::new(self.format, columns(self.resolution), &[], out)?;
+        let done = job
+            .write(&mut table, |done, out| {
+                progress.tell(done, out.bytes());
+                ControlFlow::Continue(())
+            })
+            .await?;
+        let (out, bytes, _) = table.finish()?.finish();
+        out.finish()?;
+        progress.complete(done, bytes);
+        Ok(())
+    }
+}
+
+/// Where the table goes.
+enum Out {
+    File(Beside),
+    Standard(BufWriter<Stdout>),
+}
+
+impl Out {
+    /// `-` is standard output.
+    fn open(name: &str) -> io::Result<Self> {
+        match name {
+            "-" => Ok(Self::Standard(BufWriter::new(io::stdout()))),
+            path => Beside::create(Path::new(path)).map(Self::File),
+        }
+    }
+
+    fn finish(self) -> io::Result<()> {
+        match self {
+            Self::File(file) => file.finish(),
+            Self::Standard(mut out) => out.flush(),
+        }
+    }
+}
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::File(out) => out.write(bytes),
+            Self::Standard(out) => out.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::File(out) => out.flush(),
+            Self::Standard(out) => out.flush(),
+        }
+    }
+}
