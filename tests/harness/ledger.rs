@@ -75,6 +75,9 @@ pub fn topic_of(device: &str) -> String {
     format!("sen/v1/{device}/telemetry")
 }
 
+/// Event time in milliseconds and bits of a value.
+pub type Timed = (i64, u64);
+
 impl Ledger {
     /// Notes readings that are about to be sent.
     pub fn note_sent(&mut self, reports: &[Report]) {
@@ -116,7 +119,7 @@ impl Ledger {
     }
 
     /// Time and bits of the value of what a device sent, and of what of it was acknowledged.
-    pub fn values_of(&self, device: &str) -> (BTreeSet<(i64, u64)>, BTreeSet<(i64, u64)>) {
+    pub fn values_of(&self, device: &str) -> (BTreeSet<Timed>, BTreeSet<Timed>) {
         let of_device = self.sent.iter().filter(|(it, _)| it.0.device.as_str() == device);
         let value = |(it, value): (&Identity, &f64)| (it.1, value.to_bits());
         let acknowledged = |(it, _): &(&Identity, &f64)| self.acknowledged.contains(*it);

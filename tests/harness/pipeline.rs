@@ -88,7 +88,7 @@ impl Pipeline {
     /// Opens an empty one in memory.
     pub fn in_memory(setting: Setting) -> anyhow::Result<Self> {
         let folder = folder_in_memory()?;
-        Ok(Self { open: Open::open(folder.path(), &setting)?, setting, folder })
+        Ok(Self { open: Open::over(folder.path(), &setting)?, setting, folder })
     }
 
     /// Appends reports to the log, a record each run of one device.
@@ -132,7 +132,7 @@ impl Pipeline {
         self.open.log.close().await;
         let Self { setting, open, folder } = self;
         drop(open);
-        Ok(Self { open: Open::open(folder.path(), &setting)?, setting, folder })
+        Ok(Self { open: Open::over(folder.path(), &setting)?, setting, folder })
     }
 
     /// Moves the committed position back by so many records, so that they are taken once more.
@@ -164,7 +164,7 @@ fn reading(report: &Report) -> Reading {
 }
 
 impl Open {
-    fn open(place: &Path, setting: &Setting) -> anyhow::Result<Self> {
+    fn over(place: &Path, setting: &Setting) -> anyhow::Result<Self> {
         let config =
             sen_log::Config { segment_bytes: 1 << 22, reserve_bytes: 0, record_bytes: 1 << 20 };
         let log = Log::open(place.join("log"), config)?;

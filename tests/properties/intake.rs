@@ -108,7 +108,7 @@ impl Expected {
         self.reasons.extend(reasons);
     }
 
-    fn new(&self) -> u64 {
+    fn novel(&self) -> u64 {
         self.timed.len() as u64 + self.timeless
     }
 }
@@ -258,8 +258,8 @@ struct Found {
 }
 
 fn agree(expected: &Expected, found: &Found) -> TestCaseResult {
-    prop_assert_eq!(found.accepted, expected.new() + expected.repeated, "{:?}", found);
-    prop_assert_eq!((found.new, found.stored), (expected.new(), expected.new()));
+    prop_assert_eq!(found.accepted, expected.novel() + expected.repeated, "{:?}", found);
+    prop_assert_eq!((found.new, found.stored), (expected.novel(), expected.novel()));
     prop_assert_eq!(&found.reasons, &expected.reasons);
     let repeated = found.accepted - found.new;
     prop_assert_eq!(expected.received, found.stored + repeated + expected.refused);
