@@ -88,14 +88,7 @@ async fn a_backup_under_load_goes_on_elsewhere() -> anyhow::Result<()> {
     let restore = sen(&["restore"], &[("--from", &copy), ("--data", &restored)])?;
     assert!(restore.status.success(), "{}", told(&restore));
     let centre = Centre::on(restored.clone(), &RESTLESS)?;
-    for (number, before) in before.iter().enumerate() {
-        let sent = ledger.lock().expect("no poison").sent[number];
-        all_there_once(&centre, &name_of(number), begun_ms, sent, before).await?;
-    }
-    let path = format!("/alerts/{}", alert["id"].as_str().expect("an id"));
-    let there = wait_for("the alert", async || centre.get(&path).await.ok()).await;
-    assert_eq!(there, alert);
-    // And it takes new readings.
+    // It takes new readings; this one is stored after everything that the log held.
     let mut device = Device::connect("later", centre.mqtt_port()).await?;
     device.report("later", LEVEL, now_ms(), 1.0).await?;
     wait_for("a new reading", async || {
@@ -103,7 +96,13 @@ async fn a_backup_under_load_goes_on_elsewhere() -> anyhow::Result<()> {
         (centre.all(&path).await.ok()?.len() == 1).then_some(())
     })
     .await;
-
+    for (number, before) in before.iter().enumerate() {
+        let sent = ledger.lock().expect("no poison").sent[number];
+        all_there_once(&centre, &name_of(number), begun_ms, sent, before).await?;
+    }
+    let path = format!("/alerts/{}", alert["id"].as_str().expect("an id"));
+    let there = wait_for("the alert", async || centre.get(&path).await.ok()).await;
+    assert_eq!(there, alert);
     let again = sen(&["restore"], &[("--from", &copy), ("--data", &restored)])?;
     assert_eq!(again.status.code(), Some(1));
     assert!(told(&again).contains("is not empty"), "{}", told(&again));

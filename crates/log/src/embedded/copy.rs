@@ -193,7 +193,11 @@ fn read(path: &Path) -> Result<Vec<u8>, CopyError> {
     fs::read(path).map_err(at(path))
 }
 
+/// The cursors of a topic; a copy may have no folder for none.
 fn read_cursors(folder: &Path) -> Result<Vec<(String, Vec<u8>)>, CopyError> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
     let saved = names(folder)?.into_iter().filter(|name| !disk::is_draft(Path::new(name)));
     saved.map(|name| read(&folder.join(&name)).map(|bytes| (name, bytes))).collect()
 }

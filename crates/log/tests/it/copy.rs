@@ -76,8 +76,12 @@ async fn a_renewed_log_keeps_its_records_and_places_under_a_new_epoch() {
     let topic = log.topic::<Note>("notes", KEEP_ALL).unwrap();
     topic.append(vec![note("one"), note("two"), note("three")]).await.unwrap();
     log.cursor(&topic, "reader").unwrap().save(3, b"state".to_vec()).await.unwrap();
+    let lonely = log.topic::<Note>("lonely", KEEP_ALL).unwrap();
+    lonely.append(vec![note("alone")]).await.unwrap();
     let old = topic.epoch();
     log.close().await;
+    // Copies by file leave out what is empty.
+    std::fs::remove_dir(folder.path().join("lonely/cursors")).unwrap();
 
     let epochs = renew(folder.path()).unwrap();
     let log = open(folder.path(), 1 << 20);

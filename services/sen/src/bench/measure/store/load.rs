@@ -1,4 +1,4 @@
-//! Pure: the points that every store is given: 60 of 100 series are sensors of a tenth, 20 are
+//! The points that every store is given: 60 of 100 series are sensors of a tenth, 20 are
 //! counters, 20 are noise of full precision; half of them tick on the second, half do not.
 
 use std::fmt::Write;

@@ -61,7 +61,7 @@ pub(super) const SERVERS: [Server; 2] = [
         package: "influxdb",
         ready_path: "/ping",
         flush_paths: &[],
-        day_path: "/query?db=sen&epoch=ms&q=SELECT%20value%20FROM%20sen%20WHERE%20series%3D%27s{}%27",
+        day_path: "/query?db=sen&epoch=ms&q=SELECT%20value%20FROM%20sen%20WHERE%20%22series%22%3D%27s{}%27",
         between: "],[",
         figures: [
             "influx_points_per_s",
@@ -175,7 +175,8 @@ impl Server {
             let (status, body) = http::get(address, &path).await?;
             day_us.saturating_record(u64::try_from(begun.elapsed().as_micros())?);
             let found = body.matches(self.between).count() as i64;
-            ensure!(status == 200 && found >= DAY_MS / STEP_MS - 1, "{status}, {found} points");
+            ensure!(status == 200, "{path}: {status}: {body}");
+            ensure!(found >= DAY_MS / STEP_MS - 1, "{path}: {found} points");
         }
         Ok(day_us)
     }
