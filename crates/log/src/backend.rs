@@ -193,6 +193,9 @@ pub(crate) trait TopicBackend: Send + Sync {
     /// Opens or creates a cursor; from then on it holds retention back.
     fn cursor(&self, name: &str) -> Result<Arc<dyn CursorBackend>, OpenError>;
 
+    /// From now on this cursor does not hold back what must go because the disk is full.
+    fn let_yield(&self, name: &str);
+
     /// Gives up a cursor that nobody has open, if there is one: it holds nothing back any more.
     fn forget_cursor(&self, name: &str) -> Result<(), OpenError>;
 }

@@ -165,6 +165,18 @@ impl Log {
         topic.cursor(name)
     }
 
+    /// As [`cursor`](Self::cursor), for somebody who can have what it misses elsewhere: when the
+    /// disk is full, records go that only this cursor still needs.
+    pub fn yielding_cursor<T: Wire>(
+        &self,
+        topic: &Topic<T>,
+        name: &str,
+    ) -> Result<Cursor, OpenError> {
+        let cursor = self.cursor(topic, name)?;
+        topic.let_yield(name);
+        Ok(cursor)
+    }
+
     /// Gives up a cursor that nobody has open, if there is one: it holds retention back no more.
     pub fn forget_cursor<T: Wire>(&self, topic: &Topic<T>, name: &str) -> Result<(), OpenError> {
         topic.forget_cursor(name)

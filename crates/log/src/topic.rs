@@ -104,6 +104,10 @@ impl<T: Wire> Topic<T> {
         Ok(Cursor::new(self.shared.backend.cursor(name)?))
     }
 
+    pub(crate) fn let_yield(&self, name: &str) {
+        self.shared.backend.let_yield(name);
+    }
+
     pub(crate) fn forget_cursor(&self, name: &str) -> Result<(), OpenError> {
         self.shared.backend.forget_cursor(name)
     }

@@ -1,11 +1,12 @@
 //! The file: its tables, how it is opened, checked, and moved aside when it is damaged.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
-use sen_model::{DeviceId, Metric, SeriesKey, Timestamp};
+use sen_model::{DeviceId, Metric, SeriesKey, Tier, Timestamp};
 
 use crate::directory::Directory;
 use crate::head::{Head, Shared};
@@ -203,11 +204,16 @@ fn mark_all_stale(connection: &mut Connection) -> Result<(), StoreError> {
     tracing::info!("the store is brought up to version 2: every hour and day will be summed up");
     let transaction = connection.transaction()?;
     {
-        let mut select = transaction.prepare("SELECT start, series FROM minute")?;
+        let mut select = transaction.prepare("SELECT start, series FROM minute ORDER BY start")?;
         let mut rows = select.query([])?;
+        // In order of time: the minutes of a quarter hour need one mark.
+        let mut marked = HashMap::new();
         while let Some(row) = rows.next()? {
-            let minute = Timestamp::from_millis(row.get(0)?);
-            tiers::mark_stale(&transaction, SeriesId(row.get(1)?), minute)?;
+            let (minute, series) = (Timestamp::from_millis(row.get(0)?), SeriesId(row.get(1)?));
+            let quarter = Tier::QuarterHour.start_of(minute);
+            if marked.insert(series, quarter) != Some(quarter) {
+                tiers::mark_stale(&transaction, series, minute)?;
+            }
         }
     }
     Ok(transaction.commit()?)

@@ -304,7 +304,7 @@ impl Store {
     }
 
     /// At most `limit` summaries of windows that end at `until` or earlier and which the archive
-    /// does not have as they are now, the finest and oldest first. Only a store with an archive
+    /// does not have as they are now, the coarsest and oldest first. Only a store with an archive
     /// (`store.archive`) knows.
     pub async fn unsent(&self, until: Timestamp, limit: usize) -> Result<Vec<Unsent>, StoreError> {
         self.0.readers.unsent(until, limit).await

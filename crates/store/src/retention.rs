@@ -9,7 +9,7 @@ use crate::class::Ages;
 use crate::head::Shared;
 use crate::point::day_of;
 use crate::shorter::Shorter;
-use crate::tiers::{Layout, block_of, block_start_ms, table};
+use crate::tiers::{Layout, block_of, block_start_ms, number, table};
 use crate::writer::{Done, Job};
 use crate::{Config, StoreError, database};
 
@@ -30,6 +30,8 @@ pub(crate) struct Sweep {
     floors_ms: [i64; Tier::ALL.len()],
     /// What is kept for less.
     shorter: Shorter,
+    /// Whether an archive wants to hear of what changes.
+    is_archived: bool,
     stage: Stage,
     waiting: Vec<Done>,
 }
@@ -39,6 +41,7 @@ pub(crate) struct Sweep {
 enum Stage {
     Chunks,
     Summaries(Tier),
+    Marks(Tier),
     Shorter,
     Pages,
 }
@@ -47,7 +50,8 @@ impl Stage {
     fn next(self) -> Option<Self> {
         match self {
             Self::Chunks => Some(Self::Summaries(Tier::Minute)),
-            Self::Summaries(tier) => Some(tier.coarser().map_or(Self::Shorter, Self::Summaries)),
+            Self::Summaries(tier) => Some(Self::Marks(tier)),
+            Self::Marks(tier) => Some(tier.coarser().map_or(Self::Shorter, Self::Summaries)),
             Self::Shorter => Some(Self::Pages),
             Self::Pages => None,
         }
@@ -74,7 +78,14 @@ impl Sweep {
         shared.head().expire_before(floor, lowest);
         let floors_ms = floors.map(Timestamp::as_millis);
         let shorter = Shorter::begin(connection, shared, config, now)?;
-        Ok(Self { first_day, floors_ms, shorter, stage: Stage::Chunks, waiting: Vec::new() })
+        Ok(Self {
+            first_day,
+            floors_ms,
+            shorter,
+            is_archived: config.is_archived(),
+            stage: Stage::Chunks,
+            waiting: Vec::new(),
+        })
     }
 
     /// Takes the place of a sweep under way; `done` is told with those who wait for that one.
@@ -82,6 +93,11 @@ impl Sweep {
         self.waiting = earlier.map_or_else(Vec::new, |earlier| earlier.waiting);
         self.waiting.push(done);
         self
+    }
+
+    /// Marks of what has gone go too; without an archive all of them.
+    fn marks_floor_ms(&self, tier: Tier) -> i64 {
+        if self.is_archived { self.floors_ms[tier as usize] } else { i64::MAX }
     }
 
     /// Whether there was something to delete.
@@ -113,6 +129,7 @@ impl Job for Sweep {
                     }
                 }
             }
+            Stage::Marks(tier) => sweep_marks(connection, tier, self.marks_floor_ms(tier))?,
             Stage::Shorter => self.shorter.step(connection)?,
             Stage::Pages => free_pages(connection)?,
         };
@@ -132,8 +149,13 @@ impl Job for Sweep {
 /// Notes at the first sweep when this store was begun: what was before it, it cannot know.
 fn note_begin(connection: &Connection, shared: &Shared, now: Timestamp) -> Result<(), StoreError> {
     if shared.head().begun.is_none() {
-        database::set_state(connection, "begun", &now.as_millis().to_string())?;
-        shared.head().begun = Some(now);
+        // A file of an earlier version holds more than it says.
+        let first = |sql| connection.query_row(sql, [], |row| row.get::<_, Option<i64>>(0));
+        let day_ms = first("SELECT min(day) FROM chunk")?.map(|day| day.saturating_mul(DAY_MS));
+        let oldest = [day_ms, first("SELECT min(start) FROM minute")?].into_iter().flatten().min();
+        let begun = oldest.map_or(now, |oldest| now.min(Timestamp::from_millis(oldest)));
+        database::set_state(connection, "begun", &begun.as_millis().to_string())?;
+        shared.head().begun = Some(begun);
     }
     Ok(())
 }
@@ -166,6 +188,23 @@ fn sweep_windows(
         let Some(start) = oldest.filter(|start| *start < floor_ms) else { break };
         let delete = format!("DELETE FROM {table} WHERE start = ?1");
         deleted += transaction.prepare_cached(&delete)?.execute([start])?;
+    }
+    transaction.commit()?;
+    Ok(deleted > 0)
+}
+
+/// Deletes what the archive is owed of windows that begin before the floor; whether there was any.
+fn sweep_marks(connection: &mut Connection, tier: Tier, floor_ms: i64) -> Result<bool, StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut deleted = 0;
+    while deleted < SLICE_ROWS {
+        let oldest: Option<i64> = transaction
+            .prepare_cached("SELECT min(start) FROM unsent WHERE tier = ?1")?
+            .query_row([number(tier)], |row| row.get(0))?;
+        let Some(start) = oldest.filter(|start| *start < floor_ms) else { break };
+        let mut delete =
+            transaction.prepare_cached("DELETE FROM unsent WHERE tier = ?1 AND start = ?2")?;
+        deleted += delete.execute(params![number(tier), start])?;
     }
     transaction.commit()?;
     Ok(deleted > 0)

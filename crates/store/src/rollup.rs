@@ -24,12 +24,12 @@ pub(crate) struct RollUp {
     archived: bool,
     tier: Tier,
     /// The last mark looked at.
-    after: (u32, i64),
+    after: (i64, i64),
     waiting: Vec<Done>,
 }
 
 /// The place before all marks of a tier.
-const BEFORE_ALL: (u32, i64) = (0, i64::MIN);
+const BEFORE_ALL: (i64, i64) = (-1, i64::MIN);
 
 impl RollUp {
     /// Of the windows that end at `until` or earlier.
@@ -56,7 +56,7 @@ impl RollUp {
         while let Some(row) = rows.next()? {
             seen += 1;
             let (series, start): (u32, i64) = (row.get(0)?, row.get(1)?);
-            self.after = (series, start);
+            self.after = (i64::from(series), start);
             let start = Timestamp::from_millis(start);
             if self.tier.end_of(start) <= self.until {
                 ended.push((SeriesId(series), start));

@@ -121,19 +121,21 @@ pub(crate) fn windows(
     let mut rows = rows.into_iter().peekable();
     let mut found = Vec::with_capacity(rows.len() + stale.len());
     for start in stale {
-        while let Some((before, bytes)) = rows.next_if(|(row, _)| *row < start) {
-            found.push(read(tier, before, &bytes)?);
+        while let Some(row) = rows.next_if(|(row, _)| *row < start) {
+            found.extend(read(connection, tier, series, row)?);
         }
-        // What the row says was true before the mark.
-        rows.next_if(|(row, _)| *row == start);
+        let row = rows.next_if(|(row, _)| *row == start);
         let start = Timestamp::from_millis(start);
         let partial = fold(connection, tier, series, start)?;
         if !partial.is_empty() {
             found.push(Summary { start, tier, partial });
+        } else if let Some(row) = row {
+            // What it was made of has gone before it.
+            found.extend(read(connection, tier, series, row)?);
         }
     }
-    for (start, bytes) in rows {
-        found.push(read(tier, start, &bytes)?);
+    for row in rows {
+        found.extend(read(connection, tier, series, row)?);
     }
     found.truncate(limit);
     Ok((found, next))
@@ -160,11 +162,24 @@ pub(crate) fn fold(
 /// The start and the bytes of a row.
 type Row = (i64, Vec<u8>);
 
-fn read(tier: Tier, start: i64, bytes: &[u8]) -> Result<Summary, StoreError> {
+/// The summary of a row. A damaged one costs itself: it is made again of the finer tier, if that is
+/// still there.
+fn read(
+    connection: &Connection,
+    tier: Tier,
+    series: SeriesId,
+    (start, bytes): Row,
+) -> Result<Option<Summary>, StoreError> {
     let start = Timestamp::from_millis(start);
-    let partial = summary::decode(start, bytes)
-        .ok_or_else(|| StoreError::Damaged(format!("the {tier} summary of {start}")))?;
-    Ok(Summary { start, tier, partial })
+    let partial = match summary::decode(start, &bytes) {
+        Some(partial) => partial,
+        None => {
+            metrics::counter!("sen_store_damaged_total", "what" => "summary").increment(1);
+            tracing::error!(series = series.0, %tier, %start, "a summary is damaged");
+            fold(connection, tier, series, start)?
+        }
+    };
+    Ok((!partial.is_empty()).then_some(Summary { start, tier, partial }))
 }
 
 /// A seek for each window there is, of whatever series.

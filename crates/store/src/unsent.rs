@@ -38,7 +38,8 @@ pub(crate) fn mark(
     Ok(())
 }
 
-/// At most `limit` marked windows that end at `until` or earlier, the finest and oldest first.
+/// At most `limit` marked windows that end at `until` or earlier, the coarsest and oldest first: there
+/// are few of those, and minutes must not keep them waiting.
 pub(crate) fn find(
     connection: &Connection,
     shared: &Shared,
@@ -51,8 +52,7 @@ pub(crate) fn find(
          WHERE tier = ?1 AND start <= ?2 ORDER BY start, series LIMIT ?3",
     )?;
     let mut found = Vec::new();
-    for tier in Tier::ALL {
-        // The cut-off window at the beginning of time is shorter; it waits for nobody.
+    for tier in Tier::ALL.into_iter().rev() {
         let last_start = until.plus_ms(-tier.length_ms()).as_millis();
         let most = i64::try_from(limit.saturating_sub(found.len())).unwrap_or(i64::MAX);
         let mut rows = select.query(params![number(tier), last_start, most])?;

@@ -225,8 +225,8 @@ async fn the_archive_is_owed_every_window_that_changed() {
     store.roll_up(end).await.unwrap();
     let owed = store.unsent(end, 9).await.unwrap();
     let tiers: Vec<_> = owed.iter().filter_map(|one| Some(one.summary.as_ref()?.tier)).collect();
-    assert_eq!(tiers, [Tier::QuarterHour, Tier::Hour, Tier::Day]);
-    assert_eq!(owed[2].summary.as_ref().unwrap(), &expected(&model, 0, Tier::Day, Span::ALL)[0]);
+    assert_eq!(tiers, [Tier::Day, Tier::Hour, Tier::QuarterHour]);
+    assert_eq!(owed[0].summary.as_ref().unwrap(), &expected(&model, 0, Tier::Day, Span::ALL)[0]);
     store.sent(owed).await.unwrap();
     assert_eq!(store.unsent(end, 9).await.unwrap(), []);
 }

@@ -18,7 +18,6 @@ use sen_model::time::MINUTE_MS;
 use sen_model::{Progress, Quarantined, ReadingBatch, RejectReason, SeriesKey, Timestamp};
 use sen_store::{Store, StoreError, Unsent};
 use tokio::sync::watch;
-use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::{ARCHIVE, RunError};
 
@@ -28,7 +27,7 @@ const GATHER: Duration = Duration::from_secs(1);
 /// How often summaries are sent, how many at once, and how long after the end of their window: by
 /// then most of them will not change again.
 const SUMMARIES_INTERVAL: Duration = Duration::from_secs(5);
-const SUMMARIES_AT_ONCE: usize = 5_000;
+const SUMMARIES_AT_ONCE: usize = 20_000;
 const SETTLE_MS: i64 = 3 * MINUTE_MS;
 /// Between tries while the archive fails: from, to.
 const RETRY_FROM: Duration = Duration::from_millis(500);
@@ -74,7 +73,10 @@ pub(crate) struct Forwarder {
     settling: VecDeque<(Stopwatch, Sent)>,
     /// Where the reader begins again after trouble.
     certain: Offset,
-    summaries: Interval,
+    /// Since summaries were last looked for.
+    summaries: Stopwatch,
+    /// Whether there were more than a lot of them.
+    is_more: bool,
     backoff: Backoff,
 }
 
@@ -110,15 +112,14 @@ impl Forwarder {
     pub(crate) fn begin(ports: Ports) -> Result<Self, ReadError> {
         let saved = ports.destination.cursor.load()?;
         let certain = saved.map_or_else(|| ports.readings.floor(), |saved| saved.next);
-        let mut summaries = tokio::time::interval(SUMMARIES_INTERVAL);
-        summaries.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
             reader: ports.readings.read_from(certain).gathering(GATHER),
             batch: None,
             is_prepared: false,
             settling: VecDeque::new(),
             certain,
-            summaries,
+            summaries: Stopwatch::start(),
+            is_more: false,
             backoff: Backoff::new(RETRY_FROM, RETRY_TO, certain),
             ports,
         })
@@ -161,12 +162,20 @@ impl Forwarder {
             return Err(error.into());
         }
         if self.batch.is_none() {
-            tokio::select! {
-                entries = self.reader.next(RECORDS_AT_ONCE) => self.take(entries?),
-                _ = self.summaries.tick() => self.send_summaries().await?,
+            let entries = self.reader.available(RECORDS_AT_ONCE).await?;
+            if entries.is_empty() && !self.is_more {
+                let pause = SUMMARIES_INTERVAL.saturating_sub(self.summaries.elapsed());
+                tokio::select! {
+                    arrived = self.reader.arrival() => arrived?,
+                    () = tokio::time::sleep(pause) => {}
+                }
             }
+            self.take(entries);
         }
         self.send_batch().await?;
+        if self.is_more || self.summaries.elapsed() >= SUMMARIES_INTERVAL {
+            self.send_summaries().await?;
+        }
         self.settle().await
     }
 
@@ -229,6 +238,8 @@ impl Forwarder {
     }
 
     async fn send_summaries(&mut self) -> Result<(), Trouble> {
+        self.summaries = Stopwatch::start();
+        self.is_more = false;
         // One lot at a time: the marks stay until it is certain.
         if self.settling.iter().any(|(_, sent)| matches!(sent, Sent::Summaries(_))) {
             return Ok(());
@@ -238,15 +249,17 @@ impl Forwarder {
         if unsent.is_empty() {
             return Ok(());
         }
-        if unsent.len() == SUMMARIES_AT_ONCE {
-            self.summaries.reset_immediately();
-        }
         let row = |one: &Unsent| Some(Row::Summary(one.series.clone(), one.summary.clone()?));
         let rows: Vec<Row> = unsent.iter().filter_map(row).collect();
         self.write(&rows).await?;
         metrics::counter!("sen_archive_summaries_total").increment(rows.len() as u64);
+        self.is_more = unsent.len() == SUMMARIES_AT_ONCE && self.settles_after().is_zero();
         self.settling.push_back((Stopwatch::start(), Sent::Summaries(unsent)));
         Ok(())
+    }
+
+    fn settles_after(&self) -> Duration {
+        self.ports.destination.archive.settles_after()
     }
 
     /// Writes rows; what the archive refuses goes to quarantine, each with its reason.
@@ -276,7 +289,7 @@ impl Forwarder {
 
     /// Lets the log and the marks go of what the server will not forget any more.
     async fn settle(&mut self) -> Result<(), Trouble> {
-        let after = self.ports.destination.archive.settles_after();
+        let after = self.settles_after();
         let mut readings = None;
         while self.settling.front().is_some_and(|(since, _)| since.elapsed() >= after) {
             match self.settling.pop_front() {

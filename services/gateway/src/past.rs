@@ -100,7 +100,7 @@ impl Past {
         };
         let Some((archive, early)) = self.early(series, None, span) else { return Ok(stored) };
         let archived = archive.points(series, early, limit).await;
-        let archived = archived.map_err(|source| PastError::Archive { from: early.to, source })?;
+        let archived = self.or_at_hand(archived, series, None, early)?;
         Ok(joined(archived, stored, |point| (point.event_time, point.sequence), limit))
     }
 
@@ -118,7 +118,7 @@ impl Past {
         };
         let Some((archive, early)) = self.early(series, None, span) else { return Ok(stored) };
         let archived = archive.points_downsampled(series, early, most).await;
-        let archived = archived.map_err(|source| PastError::Archive { from: early.to, source })?;
+        let archived = self.or_at_hand(archived, series, None, early)?;
         let all = joined(archived, stored, |point| (point.event_time, point.sequence), usize::MAX);
         if all.len() <= most {
             return Ok(all);
@@ -145,8 +145,17 @@ impl Past {
             return Ok(stored);
         };
         let archived = archive.summaries(series, tier, early, limit).await;
-        let archived = archived.map_err(|source| PastError::Archive { from: early.to, source })?;
-        let archived = archived.into_iter().map(summary).collect();
+        let archived: Vec<Summary> = self
+            .or_at_hand(archived, series, Some(tier), early)?
+            .into_iter()
+            .map(summary)
+            .collect();
+        let mut stored = stored;
+        // A store that was begun anew has less of its first windows.
+        stored.retain(|one| {
+            let same = archived.binary_search_by_key(&one.start, |it| it.start).ok();
+            same.is_none_or(|at| archived[at].partial.count <= one.partial.count)
+        });
         Ok(joined(archived, stored, |summary| summary.start, limit))
     }
 
@@ -162,6 +171,24 @@ impl Past {
         let whole_from = self.store.begun().map_or(kept_from, |begun| begun.max(kept_from));
         let early = Span { from: span.from, to: span.to.min(whole_from) };
         (early.from < early.to).then_some((archive, early))
+    }
+
+    /// What the archive says. Where it fails, only what the store has deleted is missing for
+    /// certain; of what was before a young store there may never have been more.
+    fn or_at_hand<T>(
+        &self,
+        archived: Result<Vec<T>, ArchiveError>,
+        series: &SeriesKey,
+        tier: Option<Tier>,
+        early: Span,
+    ) -> Result<Vec<T>, PastError> {
+        archived.or_else(|source| {
+            if early.from < self.kept_from(series, tier) {
+                return Err(PastError::Archive { from: early.to, source });
+            }
+            tracing::debug!(error = %source, "the archive is not asked about a young store");
+            Ok(Vec::new())
+        })
     }
 
     /// What is older the store has deleted.

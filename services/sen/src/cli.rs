@@ -210,7 +210,8 @@ fn copy_store(place: &Place, span: Span) -> ExitCode {
     finish(block_on(async {
         let archive = sen_archive::Archive::new(archive)?;
         let store = sen_store::Store::open_to_read(place.data.join("store"), settings.store)?;
-        copy::run(archive, store, span).await
+        let now = Timestamp::from_millis(sen_chassis::Clock::system().now_ms());
+        copy::run(archive, store, span, now).await
     }))
 }
 

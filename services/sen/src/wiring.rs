@@ -232,7 +232,8 @@ fn aggregate(shared: &Shared) -> anyhow::Result<sen_aggregate::Aggregate> {
     let destination = match &shared.archive {
         Some(archive) => Some(sen_aggregate::Destination {
             archive: archive.clone(),
-            cursor: shared.log.cursor(readings, ARCHIVE_CURSOR)?,
+            // When the disk is full, readings go on: `sen store copy` sends what it missed.
+            cursor: shared.log.yielding_cursor(readings, ARCHIVE_CURSOR)?,
             quarantine: shared.topics.quarantine.clone(),
         }),
         None => {

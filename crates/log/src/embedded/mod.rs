@@ -278,6 +278,10 @@ impl TopicBackend for EmbeddedTopic {
         Ok(Arc::new(EmbeddedCursor::open(topic, name, self.chores.clone())?))
     }
 
+    fn let_yield(&self, name: &str) {
+        lock(&self.shared.yielding).insert(name.to_owned());
+    }
+
     fn forget_cursor(&self, name: &str) -> Result<(), OpenError> {
         if !is_name(name) {
             return Err(OpenError::BadName(name.to_owned()));

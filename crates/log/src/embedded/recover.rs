@@ -62,6 +62,7 @@ pub(crate) fn recover(
         floor: AtomicU64::new(segments.first().map_or(end.next, |segment| segment.base)),
         segments: Mutex::new(segments),
         cursors: Mutex::new(positions(cursors, epoch)),
+        yielding: Mutex::default(),
         head: follow_head,
         is_closed: AtomicBool::new(false),
         asks_relief: AtomicBool::new(false),

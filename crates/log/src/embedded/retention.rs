@@ -5,7 +5,8 @@
 //! again. So when an append was refused, [`relieve`] gives up early what the limits would still
 //! keep, but only where every record has been read by all who will ever need it: in ordinary
 //! topics that have a cursor. Topics without one (nobody else has their records) and vital ones
-//! (history is told from them) keep what their own limits promise, which are bounded in bytes.
+//! (history is told from them) keep what their own limits promise, which are bounded in bytes. A
+//! cursor that yields is not waited for then: what it misses must be had elsewhere.
 
 use std::fs;
 use std::sync::Arc;
@@ -66,7 +67,11 @@ fn delete(shared: &Shared, mut take: impl FnMut() -> Option<Arc<Segment>>) {
 /// Takes the oldest segment out of the topic if it may go; the floor rises at once. With `early`
 /// it need not be old nor the topic large, but a cursor must have passed it.
 fn take_oldest(shared: &Shared, early: bool) -> Option<Arc<Segment>> {
-    let lowest = lock(&shared.cursors).values().copied().min();
+    let yielding = lock(&shared.yielding);
+    let holds = |name: &String| !(early && yielding.contains(name));
+    let lowest =
+        lock(&shared.cursors).iter().filter_map(|(name, next)| holds(name).then_some(*next)).min();
+    drop(yielding);
     let mut segments = lock(&shared.segments);
     // The last one is being written and stays.
     let [oldest, next, ..] = segments.as_slice() else { return None };

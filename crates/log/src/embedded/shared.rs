@@ -1,6 +1,6 @@
 //! What the writer, the readers and the keeper of one topic share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -39,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) floor: AtomicU64,
     /// Each cursor's next offset to read; 0 if it has none in this epoch and holds everything.
     pub(crate) cursors: Mutex<BTreeMap<String, Offset>>,
+    /// Those that give way when the disk is full.
+    pub(crate) yielding: Mutex<BTreeSet<String>>,
     pub(crate) head: watch::Receiver<Offset>,
     pub(crate) is_closed: AtomicBool,
     /// Whether the keeper was asked for room and has not answered yet.
