@@ -198,12 +198,13 @@ impl Partial {
     /// The good value at rank `q` (0 to 1), within 1 %, exact at both ends, never outside [min, max].
     pub fn quantile(&self, q: f64) -> Option<f64> {
         let extremes = self.extremes?;
-        let within = self.sketch.quantile(q)?.clamp(extremes.min, extremes.max);
-        Some(match q {
-            ..=0.0 => extremes.min,
-            1.0.. => extremes.max,
-            _ => within,
-        })
+        match q {
+            ..=0.0 => Some(extremes.min),
+            1.0.. => Some(extremes.max),
+            // Where the distribution of a part is missing, that of the rest says nothing.
+            _ if self.sketch.count() != self.good_count => None,
+            _ => Some(self.sketch.quantile(q)?.clamp(extremes.min, extremes.max)),
+        }
     }
 
     fn merge_extremes(&mut self, other: &Extremes) {

@@ -39,10 +39,14 @@ impl Sketch {
         }
     }
 
+    /// How many values it has counted.
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().map(|(_, count)| u64::from(*count)).sum()
+    }
+
     /// The value at rank `q` (0 to 1, clamped), within [`RELATIVE_ERROR`]; none if it is empty.
     pub fn quantile(&self, q: f64) -> Option<f64> {
-        let total: u64 = self.buckets.iter().map(|(_, count)| u64::from(*count)).sum();
-        let rank = (q.clamp(0.0, 1.0) * total.checked_sub(1)? as f64).floor() as u64;
+        let rank = (q.clamp(0.0, 1.0) * self.count().checked_sub(1)? as f64).floor() as u64;
         let mut below = 0;
         let reached = self.buckets.iter().find(|(_, count)| {
             below += u64::from(*count);

@@ -50,7 +50,7 @@ use tokio::sync::{Semaphore, watch};
 use centre::{Centre, Shared};
 use feeds::Begin;
 use history::Histories;
-use past::{Older, Past};
+use past::Past;
 use projection::latest::Sighting;
 use projection::{Alerts, Counts, Latest, Screens};
 use server::Server;
@@ -178,7 +178,12 @@ impl Gateway {
             map,
             histories: Histories::new(&wall, &ports.registry),
             wall,
-            past: past(&ports),
+            past: Past::new(
+                ports.store.clone(),
+                ports.kept.clone(),
+                ports.clock.clone(),
+                ports.archive.clone(),
+            ),
             streams: Arc::new(Semaphore::new(http::MOST_STREAMS)),
             config,
             ports,
@@ -256,16 +261,6 @@ async fn first_unstored(ports: &Ports) -> Result<Offset, BindError> {
     let checkpoint = ports.store.checkpoint().await?;
     let ours = checkpoint.filter(|checkpoint| checkpoint.epoch == ports.readings.epoch().0);
     Ok(ours.map_or(floor, |checkpoint| checkpoint.next.clamp(floor, end)))
-}
-
-/// What was, from the store and what is kept beside it.
-fn past(ports: &Ports) -> Past {
-    let older = ports.archive.clone().map(|archive| Older {
-        archive,
-        kept: ports.kept.clone(),
-        clock: ports.clock.clone(),
-    });
-    Past::new(ports.store.clone(), older)
 }
 
 /// The official map, if there is a sound one.

@@ -16,19 +16,16 @@ use sen_store::{Config, Point, Span, Store, StoreError, Summary};
 #[derive(Clone)]
 pub(crate) struct Past {
     store: Store,
-    older: Option<Older>,
+    /// How long the store keeps what.
+    kept: Config,
+    /// Tells what is too old for it.
+    clock: Clock,
+    archive: Option<Archive>,
 }
 
-/// Where what the store no longer has is kept.
-#[derive(Clone)]
-pub(crate) struct Older {
-    /// The archive.
-    pub(crate) archive: Archive,
-    /// How long the store keeps what.
-    pub(crate) kept: Config,
-    /// Tells what is too old for it.
-    pub(crate) clock: Clock,
-}
+/// How late a reading may come, in days: of what was measured so long before the store was begun it
+/// may have something.
+const LATE_DAYS: i64 = 30;
 
 /// Why the past cannot be told.
 #[derive(Debug, thiserror::Error)]
@@ -49,18 +46,40 @@ pub(crate) enum PastError {
 
 impl Past {
     /// What a store holds, and what is kept beside it.
-    pub(crate) fn new(store: Store, older: Option<Older>) -> Self {
-        Self { store, older }
+    pub(crate) fn new(store: Store, kept: Config, clock: Clock, archive: Option<Archive>) -> Self {
+        Self { store, kept, clock, archive }
     }
 
     /// Only what the store holds: for what must not wait for a server elsewhere.
     pub(crate) fn at_hand(&self) -> Self {
-        Self { store: self.store.clone(), older: None }
+        Self { archive: None, ..self.clone() }
     }
 
-    /// Whether anything was ever kept of a series.
-    pub(crate) fn has(&self, series: &SeriesKey) -> bool {
-        self.store.find(&series.device, &series.metric).is_some()
+    /// Whether anything is kept of a series.
+    pub(crate) async fn has(&self, series: &SeriesKey) -> Result<bool, PastError> {
+        if self.store.find(&series.device, &series.metric).is_some() {
+            return Ok(true);
+        }
+        let Some(archive) = &self.archive else { return Ok(false) };
+        let from = Timestamp::from_millis(self.clock.now_ms());
+        let archived = archive.latest(std::slice::from_ref(series)).await;
+        let archived = archived.map_err(|source| PastError::Archive { from, source })?;
+        Ok(archived.first().is_some_and(Option::is_some))
+    }
+
+    /// The finest that is kept of a series from a time on: a tier, or none for readings.
+    pub(crate) fn finest(&self, series: &SeriesKey, from: Timestamp) -> Option<Tier> {
+        let is_kept = |tier: &Option<Tier>| {
+            let kept_from = self.kept_from(series, *tier);
+            // Of a store so young that nothing of it has gone yet, everything is there.
+            let begun = self.store.begun().map(|begun| begun.plus_ms(-LATE_DAYS * DAY_MS));
+            from >= kept_from || begun.is_none_or(|begun| begun >= kept_from)
+        };
+        let all = std::iter::once(None).chain(Tier::ALL.map(Some));
+        match &self.archive {
+            Some(_) => None,
+            None => all.into_iter().find(is_kept).unwrap_or(Some(Tier::Day)),
+        }
     }
 
     /// Every series of which anything was kept.
@@ -138,12 +157,17 @@ impl Past {
         tier: Option<Tier>,
         span: Span,
     ) -> Option<(&Archive, Span)> {
-        let Older { archive, kept, clock } = self.older.as_ref()?;
-        let days = i64::from(kept.kept_days(&series.metric, tier));
-        let kept_from = Timestamp::from_millis(clock.now_ms()).plus_ms(-days * DAY_MS);
+        let archive = self.archive.as_ref()?;
+        let kept_from = self.kept_from(series, tier);
         let whole_from = self.store.begun().map_or(kept_from, |begun| begun.max(kept_from));
         let early = Span { from: span.from, to: span.to.min(whole_from) };
         (early.from < early.to).then_some((archive, early))
+    }
+
+    /// What is older the store has deleted.
+    fn kept_from(&self, series: &SeriesKey, tier: Option<Tier>) -> Timestamp {
+        let days = i64::from(self.kept.kept_days(&series.metric, tier));
+        Timestamp::from_millis(self.clock.now_ms()).plus_ms(-days * DAY_MS)
     }
 }
 

@@ -47,7 +47,12 @@ impl House {
     }
 
     fn past(&self) -> Past {
-        Past::new(self.store.clone(), None)
+        Past::new(
+            self.store.clone(),
+            sen_store::Config::default(),
+            sen_chassis::Clock::manual(0),
+            None,
+        )
     }
 
     /// What was said in the last minutes, the newest first, by how many minutes ago.

@@ -66,7 +66,7 @@ impl Question {
 
 /// The line of one series; a series of the registry that nothing was heard of yet is empty, not
 /// unknown.
-pub(crate) fn line(centre: &Shared, device: &str, metric: &str) -> Result<Line, Problem> {
+pub(crate) async fn line(centre: &Shared, device: &str, metric: &str) -> Result<Line, Problem> {
     let device: DeviceId =
         device.parse().map_err(|error| Problem::not_found(format!("device: {error}")))?;
     let metric: Metric =
@@ -74,7 +74,7 @@ pub(crate) fn line(centre: &Shared, device: &str, metric: &str) -> Result<Line, 
     let registry = &centre.ports.registry;
     let is_registered = registry.device(&device).is_some_and(|it| it.metric(&metric).is_some());
     let key = SeriesKey { device, metric };
-    if !is_registered && !centre.past.has(&key) {
+    if !is_registered && !centre.past.has(&key).await? {
         return Err(Problem::not_found(format!("there is no series {key}")));
     }
     Ok(Line::of(key, registry))

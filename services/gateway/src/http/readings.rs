@@ -144,7 +144,7 @@ pub(crate) async fn one(
 ) -> Result<Response, Problem> {
     let given = Parameters::new(pairs, &[&PARAMETERS, &OWN])?;
     let (question, how) = parse(&centre, &given, &headers)?;
-    let line = past::line(&centre, &device, &metric)?;
+    let line = past::line(&centre, &device, &metric).await?;
     match question.shape {
         Shape::Stream(format) => stream(&centre, vec![line], &question, how, format),
         Shape::Page if question.is_paged => page_of_one(&centre, line, &question).await,

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
+use sen_model::Tier;
 use serde::Serialize;
 use utoipa::IntoParams;
 
@@ -97,9 +98,12 @@ fn parse(
     centre: &Shared,
     given: &Parameters,
     headers: &HeaderMap,
+    lines: &[Line],
 ) -> Result<(Question, Asked), Problem> {
     let question = Question::parse(centre, given, headers, 1)?;
-    let step = step(given, &question)?;
+    let series = lines.iter().flat_map(|line| &line.series);
+    let finest = series.filter_map(|key| centre.past.finest(key, question.span.from)).max();
+    let step = step(given, &question, finest.unwrap_or(Tier::Minute))?;
     let fill: Fill = given.parsed("fill")?.unwrap_or_default();
     let numbers = step.numbers(question.span.from, question.span.to);
     let windows = count(&numbers);
@@ -120,7 +124,7 @@ fn parse(
 }
 
 /// The step that was asked for, or the one that fits.
-fn step(given: &Parameters, question: &Question) -> Result<Step, Wrong> {
+fn step(given: &Parameters, question: &Question, finest: Tier) -> Result<Step, Wrong> {
     match (given.parsed("step")?, question.max_points) {
         (Some(_), Some(_)) => Err(Wrong::new("step", "give either step or max_points")),
         (Some(step), None) => Ok(step),
@@ -131,7 +135,7 @@ fn step(given: &Parameters, question: &Question) -> Result<Step, Wrong> {
                 let detail = format!("no step gives {most} windows or fewer: shorten the range");
                 Wrong::new("max_points", detail)
             };
-            Step::for_points(from, to, most).ok_or_else(too_long)
+            Step::for_points(from, to, most, finest).ok_or_else(too_long)
         }
     }
 }
@@ -167,8 +171,8 @@ pub(crate) async fn one(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let given = Parameters::new(pairs, &[&PARAMETERS, &OWN])?;
-    let (question, asked) = parse(&centre, &given, &headers)?;
-    let line = past::line(&centre, &device, &metric)?;
+    let line = past::line(&centre, &device, &metric).await?;
+    let (question, asked) = parse(&centre, &given, &headers, std::slice::from_ref(&line))?;
     if let Shape::Stream(format) = question.shape {
         return stream(&centre, vec![line], asked, By::Series, format);
     }
@@ -225,9 +229,9 @@ pub(crate) async fn many(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let given = Parameters::new(pairs, &[&CHOICE, &["by"], &PARAMETERS, &OWN])?;
-    let (question, asked) = parse(&centre, &given, &headers)?;
     let by: By = given.parsed("by")?.unwrap_or_default();
     let lines = past::lines(&centre, &given, by)?;
+    let (question, asked) = parse(&centre, &given, &headers, &lines)?;
     if let Shape::Stream(format) = question.shape {
         return stream(&centre, lines, asked, by, format);
     }

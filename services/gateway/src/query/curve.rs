@@ -112,17 +112,23 @@ pub(crate) async fn curve(
     most: usize,
     how: Downsample,
 ) -> Result<Curve, PastError> {
-    let points = past.points(series, span, most + 1).await?;
+    let finest = past.finest(series, span.from);
+    let points = match finest {
+        None => past.points(series, span, most + 1).await?,
+        // Readings of the beginning are gone: those of the end would look like all.
+        Some(_) => Vec::new(),
+    };
     let whole = |points: Vec<Point>| points.into_iter().map(Dot::from).collect();
-    if points.len() <= most {
+    if finest.is_none() && points.len() <= most {
         return Ok(Curve { tier: None, is_thinned: false, dots: whole(points) });
     }
     let enough = match how {
         Downsample::MinMax => most,
         Downsample::Lttb => most.max(LTTB_FROM),
     };
-    let (tier, dots) = if span.to.since_ms(span.from) > LONGEST_RAW_MS {
-        of_tiers(past, series, span, most, enough).await?
+    let (tier, dots) = if finest.is_some() || span.to.since_ms(span.from) > LONGEST_RAW_MS {
+        let tier = tier_for(span.to.since_ms(span.from), most).max(finest.unwrap_or(Tier::Minute));
+        of_tiers(past, series, tier, span, enough).await?
     } else {
         (None, whole(past.points_downsampled(series, span, enough).await?))
     };
@@ -144,11 +150,10 @@ fn tier_for(length_ms: i64, most: usize) -> Tier {
 async fn of_tiers(
     past: &Past,
     series: &SeriesKey,
+    mut tier: Tier,
     span: Span,
-    most: usize,
     enough: usize,
 ) -> Result<(Option<Tier>, Vec<Dot>), PastError> {
-    let mut tier = tier_for(span.to.since_ms(span.from), most);
     loop {
         let dots = of_tier(past, series, tier, span, enough).await?;
         match tier.coarser().filter(|_| dots.is_empty()) {

@@ -114,7 +114,8 @@ impl Walk for Readings {
     }
 
     fn cursor(&self, taken: &Taken) -> String {
-        let line = (self.lines.len() > 1).then(|| self.lines[taken.line].to_string());
+        // Also of a single one: a second series may have come by the next page.
+        let line = Some(self.lines[taken.line].to_string());
         let (at, sequence) = (taken.point.event_time, taken.point.sequence);
         Cursor { at, sequence, leans_on: None, line }.to_string()
     }

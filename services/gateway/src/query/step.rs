@@ -61,11 +61,17 @@ impl Step {
         tier.filter(|_| divides_a_day || is_days).map(|tier| Self { length_ms, tier })
     }
 
-    /// The shortest readable step with at most `most` windows in a range; none if the range is
-    /// too long for all of them.
-    pub(crate) fn for_points(from: Timestamp, to: Timestamp, most: usize) -> Option<Self> {
+    /// The shortest readable step with at most `most` windows in a range, merged from windows of the
+    /// tier `finest` or coarser ones; none if the range is too long for all of them.
+    pub(crate) fn for_points(
+        from: Timestamp,
+        to: Timestamp,
+        most: usize,
+        finest: Tier,
+    ) -> Option<Self> {
         let most = u64::try_from(most).unwrap_or(u64::MAX);
         let steps = NICE_MS.into_iter().filter_map(Self::new);
+        let steps = steps.filter(|step| step.tier >= finest);
         steps.into_iter().find(|step| count(&step.numbers(from, to)) <= most)
     }
 
@@ -248,7 +254,7 @@ mod tests {
             assert_eq!(step.start(all.end), max);
             assert_eq!(count(&step.numbers(min.plus_ms(1), max)), count(&all) - 1);
         }
-        assert_eq!(Step::for_points(min, max, 10_000), None);
+        assert_eq!(Step::for_points(min, max, 10_000, Tier::Minute), None);
     }
 
     #[test]
@@ -261,7 +267,8 @@ mod tests {
             (365, 365, "1d"),
             (1, 1, "1d"),
         ] {
-            let chosen = Step::for_points(from, from.plus_ms(days * DAY_MS), points).unwrap();
+            let chosen =
+                Step::for_points(from, from.plus_ms(days * DAY_MS), points, Tier::Minute).unwrap();
             assert_eq!(chosen.to_string(), wanted);
         }
     }
