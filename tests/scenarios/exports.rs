@@ -1,11 +1,13 @@
 //! Readings leave as files: by hand beside a running centre, and by schedule for the public.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use parquet::file::reader::SerializedFileReader;
 use parquet::record::RowAccessor;
+use sen_model::Timestamp;
 use sen_model::time::{DAY_MS, MINUTE_MS};
+use sen_store::{Config, Store};
 use sen_tests::centre::{Centre, binary};
 use sen_tests::device::Device;
 use sen_tests::wait_for;
@@ -63,7 +65,7 @@ fn of_parquet(path: &Path) -> anyhow::Result<Vec<(String, f64, String)>> {
     let reader = SerializedFileReader::new(std::fs::File::open(path)?)?;
     let row = |row: Result<parquet::record::Row, _>| -> anyhow::Result<_> {
         let row = row?;
-        let time = sen_model::Timestamp::from_millis(row.get_timestamp_millis(9)?);
+        let time = Timestamp::from_millis(row.get_timestamp_millis(9)?);
         Ok((time.to_string(), row.get_double(10)?, row.get_string(11)?.clone()))
     };
     reader.into_iter().map(row).collect()
@@ -109,13 +111,26 @@ async fn an_export_beside_a_running_centre_says_what_the_api_says() -> anyhow::R
         })
         .await;
     }
+    a_reader_that_leaves_is_no_failure(&centre)?;
     let minutes = summaries_agree(&centre, from, to).await?;
     assert!(minutes >= 3, "{minutes}");
     Ok(())
 }
 
+fn a_reader_that_leaves_is_no_failure(centre: &Centre) -> anyhow::Result<()> {
+    let mut command = Command::new(binary());
+    command.args(["export", "--out", "-", "--format", "csv", "--config"]).arg(centre.config());
+    command.arg("--data").arg(centre.storage());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    drop(child.stdout.take());
+    let output = child.wait_with_output()?;
+    let told = String::from_utf8(output.stderr)?;
+    assert!(output.status.success() && !told.contains("complete"), "{told}");
+    Ok(())
+}
+
 fn query(ms: i64) -> String {
-    sen_model::Timestamp::from_millis(ms).to_string()
+    Timestamp::from_millis(ms).to_string()
 }
 
 /// Compares the minutes on standard output with those of the API, and tells how many there are.
@@ -196,12 +211,22 @@ keep = 3
 folder = "open-data"
 "#;
 
+/// Leaves a store that was there before yesterday: what was before a store is not published.
+async fn begun_a_week_ago(storage: &Path) -> anyhow::Result<()> {
+    let store = Store::open(storage.join("store"), Config::default())?;
+    Ok(store.retain(Timestamp::from_millis(now_ms() - 7 * DAY_MS)).await?)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn yesterday_is_published_with_its_licence_and_without_anybody_in_it() -> anyhow::Result<()> {
-    let mut centre = Centre::with(&PROMPT, &[])?;
+    let folder = tempfile::tempdir()?;
+    begun_a_week_ago(folder.path()).await?;
+    let mut centre = Centre::on(folder.path().to_owned(), &PROMPT)?;
     let mut device = Device::connect("exports", centre.mqtt_port()).await?;
     let yesterday = now_ms() - DAY_MS;
     device.report(GAUGE, LEVEL, yesterday, 1.25).await?;
+    // Just after midnight yesterday is not published yet: the day before is the first then.
+    device.report(GAUGE, LEVEL, yesterday - DAY_MS, 1.25).await?;
     device.report(GAUGE, "phone-0912345678", yesterday, 1.0).await?;
     device.report(CAMERA, "people_count", yesterday, 3.0).await?;
     device.report(STRANGER, LEVEL, yesterday, 1.0).await?;
@@ -231,7 +256,6 @@ async fn yesterday_is_published_with_its_licence_and_without_anybody_in_it() -> 
         serde_json::from_slice::<Value>(&bytes).ok()
     })
     .await;
-    // The day may have changed since the readings were sent; then theirs is not the first.
     let file = package["resources"][0]["path"].as_str().expect("a file has a path");
     let text = std::fs::read_to_string(folder.join(file))?;
     assert!(text.starts_with("# licence: CC BY 4.0\r\n"), "{text}");

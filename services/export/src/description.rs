@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sen_model::{Registry, SeriesKey, Text, Timestamp};
+use sen_model::{MetricSpec, Registry, SeriesKey, Text, Timestamp};
 use sen_table::{Column, Format, Kind};
 use serde::{Deserialize, Serialize};
 
@@ -160,21 +160,34 @@ impl Resource {
             schema: Schema { fields: columns(export.resolution).iter().map(field).collect() },
         }
     }
+
+    /// Whether it has fewer rows than another file of the same tier: the store lost something.
+    pub(crate) fn lacks_rows_of(&self, other: &Self) -> bool {
+        self.tier == other.tier && self.rows < other.rows
+    }
+}
+
+/// What the export may hold by the registry.
+pub(crate) fn published<'r>(
+    export: &'r Export,
+    registry: &'r Registry,
+) -> impl Iterator<Item = &'r MetricSpec> {
+    registry.devices().flat_map(move |device| {
+        device.metrics.iter().filter(move |spec| {
+            let key = SeriesKey { device: device.id.clone(), metric: spec.metric.clone() };
+            export.selection.takes_openly(registry, &key)
+        })
+    })
 }
 
 /// What the export may hold by the registry: unit and names, each metric once.
 fn measured(export: &Export, registry: &Registry) -> Vec<Measured> {
     let mut seen = BTreeSet::new();
     let mut measured = Vec::new();
-    for device in registry.devices() {
-        for spec in &device.metrics {
-            let key = SeriesKey { device: device.id.clone(), metric: spec.metric.clone() };
-            let new = export.selection.takes_openly(registry, &key)
-                && seen.insert((spec.metric.clone(), spec.unit.clone()));
-            if new {
-                let (metric, unit) = (spec.metric.to_string(), spec.unit.clone());
-                measured.push(Measured { metric, title: spec.name.clone(), unit });
-            }
+    for spec in published(export, registry) {
+        if seen.insert((spec.metric.clone(), spec.unit.clone())) {
+            let (metric, unit) = (spec.metric.to_string(), spec.unit.clone());
+            measured.push(Measured { metric, title: spec.name.clone(), unit });
         }
     }
     measured

@@ -28,8 +28,9 @@ const TEXT_BYTES: usize = 1_000;
 const MOST_EXPORTS: usize = 100;
 /// Files kept at most: ten years.
 const KEPT: Range<i64> = 1..3_661;
-/// Further days on which a file is looked at again: as far back as ingest takes readings.
-const LATE_DAYS: Range<i64> = 0..31;
+/// Further days on which a file is looked at again: as far back as ingest takes readings. At least
+/// one, so that a file made while the store was behind does not stay as it is.
+const LATE_DAYS: Range<i64> = 1..31;
 const USUAL_LATE_DAYS: i64 = 3;
 
 /// One export to the public.

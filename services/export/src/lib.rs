@@ -34,6 +34,8 @@ pub use write::{Done, Job, WriteError};
 pub struct Ports {
     /// Where the readings are.
     pub store: Store,
+    /// How long it keeps them.
+    pub kept: sen_store::Config,
     /// What is open, and what it is called.
     pub registry: Arc<Registry>,
     /// What relative folders of `exports.toml` are below.

@@ -15,6 +15,14 @@ pub enum Resolution {
 }
 
 impl Resolution {
+    /// The tier of summaries; none for readings.
+    pub fn tier(self) -> Option<Tier> {
+        match self {
+            Self::Raw => None,
+            Self::Of(tier) => Some(tier),
+        }
+    }
+
     /// Its name: `raw`, or that of the tier.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,7 +1,7 @@
 //! Which days are due. Pure: times in, days out.
 //!
 //! A file holds one calendar day of Vietnam. It is made at the hour of the export on the day after,
-//! and looked at again at that hour of the following `late_days` days, since readings may come
+//! but not before the last readings of the day had time to arrive, and looked at again at that hour of the following `late_days` days, since readings may come
 //! late. Whatever was missed is made up for, as far back as files are kept.
 
 use std::collections::BTreeMap;
@@ -9,6 +9,9 @@ use std::fmt;
 
 use sen_model::Timestamp;
 use sen_model::time::{DAY_MS, MINUTE_MS, VIETNAM_OFFSET_MS};
+
+/// How long after its end a day is left alone, in minutes: until its last readings are stored.
+pub const SETTLED_MIN: i64 = 10;
 
 /// A calendar day of Vietnam, counted from 1 January 1970; printed as `2026-11-23`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,7 +51,7 @@ impl fmt::Display for Day {
 /// When files of an export are made and how long they are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    /// The hour, in minutes after midnight in Vietnam.
+    /// The hour, in minutes after midnight in Vietnam; at [`SETTLED_MIN`] if it is earlier.
     pub at_min: i64,
     /// On how many further days a file is looked at again.
     pub late_days: i64,
@@ -59,7 +62,7 @@ pub struct Schedule {
 impl Schedule {
     /// The hour on a day.
     fn hour_of(&self, day: Day) -> Timestamp {
-        day.start().plus_ms(self.at_min * MINUTE_MS)
+        day.start().plus_ms(self.at_min.max(SETTLED_MIN) * MINUTE_MS)
     }
 
     /// The last hour of the export up to now.
@@ -125,6 +128,14 @@ mod tests {
     }
 
     #[test]
+    fn a_day_is_left_alone_until_its_last_readings_are_stored() {
+        let midnight = Schedule { at_min: 0, ..TWO };
+        let looked = BTreeMap::from([(day("2026-11-21"), time("2026-11-25T00:00:00"))]);
+        assert_eq!(midnight.due(&looked, time("2026-11-23T00:09:59.999")), []);
+        assert_eq!(dates(&midnight.due(&looked, time("2026-11-23T00:10:00"))), ["2026-11-22"]);
+    }
+
+    #[test]
     fn missed_days_are_made_up_for_as_far_as_files_are_kept() {
         let looked = BTreeMap::from([(day("2026-11-01"), time("2026-11-04T02:00:01"))]);
         let due = TWO.due(&looked, time("2026-11-05T12:00:00"));
@@ -153,7 +164,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_was_missed_everything_kept_is_there_once_it_runs(
-            at_min in 0..1_440_i64, late_days in 0..5_i64, keep in 1..9_i64,
+            at_min in 0..1_440_i64, late_days in 1..5_i64, keep in 1..9_i64,
             pauses in prop::collection::vec(1..200_i64, 1..20),
         ) {
             let schedule = Schedule { at_min, late_days, keep };
@@ -163,7 +174,8 @@ mod tests {
             for pause in pauses {
                 let due = schedule.due(&looked, now);
                 prop_assert!(due.windows(2).all(|two| two[0] < two[1]));
-                prop_assert!(due.iter().all(|day| day.end() <= now), "only days that are over");
+                let settled = |day: &Day| day.end().plus_ms(SETTLED_MIN * MINUTE_MS) <= now;
+                prop_assert!(due.iter().all(settled), "only days that are over and settled");
                 looked.extend(due.into_iter().map(|day| (day, now)));
                 prop_assert_eq!(schedule.due(&looked, now), []);
                 let newest = Day::of(schedule.latest(now)).0 - 1;

@@ -8,16 +8,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sen_chassis::Shutdown;
-use sen_model::Timestamp;
+use sen_model::time::DAY_MS;
+use sen_model::{MetricSpec, Timestamp};
 use sen_store::Span;
 use sen_table::{Encoder, TableError};
 
-use crate::description::{Made, Package, Resource};
+use crate::description::{Made, Package, Resource, published};
 use crate::exports::Export;
 use crate::file::{Beside, Measured};
 use crate::schedule::Day;
 use crate::write::{Job, WriteError};
-use crate::{Exporter, columns};
+use crate::{Exporter, Ports, columns};
 
 /// How often the clock is looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -57,13 +58,16 @@ pub(crate) async fn run(exporter: Exporter, shutdown: Shutdown) {
             _ = tick.tick() => {}
         }
         let now = Timestamp::from_millis(exporter.ports.clock.now_ms());
+        // Known from the first sweep on, soon after the start.
+        let Some(begun) = exporter.ports.store.begun() else { continue };
         for (at, export) in exporter.exports.iter().enumerate() {
             let hour = export.schedule.latest(now);
             let rests = resting.get(&at).is_some_and(|until| now < *until);
             if rests || done.get(&at) == Some(&hour) {
                 continue;
             }
-            match (Turn { exporter: &exporter, export, shutdown: &shutdown }).take(now).await {
+            let turn = Turn { exporter: &exporter, export, shutdown: &shutdown, begun };
+            match turn.take(now).await {
                 Ok(()) => {
                     done.insert(at, hour);
                     if resting.remove(&at).is_some() {
@@ -91,6 +95,8 @@ struct Turn<'t> {
     exporter: &'t Exporter,
     export: &'t Export,
     shutdown: &'t Shutdown,
+    /// When the store was begun.
+    begun: Timestamp,
 }
 
 impl Turn<'_> {
@@ -111,10 +117,8 @@ impl Turn<'_> {
             }
             Err(error) => return Err(error.into()),
         };
-        let there = |resource: &Resource| {
-            fs::metadata(folder.join(&resource.path)).is_ok_and(|file| file.len() == resource.bytes)
-        };
-        for day in export.schedule.due(&package.looked(export, there), now) {
+        let looked = package.looked(export, |resource| is_there(&folder, resource));
+        for day in self.still_stored(export.schedule.due(&looked, now), now) {
             let made = self.make(&folder, day, &package, now).await?;
             package.resources.retain(|resource| resource.path != made.path);
             package.resources.push(made);
@@ -125,7 +129,29 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Makes the file of a day. One that is there and would be the same is left as it is.
+    /// Leaves out the days of which the store has nothing any more, or never had: their files would
+    /// look complete. What was published of them stays.
+    fn still_stored(&self, mut days: Vec<Day>, now: Timestamp) -> Vec<Day> {
+        let (export, Ports { kept, registry, .. }) = (self.export, &self.exporter.ports);
+        let days_of = |spec: &MetricSpec| kept.kept_days(&spec.metric, export.resolution.tier());
+        let least = published(export, registry).map(days_of).min().unwrap_or_default();
+        let whole_from = self.begun.max(now.plus_ms(-i64::from(least) * DAY_MS));
+        let gone = days.partition_point(|day| day.end() <= whole_from);
+        if let Some(last) = gone.checked_sub(1).map(|last| days[last]) {
+            tracing::info!(
+                export = export.id,
+                first = %days[0],
+                last = %last,
+                store_begun = %self.begun,
+                kept_days = least,
+                "days are left as they are: the store no longer has them, or never had"
+            );
+        }
+        days.split_off(gone)
+    }
+
+    /// Makes the file of a day. One that is there and would be the same, or lose rows, is left as it
+    /// is.
     async fn make(
         &self,
         folder: &Path,
@@ -162,11 +188,23 @@ impl Turn<'_> {
         let (file, bytes, sha256) = table.finish()?.finish();
         let resource = Resource::new(export, day, Made { bytes, sha256, rows, checked });
         let before = package.resources.iter().find(|before| before.path == resource.path);
-        let same = before.is_some_and(|before| before.hash == resource.hash) && path.exists();
-        if !same {
-            file.finish()?;
-            tracing::info!(export = export.id, day = %day, rows, again = before.is_some(), "exported");
+        match before.filter(|before| is_there(folder, before)) {
+            Some(before) if before.hash == resource.hash => return Ok(resource),
+            Some(before) if resource.lacks_rows_of(before) => {
+                tracing::warn!(
+                    export = export.id,
+                    day = %day,
+                    published = before.rows,
+                    stored = rows,
+                    "the store has fewer rows than are published: the published file is kept"
+                );
+                let mut kept = before.clone();
+                kept.checked = checked;
+                return Ok(kept);
+            }
+            _ => file.finish()?,
         }
+        tracing::info!(export = export.id, day = %day, rows, again = before.is_some(), "exported");
         Ok(resource)
     }
 
@@ -184,6 +222,11 @@ impl Turn<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a file is in the folder as it was published, by its length.
+fn is_there(folder: &Path, resource: &Resource) -> bool {
+    fs::metadata(folder.join(&resource.path)).is_ok_and(|file| file.len() == resource.bytes)
 }
 
 fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {

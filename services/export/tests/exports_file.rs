@@ -44,6 +44,7 @@ fn each_mistake_is_told_with_its_line_and_key() {
         ("\"csv\"", "\"xlsx\"", "exports.toml:8 export.air-hourly.format"),
         ("\"1d\"", "\"1h\"", "exports.toml:9 export.air-hourly.every"),
         ("\"02:00\"", "\"24:00\"", "exports.toml:10 export.air-hourly.at"),
+        ("keep = 366", "late_days = 0", "exports.toml:11 export.air-hourly.late_days"),
         ("366", "0", "exports.toml:11 export.air-hourly.keep"),
         ("\"open-data\"", "\"\"", "exports.toml:12 export.air-hourly.folder"),
         ("[[export]]", "[export]", "exports.toml:1 export"),

@@ -34,9 +34,11 @@ struct House {
 }
 
 impl House {
-    fn new(format: Format, lists: &str) -> Self {
+    async fn new(format: Format, lists: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path().join("store"), Config::default()).unwrap();
+        let begun = Timestamp::from_millis(time("2026-11-01T00:00:00"));
+        store.retain(begun).await.unwrap();
         let text = format!(
             "[[export]]\nid = 'rivers'\ntitle = {{ vi = 'Sông', en = 'Rivers' }}\n\
              licence = 'CC BY 4.0'\nsource = 'Đồng Tháp'\ntier = 'raw'\nformat = '{}'\n\
@@ -69,6 +71,7 @@ impl House {
         let exports = parse(&self.text, &registry).unwrap();
         let ports = Ports {
             store: self.store.clone(),
+            kept: Config::default(),
             registry,
             folder: self.folder.path().to_owned(),
             clock: self.clock.clone(),
@@ -118,7 +121,7 @@ fn rows(text: &str) -> Vec<&str> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_day_is_published_with_its_licence_and_late_readings_replace_it() {
-    let house = House::new(Format::Csv, "kinds = ['river']");
+    let house = House::new(Format::Csv, "kinds = ['river']").await;
     let noon = time("2026-11-22T12:00:00");
     house.heard("stn-my-tho", "water_level_m", noon, 1.25).await;
     house.heard("stn-my-tho", "water_level_m", noon + DAY_MS, 9.0).await;
@@ -161,8 +164,65 @@ async fn a_day_is_published_with_its_licence_and_late_readings_replace_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_was_begun_anew_costs_no_published_row() {
+    let mut house = House::new(Format::Csv, "kinds = ['river']").await;
+    for (day, hour) in [(22, 11), (22, 12), (23, 11), (23, 12)] {
+        let heard = time(&format!("2026-11-{day}T{hour}:00:00"));
+        house.heard("stn-my-tho", "water_level_m", heard, 1.0).await;
+    }
+    house.clock.set_ms(time("2026-11-23T02:00:00"));
+    house.until("the first day", |house| house.looked_now(DAY)).await;
+    house.clock.set_ms(time("2026-11-24T02:00:00"));
+    house.until("the second day", |house| house.looked_now("2026-11-23")).await;
+    let (first, second) = (house.text_of(DAY), house.text_of("2026-11-23"));
+    let package = house.package();
+
+    // Begun anew on the evening of the second day, of which it has one reading back.
+    house.store = Store::open(house.folder.path().join("anew"), Config::default()).unwrap();
+    house.store.retain(Timestamp::from_millis(time("2026-11-23T20:00:00"))).await.unwrap();
+    for day in [22, 23, 24] {
+        let noon = time(&format!("2026-11-{day}T12:00:00"));
+        house.heard("stn-my-tho", "water_level_m", noon, 2.0).await;
+    }
+    house.clock.set_ms(time("2026-11-25T02:00:00"));
+    house.until("the third day", |house| house.looked_now("2026-11-24")).await;
+    assert_eq!(rows(&house.text_of("2026-11-24")).len(), 1);
+    assert_eq!([house.text_of(DAY), house.text_of("2026-11-23")], [first, second]);
+    assert!(!house.looked_now(DAY), "a day before the store was begun is not asked for");
+    assert!(house.looked_now("2026-11-23"), "it was asked for, and had fewer rows");
+    for at in 0..2 {
+        let now = house.package();
+        let same = |key| now["resources"][at][key] == package["resources"][at][key];
+        assert!(same("hash") && same("rows") && same("bytes"), "{now}");
+    }
+
+    // As many rows that differ, and more, still replace it.
+    let late = time("2026-11-23T11:00:00");
+    house.heard("stn-my-tho", "water_level_m", late, 2.5).await;
+    house.clock.set_ms(time("2026-11-26T02:00:00"));
+    house.until("the last look", |house| house.looked_now("2026-11-25")).await;
+    assert!(house.text_of("2026-11-23").contains("11:00:00.000+07:00,2.5,good"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn days_that_the_store_no_longer_keeps_are_not_made_up_for() {
+    let mut house = House::new(Format::Csv, "kinds = ['river']").await;
+    house.text = house.text.replace("keep = 3", "keep = 100");
+    house.clock.set_ms(time("2026-11-23T02:00:00"));
+    house.until("the first day", |house| house.looked_now(DAY)).await;
+    let days = i64::from(Config::default().raw_days);
+    house.clock.set_ms(time("2026-11-28T12:00:00") + days * DAY_MS);
+    let newest = Timestamp::from_millis(house.clock.now_ms() - DAY_MS).to_string();
+    house.until("the newest day", |house| house.looked_now(&newest[..10])).await;
+    // The first of them is kept for half of it.
+    let files = house.package()["resources"].as_array().cloned().unwrap();
+    let made: Vec<_> = files.iter().map(|file| file["day"].as_str().unwrap()).collect();
+    assert_eq!((made.len(), &made[..2]), (33, &[DAY, "2026-11-28"][..]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn days_that_were_missed_are_made_up_for_at_the_start() {
-    let house = House::new(Format::Csv, "kinds = ['river']");
+    let house = House::new(Format::Csv, "kinds = ['river']").await;
     house.clock.set_ms(time("2026-11-23T12:00:00"));
     house.until("the first day", |house| house.looked_now(DAY)).await;
     for day in [23, 24, 25] {
@@ -182,7 +242,7 @@ async fn days_that_were_missed_are_made_up_for_at_the_start() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_strangers_and_nothing_that_is_not_open_is_ever_in_it() {
     for format in Format::ALL {
-        let house = House::new(format, "");
+        let house = House::new(format, "").await;
         let noon = time("2026-11-22T12:00:00");
         let heard = [
             ("stn-my-tho", "water_level_m"),
@@ -221,7 +281,7 @@ fn all_bytes(folder: &Path) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_cannot_be_used_costs_no_other_export_and_is_tried_again() {
-    let mut house = House::new(Format::Csv, "kinds = ['river']");
+    let mut house = House::new(Format::Csv, "kinds = ['river']").await;
     let other = house.text.replace("'rivers'", "'blocked'").replace("'open'", "'wall'");
     house.text = format!("{other}{}", house.text);
     std::fs::write(house.folder.path().join("wall"), "a file where a folder should be").unwrap();

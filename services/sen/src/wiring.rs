@@ -258,6 +258,7 @@ fn exporter(shared: &Shared) -> Option<sen_export::Exporter> {
     let exports = shared.settings.exports.clone();
     let ports = sen_export::Ports {
         store: shared.store.clone(),
+        kept: shared.settings.store.clone(),
         registry: Arc::clone(&shared.settings.registry),
         folder: shared.storage.clone(),
         clock: shared.clock.clone(),

@@ -75,8 +75,16 @@ fn open(settings: &Settings, folder: &Path) -> anyhow::Result<Store> {
 }
 
 impl Prepared {
-    /// Writes the file.
+    /// Writes the file. A reader of standard output that has enough is a normal end.
     pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let is_piped = matches!(self.out, Out::Standard(_));
+        match self.write().await {
+            Err(error) if is_piped && has_left(&error) => Ok(()),
+            written => written,
+        }
+    }
+
+    async fn write(self) -> anyhow::Result<()> {
         let fits = |key: &_| self.selection.takes(&self.registry, key);
         let job = Job {
             store: &self.store,
@@ -99,6 +107,12 @@ impl Prepared {
         progress.complete(done, bytes);
         Ok(())
     }
+}
+
+/// Whether whoever read the pipe closed it.
+fn has_left(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    causes.any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// Where the table goes.
@@ -136,6 +150,48 @@ impl Write for Out {
         match self {
             Self::File(out) => out.flush(),
             Self::Standard(out) => out.flush(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sen_table::{Cell, TableError};
+
+    use super::*;
+
+    /// A pipe that fails at the first byte.
+    struct Failing(io::ErrorKind);
+
+    impl Write for Failing {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Err(self.0.into())
+        }
+    }
+
+    fn written(format: Format, kind: io::ErrorKind) -> Result<(), TableError> {
+        let columns = columns(Resolution::Raw);
+        let mut table = Encoder::new(format, columns.clone(), &[], BufWriter::new(Failing(kind)))?;
+        let row = vec![Cell::Absent; columns.len()];
+        for _ in 0..10_000 {
+            table.row(&row)?;
+        }
+        Ok(table.finish()?.flush()?)
+    }
+
+    #[test]
+    fn a_reader_that_left_is_told_from_a_failure_in_every_format() {
+        for format in Format::ALL {
+            let error = |kind| {
+                let error = written(format, kind).expect_err("nothing can be written");
+                anyhow::Error::from(sen_export::WriteError::from(error))
+            };
+            assert!(has_left(&error(io::ErrorKind::BrokenPipe)), "{format:?}");
+            assert!(!has_left(&error(io::ErrorKind::StorageFull)), "{format:?}");
         }
     }
 }
