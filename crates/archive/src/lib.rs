@@ -11,7 +11,7 @@
 //! - Every error tells whether to try again, and what a person should do if not.
 //! - Everything has a time limit; every answer is bounded.
 //!
-//! [`row`] is the schema, [`line`] how it is written, [`location`] where, [`batch`] when,
+//! [`row`] is the schema, [`line`] how it is written, [`location`] where, [`batch`] how much at once,
 //! [`search`] what becomes of a refused batch; `influx` and `victoria` are the two servers.
 
 use std::sync::Arc;
@@ -34,7 +34,6 @@ mod slices;
 mod statistics;
 mod victoria;
 
-pub use batch::Batcher;
 pub use error::ArchiveError;
 pub use http::{REQUEST as REQUEST_TIMEOUT, Token};
 pub use location::{InvalidLocation, Location};

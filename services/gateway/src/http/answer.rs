@@ -2,9 +2,9 @@
 //!
 //! A stream is pulled: the next stretch is read when the client has taken what was written before,
 //! so a slow reader costs the memory of one stretch and holds nothing of the store, and when a
-//! reader goes away nothing more is read. Each stretch must come within the time limit of a
-//! request, and the client must take it within `idle_ms` (the server sees to that); as long as both
-//! go on, a stream may take as long as it likes.
+//! reader goes away nothing more is read. Each stretch must be made within the time limit of a
+//! request. The client may take it as slowly as it likes: only one that takes nothing at all for
+//! `idle_ms` is left (the server sees to that). So a stream may last for any time.
 
 use std::time::Duration;
 
