@@ -164,6 +164,8 @@ async fn a_disk_that_the_log_itself_filled_heals_by_giving_up_what_all_have_read
     let others = log.topic::<Note>("self-filled-no-cursor", KEEP_ALL).unwrap();
     let vital = log.vital_topic::<Note>("self-filled-vital", KEEP_ALL).unwrap();
     let cursor = log.cursor(&topic, "reader").unwrap();
+    // It has read nothing, and holds everything back for as long as there is room.
+    let _far_behind = log.yielding_cursor(&topic, "archive").unwrap();
     log.cursor(&vital, "reader").unwrap().save(1, Vec::new()).await.unwrap();
     for filled in [&topic, &others, &vital] {
         for _ in 0..10 {

@@ -5,6 +5,7 @@
 mod api;
 mod asking;
 mod commands;
+mod expired;
 mod history;
 mod house;
 mod live;
