@@ -37,8 +37,7 @@ const LAST_TOPICS: [&str; 1] = ["readings"];
 pub(crate) fn back_up(place: &Place, to: &Path) -> anyhow::Result<()> {
     let (log, store) = (place.data.join("log"), place.data.join("store"));
     ensure!(log.is_dir(), "{} holds no centre's data (no folder `log`)", place.data.display());
-    let inside = absolute(to)?.starts_with(absolute(&place.data)?);
-    ensure!(!inside, "{} is inside the folder that is backed up", to.display());
+    check_apart(place, to)?;
     make_empty(to)?;
     let begun = Stopwatch::start();
     for part in [CONFIG, LOG, STORE] {
@@ -63,6 +62,27 @@ pub(crate) fn back_up(place: &Place, to: &Path) -> anyhow::Result<()> {
         manifest.files.len(),
         manifest.bytes() as f64 / 1e6,
         begun.elapsed().as_secs_f64()
+    );
+    Ok(())
+}
+
+/// Refuses folders that lie in each other such that a copy would hold itself, or the data twice.
+fn check_apart(place: &Place, to: &Path) -> anyhow::Result<()> {
+    let (config, folders) = (absolute(&place.config)?, [&place.data, &place.config]);
+    for folder in folders {
+        ensure!(
+            !absolute(to)?.starts_with(absolute(folder)?),
+            "{} is inside {}, which is backed up: name a folder outside of it",
+            to.display(),
+            folder.display()
+        );
+    }
+    ensure!(
+        !absolute(&place.data)?.starts_with(config),
+        "the data folder {} is inside the configuration folder {}: \
+         stop the centre, move its data out of there, and name the new place with --data",
+        place.data.display(),
+        place.config.display()
     );
     Ok(())
 }
@@ -105,9 +125,15 @@ fn copy_file(from: &Path, to: &Path) -> anyhow::Result<()> {
     copy().with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
 }
 
-/// The absolute path of what may not exist yet.
+/// The absolute path of what may not exist yet: links and `..` are resolved in the part that does.
 fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
-    Ok(path.canonicalize().or_else(|_| std::path::absolute(path))?)
+    let path = std::path::absolute(path)?;
+    for there in path.ancestors() {
+        if let Ok(real) = there.canonicalize() {
+            return Ok(real.join(path.strip_prefix(there)?));
+        }
+    }
+    Ok(path)
 }
 
 /// How far a long piece of work has come, told on standard error once for each so many bytes.
@@ -129,5 +155,35 @@ impl Progress {
             eprintln!("{}: {:.0}{all} MB", self.what, done as f64 / 1e6);
         }
         self.told = done;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_that_lie_in_each_other_are_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name);
+        for folder in ["config/data/log", "data/log", "copy"] {
+            fs::create_dir_all(path(folder)).unwrap();
+        }
+        std::os::unix::fs::symlink(path("config"), path("link")).unwrap();
+        let refusal = |config: &str, data: &str, to: &str| {
+            let place = Place { config: path(config), data: path(data), print_addresses: false };
+            check_apart(&place, &path(to)).err().map(|error| error.to_string())
+        };
+        for to in ["copy", "data-copy", "data/../copy/new"] {
+            assert_eq!(refusal("config", "data", to), None, "{to}");
+        }
+        for to in ["data", "data/new", "config", "config/a/new", "link/new", "copy/../config/new"] {
+            let told = refusal("config", "data", to).unwrap_or_else(|| panic!("{to} was taken"));
+            assert!(told.contains("name a folder outside of it"), "{told}");
+        }
+        for config in ["config", "link", "."] {
+            let told = refusal(config, "config/data", "../copy-elsewhere").unwrap();
+            assert!(told.contains("move its data out of there"), "{told}");
+        }
     }
 }
