@@ -171,14 +171,12 @@ fn read(
     (start, bytes): Row,
 ) -> Result<Option<Summary>, StoreError> {
     let start = Timestamp::from_millis(start);
-    let partial = match summary::decode(start, &bytes) {
-        Some(partial) => partial,
-        None => {
-            metrics::counter!("sen_store_damaged_total", "what" => "summary").increment(1);
-            tracing::error!(series = series.0, %tier, %start, "a summary is damaged");
-            fold(connection, tier, series, start)?
-        }
-    };
+    if let Some(partial) = summary::decode(start, &bytes) {
+        return Ok(Some(Summary { start, tier, partial }));
+    }
+    metrics::counter!("sen_store_damaged_total", "what" => "summary").increment(1);
+    tracing::error!(series = series.0, %tier, %start, "a summary is damaged");
+    let partial = fold(connection, tier, series, start)?;
     Ok((!partial.is_empty()).then_some(Summary { start, tier, partial }))
 }
 

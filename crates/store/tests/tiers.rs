@@ -230,3 +230,22 @@ async fn the_archive_is_owed_every_window_that_changed() {
     store.sent(owed).await.unwrap();
     assert_eq!(store.unsent(end, 9).await.unwrap(), []);
 }
+
+#[tokio::test]
+async fn a_damaged_summary_costs_itself_and_no_roll_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, mut model) = (open(folder.path()), Minutes::new());
+    let minutes: Vec<_> = (0..3_000).map(|at| minute(1, at * MINUTE_MS, 1.0)).collect();
+    commit(&store, &mut model, &minutes).await;
+    store.roll_up(Timestamp::from_millis(HOUR_MS)).await.unwrap();
+    drop(store);
+    let file = rusqlite::Connection::open(folder.path().join("sen.db")).unwrap();
+    // An hour that can be made again, and a minute of the next one that cannot.
+    file.execute("UPDATE hour SET partial = x'ff' WHERE start = 0", []).unwrap();
+    file.execute("UPDATE minute SET partial = x'ff' WHERE start = 3660000", []).unwrap();
+    drop(file);
+    let store = open(folder.path());
+    store.roll_up(Timestamp::from_millis(2 * DAY_MS)).await.unwrap();
+    model.remove(&(1, Timestamp::from_millis(3_660_000)));
+    compare(&store, &model).await;
+}
