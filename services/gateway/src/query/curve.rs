@@ -174,7 +174,8 @@ async fn of_tier(
     loop {
         let summaries = past.summaries(series, tier, span, STRETCH).await?;
         for summary in &summaries {
-            let extremes = [summary.partial.min(), summary.partial.max()];
+            let (min, max) = (summary.partial.min(), summary.partial.max());
+            let extremes = [min, max.filter(|_| max != min)];
             for value in extremes.into_iter().flatten() {
                 let (event_time, quality) = (summary.start, Quality::Good);
                 thinner.add(Dot { event_time, received_at: None, value, quality });
