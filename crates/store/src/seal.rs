@@ -40,12 +40,18 @@ impl Pass {
         self.waiting.push(done);
     }
 
-    /// Deletes some of the tail rows; whether all are gone.
+    /// Deletes some of the tail rows, the oldest first; whether all are gone.
+    ///
+    /// That must be known at once: SQLite gives the numbers of an emptied table anew, so after the
+    /// next commit they would be those of rows that are in no chunk.
     fn drop_tail(&self, connection: &Connection) -> Result<bool, StoreError> {
         let mut delete = connection.prepare_cached(
             "DELETE FROM tail WHERE id <= min(?1, (SELECT min(id) FROM tail) + ?2 - 1)",
         )?;
-        Ok(delete.execute(params![self.tail_to, SLICE_ROWS])? == 0)
+        delete.execute(params![self.tail_to, SLICE_ROWS])?;
+        let mut left =
+            connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM tail WHERE id <= ?1)")?;
+        Ok(!left.query_row([self.tail_to], |row| row.get::<_, bool>(0))?)
     }
 }
 
@@ -187,4 +193,33 @@ fn note_newest(
     let (quality, received) = (quality_to_code(newest.quality), newest.received_at.as_millis());
     update.execute(params![series.0, time, sequence, bits, quality, received])?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_a_commit_between_the_slices_stay() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE tail (id INTEGER PRIMARY KEY, new)").unwrap();
+        for rows in [0, 3, 20] {
+            connection.execute("DELETE FROM tail", []).unwrap();
+            for _ in 0..rows {
+                connection.execute("INSERT INTO tail (new) VALUES (0)", []).unwrap();
+            }
+            let pass = Pass { next: None, ..Pass::begin(&connection).unwrap() };
+            let mut commits = 0;
+            while !pass.drop_tail(&connection).unwrap() && commits < 9 {
+                connection.execute("INSERT INTO tail (new) VALUES (1)", []).unwrap();
+                commits += 1;
+            }
+            let count = |new: i64| -> i64 {
+                let sql = "SELECT count(*) FROM tail WHERE new = ?1";
+                connection.query_row(sql, [new], |row| row.get(0)).unwrap()
+            };
+            assert_eq!((count(0), count(1)), (0, commits), "{rows} rows");
+            assert_eq!(commits, rows / (SLICE_ROWS + 1), "no slice more than there are rows for");
+        }
+    }
 }
