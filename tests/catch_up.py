@@ -1,6 +1,6 @@
 """How fast an archive catches up, and what that costs the living.
 
-    python3 tests/catch_up.py target/release/sen
+    /usr/bin/python3 tests/catch_up.py target/release/sen
 
 Starts a VictoriaMetrics and a centre of its own on free loopback ports. While the server is away a
 backlog is published; then it comes back, and until it holds everything readings go on at the live
