@@ -23,6 +23,15 @@ export function alertRecord(more: Partial<AlertRecord> = {}): AlertRecord {
     recorded_at: T0,
     late: false,
     text: { vi: 'Mực nước Mỹ Tho trên báo động III', en: 'Mỹ Tho water level above alarm III' },
+    rule_version: '5f2c9a01b7d3',
+    level: 0,
+    group: '',
+    latched: false,
+    chattering: false,
+    drill: false,
+    notes: [],
+    members: [],
+    attributes: {},
     ...more,
   };
 }

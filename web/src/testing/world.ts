@@ -36,19 +36,14 @@ export class FakeSocket implements Socket {
   }
 }
 
-/** A record as it goes over the wire. */
-export function onWire(record: AlertRecord): object {
-  const time = (ms: number | undefined) => (ms === undefined ? undefined : new Date(ms).toISOString());
-  const { acknowledgement } = record;
-  return {
-    ...record,
-    rule_version: '1',
-    event_time: time(record.event_time),
-    started_at: time(record.started_at),
-    cleared_at: time(record.cleared_at),
-    recorded_at: time(record.recorded_at),
-    acknowledgement: acknowledgement && { ...acknowledgement, at: time(acknowledgement.at) },
-  };
+/** Fields whose numbers are times, at whatever depth. */
+const TIMES = new Set(['event_time', 'started_at', 'cleared_at', 'recorded_at', 'at', 'until', 'since']);
+
+/** A value as it goes over the wire: times as RFC 3339, nothing for what is not there. */
+export function onWire(value: object): object {
+  return JSON.parse(JSON.stringify(value), (name, part: unknown) =>
+    TIMES.has(name) && typeof part === 'number' ? new Date(part).toISOString() : part,
+  ) as object;
 }
 
 export const EPOCH = '9f86d081884c7d659a2feaa0c55ad015';

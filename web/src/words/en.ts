@@ -19,6 +19,7 @@ export const en: Record<keyof typeof vi, string> = {
   'state.acknowledged': 'acknowledged: {by}',
   'state.acknowledged_unknown': 'acknowledged',
   'state.returned_unacknowledged': 'over, not acknowledged',
+  'state.latched': 'over, waits for a reset',
   'state.normal': 'over',
   'state.superseded': 'replaced by a newer alert',
 

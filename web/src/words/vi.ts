@@ -17,6 +17,7 @@ export const vi = {
   'state.acknowledged': 'đã xác nhận: {by}',
   'state.acknowledged_unknown': 'đã xác nhận',
   'state.returned_unacknowledged': 'hết nhưng chưa xác nhận',
+  'state.latched': 'hết, chờ đặt lại',
   'state.normal': 'đã hết',
   'state.superseded': 'được thay bằng cảnh báo mới',
 
