@@ -82,7 +82,7 @@ export class Live<P extends LivePorts = LivePorts> {
     });
     this.orders = new OrderBook({
       api: ports.api,
-      find: (id) => this.fold.book.get(id),
+      find: (id) => this.known(id),
       now: () => ports.clock.now(),
       make_key: ports.make_key,
     });
@@ -129,6 +129,11 @@ export class Live<P extends LivePorts = LivePorts> {
   get counts() {
     void this.alerts_version;
     return this.fold.book.counts();
+  }
+
+  /** The newest of what this screen knows of an alert, from wherever. */
+  protected known(id: string): AlertRecord | undefined {
+    return this.fold.book.get(id);
   }
 
   /** An alert as it is now, open or not. */
