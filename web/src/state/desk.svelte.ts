@@ -3,6 +3,7 @@
 import type { DeskApi } from '../wire/desk_api';
 import type { Device, ProvinceMap } from '../wire/http';
 import type { ServerFrame } from '../wire/frames';
+import type { Person } from '../wire/on_call';
 import type { RuleText } from '../wire/rules';
 import type { AlertRecord } from '../wire/nouns';
 import type { Act } from './acts';
@@ -32,6 +33,8 @@ export class DeskState extends Live<DeskPorts> {
   devices = $state.raw<Map<string, Device>>(new Map());
   rules = $state.raw<Map<string, RuleText>>(new Map());
   map = $state.raw<ProvinceMap | null>(null);
+  /** Everybody who can be on call, by id. */
+  people = $state.raw<Map<string, Person>>(new Map());
   place = $state.raw<Place>({ page: 'list', filter: filterOf(new URLSearchParams()) });
   /** The list as it was left, to come back to. */
   private left: Filter = filterOf(new URLSearchParams());
@@ -52,6 +55,10 @@ export class DeskState extends Live<DeskPorts> {
       this.devices = new Map(all.map((device) => [device.id, device]));
     });
     void this.until(async () => (this.map = await this.api.map()));
+    void this.until(async () => {
+      const { people } = await this.api.roster();
+      this.people = new Map(people.map((person) => [person.id, person]));
+    });
   }
 
   /** An order of its own for a form. */

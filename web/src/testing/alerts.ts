@@ -47,6 +47,7 @@ export function device(more: Partial<Device> = {}): Device {
     lon: 106.365,
     interval_ms: 10_000,
     units: { water_level_m: 'm' },
+    names: { water_level_m: { vi: 'Mực nước', en: 'Water level' } },
     ...more,
   };
 }

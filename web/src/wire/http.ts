@@ -42,6 +42,8 @@ export interface Device {
   interval_ms: number;
   /** Metric to UCUM unit. */
   units: Record<string, string>;
+  /** What people call each metric. */
+  names: Record<string, Text>;
 }
 
 /** What a tile said in one step of time. */
@@ -160,9 +162,11 @@ function levelOf(value: unknown): Level {
 export function deviceOf(value: unknown): Device {
   const from = shape.object(value, 'device');
   const metrics = Array.isArray(from['metrics']) ? (from['metrics'] as unknown[]) : [];
-  const units = metrics.map((each) => {
+  const specs = metrics.map((each) => {
     const spec = shape.object(each, 'metric');
-    return [shape.string(spec, 'metric'), shape.optionalString(spec, 'unit') ?? ''] as const;
+    const metric = shape.string(spec, 'metric');
+    const name = textOf(spec['name'] ?? metric, 'name');
+    return { metric, unit: shape.optionalString(spec, 'unit') ?? '', name };
   });
   return {
     id: shape.string(from, 'id'),
@@ -173,7 +177,8 @@ export function deviceOf(value: unknown): Device {
     lat: shape.number(from, 'lat'),
     lon: shape.number(from, 'lon'),
     interval_ms: shape.number(from, 'interval_ms'),
-    units: Object.fromEntries(units),
+    units: Object.fromEntries(specs.map(({ metric, unit }) => [metric, unit])),
+    names: Object.fromEntries(specs.map(({ metric, name }) => [metric, name])),
   };
 }
 

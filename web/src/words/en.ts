@@ -105,7 +105,7 @@ export const en: Record<keyof typeof vi, string> = {
   'age.hours': '{n} h',
   'age.days': '{n} d',
 
-  'flood.title': 'ALERT FLOOD — {field}, since {time}: {count} alerts',
+  'flood.title': 'ALERT FLOOD · {field}: {count} since {time}',
   'flood.first': 'First at {time}: {text}',
   'flood.first_out': 'first out',
   'flood.count': '{count} alerts',
@@ -139,6 +139,7 @@ export const en: Record<keyof typeof vi, string> = {
   'stage.5': 'catastrophe',
   'stage.now': 'Stage {stage}: {name}',
   'stage.since': 'since {time}, {by}',
+  'stage.label': 'The stage of the province',
   'stage.none': 'No stage has been set',
   'stage.advice': 'Suggested: stage {stage} ({count} alerts)',
   'stage.lead': 'The province\'s stage is set by a person; the rules only suggest. Every screen shows it.',
@@ -148,10 +149,10 @@ export const en: Record<keyof typeof vi, string> = {
   'stage.which': 'Stage',
   'stage.who': 'By',
 
-  'aside.hidden': 'Not shown:',
+  'aside.hidden': 'Hidden:',
   'aside.shelved': '{count} shelved',
   'aside.suppressed': '{count} suppressed',
-  'aside.out_of_service': '{count} out of service',
+  'aside.out_of_service': '{count} out',
 
   'desk.title': 'Operations desk',
   'desk.skip': 'To the main part',

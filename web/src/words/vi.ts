@@ -103,7 +103,7 @@ export const vi = {
   'age.hours': '{n} giờ',
   'age.days': '{n} ngày',
 
-  'flood.title': 'TRÀN CẢNH BÁO — {field}, từ {time}: {count} cảnh báo',
+  'flood.title': 'TRÀN CẢNH BÁO · {field}: {count} từ {time}',
   'flood.first': 'Đầu tiên lúc {time}: {text}',
   'flood.first_out': 'đến đầu tiên',
   'flood.count': '{count} cảnh báo',
@@ -137,6 +137,7 @@ export const vi = {
   'stage.5': 'thảm họa',
   'stage.now': 'Cấp {stage}: {name}',
   'stage.since': 'từ {time}, {by}',
+  'stage.label': 'Cấp độ rủi ro thiên tai của tỉnh',
   'stage.none': 'Chưa đặt cấp độ',
   'stage.advice': 'Gợi ý cấp {stage} ({count} cảnh báo)',
   'stage.lead': 'Cấp độ rủi ro thiên tai của tỉnh do người có thẩm quyền đặt; quy tắc chỉ gợi ý. Màn hình nào cũng thấy cấp độ này.',
@@ -146,10 +147,10 @@ export const vi = {
   'stage.which': 'Cấp độ',
   'stage.who': 'Người ghi',
 
-  'aside.hidden': 'Không hiện:',
-  'aside.shelved': '{count} đã gác',
-  'aside.suppressed': '{count} bị nén',
-  'aside.out_of_service': '{count} ngừng sử dụng',
+  'aside.hidden': 'Ẩn:',
+  'aside.shelved': '{count} gác',
+  'aside.suppressed': '{count} nén',
+  'aside.out_of_service': '{count} ngừng',
 
   'desk.title': 'Bàn điều hành',
   'desk.skip': 'Đến nội dung chính',
