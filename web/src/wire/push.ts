@@ -18,7 +18,7 @@ export async function surroundings(): Promise<Surroundings> {
   const has_worker = 'serviceWorker' in navigator;
   const standalone = (navigator as { standalone?: boolean }).standalone === true;
   return {
-    secure: isSecureContext,
+    secure: globalThis.isSecureContext === true,
     has_worker,
     has_push: 'PushManager' in globalThis,
     is_ios: isIos(navigator.userAgent, navigator.maxTouchPoints),
