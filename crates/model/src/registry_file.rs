@@ -30,7 +30,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use crate::name::{AreaCode, DeviceId, Metric};
-use crate::registry::{Device, Field, MetricSpec, Place, PlaceKind, Registry};
+use crate::registry::{Device, Field, MetricSpec, Place, PlaceKind, Registry, Relations};
 use crate::text::Text;
 
 /// The two files, as faults name them.
@@ -176,7 +176,19 @@ fn device(
     }
     let (name, area, metrics) = (name?, area?, metrics?);
     let (id, kind, field, interval_ms) = (id.ok()?, kind.to_owned(), field?, interval_ms?);
-    Some(Device { id, name, kind, field, area, lat: lat?, lon: lon?, interval_ms, metrics })
+    Some(Device {
+        id,
+        name,
+        kind,
+        field,
+        area,
+        lat: lat?,
+        lon: lon?,
+        interval_ms,
+        metrics,
+        tags: Vec::new(),
+        relations: Relations::default(),
+    })
 }
 
 fn kind_of<'k>(

@@ -97,7 +97,7 @@ impl RuleBook {
                     series.tracks.reserve_exact(1);
                     series.tracks.push((number, Track::default()));
                 }
-                Condition::Absence { .. } => {
+                _ => {
                     series.watches.reserve_exact(1);
                     series.watches.push((number, Watch::new(now)));
                 }

@@ -27,8 +27,8 @@ use std::collections::{HashMap, VecDeque};
 
 use sen_model::alert::Acknowledgement;
 use sen_model::{
-    AlertId, AlertRecord, AlertState, Change, Command, CommandOutcome, Condition, Order, Registry,
-    Text, Timestamp,
+    Act, AlertId, AlertRecord, AlertState, Change, Changed, Command, CommandOutcome, Condition,
+    Order, Registry, Text, Timestamp,
 };
 
 use crate::transition::{Subject, Transition};
@@ -50,7 +50,6 @@ const NAME_CHARS: usize = 100;
 /// What a key was used for, and what became of it.
 #[derive(Debug)]
 struct Answer {
-    alert: AlertId,
     order: Order,
     outcome: CommandOutcome,
 }
@@ -179,19 +178,21 @@ impl Desk {
         now: Timestamp,
     ) -> (CommandOutcome, Option<AlertRecord>) {
         if let Some(earlier) = self.answers.get(&command.idempotency_key) {
-            let is_same = earlier.alert == command.alert && earlier.order == command.order;
+            let is_same = earlier.order == command.order;
             let outcome = if is_same { earlier.outcome.clone() } else { CommandOutcome::KeyReused };
             return (outcome, None);
         }
-        let (outcome, record) = match self.alerts.get(&command.alert) {
+        let Order::Alert { alert, expected_rev, act } = &command.order else {
+            return (CommandOutcome::Unknown, None);
+        };
+        let (outcome, record) = match self.alerts.get(alert) {
             None => (CommandOutcome::Unknown, None),
-            Some(held) => decide(held, command, now),
+            Some(held) => decide(held, command, *expected_rev, act, now),
         };
         if let Some(record) = &record {
             self.fold(record.clone());
         }
-        let (alert, order) = (command.alert.clone(), command.order.clone());
-        let answer = Answer { alert, order, outcome: outcome.clone() };
+        let answer = Answer { order: command.order.clone(), outcome: outcome.clone() };
         self.remember(command.idempotency_key.clone(), answer);
         (outcome, record)
     }
@@ -219,30 +220,29 @@ fn raised(
     let Subject { edition, device, metric } = subject;
     let rule = &edition.rule;
     let scene = Scene::new(registry, rule, device, metric.as_ref());
+    let version = edition.version.to_string();
+    let (rule_id, severity) = (rule.id.clone(), rule.severity);
     Some(AlertRecord {
-        id,
-        rev: 1,
-        change: Change::Raised,
-        state: AlertState::Unacknowledged,
-        rule: rule.id.clone(),
-        rule_version: edition.version.to_string(),
-        severity: rule.severity,
-        field: rule.field,
-        device: device.clone(),
         metric: metric.clone(),
         area: scene.area(),
         value: *value,
         limit: match rule.condition {
-            Condition::Threshold { bound, .. } => Some(bound.limit()),
-            Condition::Absence { .. } => None,
+            Condition::Threshold { limit } => Some(limit.bound.limit()),
+            _ => None,
         },
         event_time: *event_time,
-        started_at: *started_at,
-        cleared_at: None,
         recorded_at: now,
-        acknowledgement: None,
         late: *late,
         text: scene.raised(*value, *started_at),
+        ..AlertRecord::raised(
+            id,
+            rule_id,
+            version,
+            severity,
+            rule.field,
+            device.clone(),
+            *started_at,
+        )
     })
 }
 
@@ -256,7 +256,7 @@ fn cleared(
         return None;
     };
     let Subject { edition, device, metric } = subject;
-    let needs = edition.rule.needs_acknowledgement();
+    let needs = edition.rule.needs_acknowledgement(held.severity);
     let mut record = returned(held, needs, *event_time, *ceased_at, now)?;
     record.text = Scene::new(registry, &edition.rule, device, metric.as_ref()).cleared(*value);
     record.value = *value;
@@ -292,7 +292,9 @@ fn returned(
     let state = match held.state {
         AlertState::Unacknowledged if needs_acknowledgement => AlertState::ReturnedUnacknowledged,
         AlertState::Unacknowledged | AlertState::Acknowledged => AlertState::Normal,
-        AlertState::ReturnedUnacknowledged | AlertState::Normal => return None,
+        AlertState::ReturnedUnacknowledged | AlertState::Latched | AlertState::Normal => {
+            return None;
+        }
     };
     Some(AlertRecord {
         rev: held.rev + 1,
@@ -308,17 +310,22 @@ fn returned(
 fn decide(
     held: &AlertRecord,
     command: &Command,
+    expected_rev: Option<u32>,
+    act: &Act,
     now: Timestamp,
 ) -> (CommandOutcome, Option<AlertRecord>) {
-    let Order::Acknowledge { note } = &command.order;
-    let is_as_seen = command.expected_rev.is_none_or(|seen| seen == held.rev);
+    let held_now = || Box::new(held.clone());
+    let Act::Acknowledge { note } = act else { return (CommandOutcome::Unknown, None) };
+    let is_as_seen = expected_rev.is_none_or(|seen| seen == held.rev);
     let state = match held.state {
         AlertState::Unacknowledged if is_as_seen => AlertState::Acknowledged,
         AlertState::ReturnedUnacknowledged if is_as_seen => AlertState::Normal,
         // An earlier try of the same person whose answer was lost with us in a crash.
-        _ if is_own_repeat(held, command) => return (CommandOutcome::Done(held.clone()), None),
-        AlertState::Normal => return (CommandOutcome::Over(held.clone()), None),
-        _ => return (CommandOutcome::Stale(held.clone()), None),
+        _ if is_own_repeat(held, command, expected_rev) => {
+            return (CommandOutcome::Done(Changed::Alert(held_now())), None);
+        }
+        AlertState::Normal => return (CommandOutcome::Over(held_now()), None),
+        _ => return (CommandOutcome::Stale(held_now()), None),
     };
     let (by, note) = (cut(&command.by, NAME_CHARS), cut(note, NOTE_CHARS));
     let record = AlertRecord {
@@ -330,12 +337,11 @@ fn decide(
         acknowledgement: Some(Acknowledgement { by, at: command.at, note }),
         ..held.clone()
     };
-    (CommandOutcome::Done(record.clone()), Some(record))
+    (CommandOutcome::Done(Changed::Alert(Box::new(record.clone()))), Some(record))
 }
 
-fn is_own_repeat(held: &AlertRecord, command: &Command) -> bool {
-    let seen_before_it =
-        command.expected_rev.is_none_or(|seen| seen.checked_add(1) == Some(held.rev));
+fn is_own_repeat(held: &AlertRecord, command: &Command, expected_rev: Option<u32>) -> bool {
+    let seen_before_it = expected_rev.is_none_or(|seen| seen.checked_add(1) == Some(held.rev));
     held.change == Change::Acknowledged
         && seen_before_it
         && held

@@ -15,7 +15,7 @@ use sen_model::{
 use crate::book::RuleBook;
 use crate::memory::{Memory, Series, Watched};
 use crate::silence::Watch;
-use crate::track::{Finding, Limit, Stamp, Track};
+use crate::track::{Finding, Stamp, Track, Zone};
 use crate::transition::{Edition, Subject, Transition};
 
 /// Tracks and watches in all, at most: beyond it new series are not judged, and counted.
@@ -240,9 +240,9 @@ impl Hearing<'_> {
         let at = Stamp(reading.event_time.as_millis(), reading.sequence);
         for (number, track) in tracks {
             let edition = &self.book.editions[*number];
-            let Some(limit) = Limit::of(&edition.rule.condition) else { continue };
+            let Condition::Threshold { limit } = &edition.rule.condition else { continue };
             self.counts.evaluations += 1;
-            let Some(findings) = track.judge(at, limit.zone(reading.value), &limit) else {
+            let Some(findings) = track.judge(at, Zone::of(reading.value, limit), limit) else {
                 self.counts.forgotten += 1;
                 continue;
             };

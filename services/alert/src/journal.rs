@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sen_chassis::backoff::Backoff;
 use sen_log::{AppendError, Topic};
-use sen_model::{AlertRecord, Change, CommandOutcome};
+use sen_model::{AlertRecord, CommandOutcome};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -84,13 +84,9 @@ impl Journal {
         }
         for record in self.records.drain(..) {
             let severity = record.severity.level().to_string();
-            let name = match record.change {
-                Change::Raised => "sen_alert_raised_total",
-                Change::Acknowledged => "sen_alert_acknowledged_total",
-                Change::Cleared => "sen_alert_cleared_total",
-                Change::Superseded => "sen_alert_superseded_total",
-            };
-            metrics::counter!(name, "severity" => severity).increment(1);
+            let change = record.change.as_str();
+            metrics::counter!("sen_alert_changes_total", "change" => change, "severity" => severity)
+                .increment(1);
         }
     }
 

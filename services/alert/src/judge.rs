@@ -155,8 +155,9 @@ impl Judge {
             .collect();
         for alert in lost {
             let rule = self.engine.rule(&alert.rule);
-            let needs =
-                rule.map_or(alert.severity <= Severity::HIGH, |rule| rule.needs_acknowledgement());
+            let needs = rule.map_or(alert.severity <= Severity::HIGH, |rule| {
+                rule.needs_acknowledgement(alert.severity)
+            });
             self.desk.withdraw(&alert.id, needs, now, out);
         }
         self.desk.tidy(now, out);

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use sen_chassis::Problem;
 use sen_chassis::config::line_of;
-use sen_model::{Bound, Condition, Registry, Rule, RuleId, Selector, Text};
+use sen_model::{Bound, Condition, Limit, Registry, Response, Rule, RuleId, Selector, Text};
 use toml::de::{DeTable, DeValue};
 
 use section::Section;
@@ -68,6 +68,8 @@ fn read_rule(section: &mut Section<'_>, owners: &Named, responses: &Named) -> Op
         devices: section.take("devices").unwrap_or_default(),
         kinds: section.take("kinds").unwrap_or_default(),
         areas: section.take("areas").unwrap_or_default(),
+        fields: Vec::new(),
+        tags: Vec::new(),
         metrics: section.take("metrics").unwrap_or_default(),
     };
     let condition = read_condition(section);
@@ -91,8 +93,18 @@ fn read_rule(section: &mut Section<'_>, owners: &Named, responses: &Named) -> Op
         condition: condition?,
         source: source?,
         owner: owner?,
-        response: response?,
+        response: Response {
+            steps: response.into_iter().collect(),
+            consequence: Text::default(),
+            within_ms: 0,
+        },
         needs_acknowledgement,
+        when: None,
+        latched: false,
+        standing: sen_model::Standing::default(),
+        cause: None,
+        explains: false,
+        stage: None,
     })
 }
 
@@ -167,7 +179,7 @@ fn read_condition(section: &mut Section<'_>) -> Option<Condition> {
         section.problem("clear", format!("must be {side} the limit {limit}, or it never clears"));
     }
     let (for_ms, clear_for_ms) = (for_ms.unwrap_or(0), clear_for_ms.unwrap_or(0));
-    Some(Condition::Threshold { bound, clear, for_ms, clear_for_ms })
+    Some(Condition::Threshold { limit: Limit { bound, clear, for_ms, clear_for_ms } })
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Pure: the words of an alert, in both languages, with place, value and limit filled in.
 
 use sen_model::{
-    AlertRecord, AreaCode, Bound, Condition, Device, DeviceId, Metric, Registry, Rule, Text,
+    AlertRecord, AreaCode, Bound, Condition, Device, DeviceId, Limit, Metric, Registry, Rule, Text,
     Timestamp,
 };
 
@@ -65,20 +65,18 @@ impl<'a> Scene<'a> {
     /// only where the limit itself is allowed.
     fn side(&self, words: &Words, value: f64) -> &'static str {
         match self.rule.condition {
-            Condition::Threshold { bound: Bound::Above(limit) | Bound::Below(limit), .. }
-                if value == limit =>
-            {
-                words.within
-            }
-            Condition::Threshold { bound, .. } if !bound.is_upper() => words.risen,
+            Condition::Threshold {
+                limit: Limit { bound: Bound::Above(limit) | Bound::Below(limit), .. },
+            } if value == limit => words.within,
+            Condition::Threshold { limit } if !limit.bound.is_upper() => words.risen,
             _ => words.fallen,
         }
     }
 
     fn clear(&self) -> Option<f64> {
         match self.rule.condition {
-            Condition::Threshold { clear, .. } => clear,
-            Condition::Absence { .. } => None,
+            Condition::Threshold { limit } => limit.clear,
+            _ => None,
         }
     }
 
@@ -88,8 +86,8 @@ impl<'a> Scene<'a> {
 
     fn limit(&self) -> Option<f64> {
         match self.rule.condition {
-            Condition::Threshold { bound, .. } => Some(bound.limit()),
-            Condition::Absence { .. } => None,
+            Condition::Threshold { limit } => Some(limit.bound.limit()),
+            _ => None,
         }
     }
 

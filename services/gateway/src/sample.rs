@@ -12,26 +12,25 @@ pub(crate) fn alert(id: &str, rev: u32, field: Field) -> AlertRecord {
     };
     let at = Timestamp::from_millis(1_000 * i64::from(rev));
     AlertRecord {
-        id: AlertId::from_text(id),
         rev,
         change,
         state,
-        rule: RuleId::new("flood").unwrap(),
-        rule_version: "1".into(),
-        severity: Severity::HIGH,
-        field,
-        device: DeviceId::new("stn-my-tho").unwrap(),
         metric: Some(Metric::new("water_level_m").unwrap()),
-        area: None,
         value: Some(1.62),
         limit: Some(1.6),
         event_time: at,
-        started_at: Timestamp::from_millis(1_000),
         cleared_at: (state == AlertState::Normal).then_some(at),
         recorded_at: at,
-        acknowledgement: None,
-        late: false,
         text: Text::new("Mực nước cao", "High water"),
+        ..AlertRecord::raised(
+            AlertId::from_text(id),
+            RuleId::new("flood").unwrap(),
+            "1".into(),
+            Severity::HIGH,
+            field,
+            DeviceId::new("stn-my-tho").unwrap(),
+            Timestamp::from_millis(1_000),
+        )
     }
 }
 
@@ -68,6 +67,8 @@ pub(crate) fn device(id: &str, metric: &str) -> sen_model::Device {
         lat: 10.35,
         lon: 106.36,
         interval_ms: 60_000,
+        tags: Vec::new(),
+        relations: sen_model::Relations::default(),
         metrics: vec![spec],
     }
 }
@@ -75,16 +76,21 @@ pub(crate) fn device(id: &str, metric: &str) -> sen_model::Device {
 /// A rule.
 pub(crate) fn rule(id: &str) -> sen_model::Rule {
     sen_model::Rule {
-        id: RuleId::new(id).unwrap(),
-        name: Text::new("Lũ", "Flood"),
-        field: Field::Environment,
-        severity: Severity::HIGH,
-        selector: sen_model::Selector::default(),
-        condition: sen_model::Condition::Absence { missing_ms: 60_000 },
         source: "a decision".into(),
         owner: Text::new("Đội", "Team"),
-        response: Text::new("Gọi", "Call"),
-        needs_acknowledgement: None,
+        response: sen_model::Response {
+            steps: vec![Text::new("Gọi", "Call")],
+            consequence: Text::new("Ngập", "Flooding"),
+            within_ms: 600_000,
+        },
+        ..sen_model::Rule::new(
+            RuleId::new(id).unwrap(),
+            Text::new("Lũ", "Flood"),
+            Field::Environment,
+            Severity::HIGH,
+            sen_model::Selector::default(),
+            sen_model::Condition::Absence { missing_ms: 60_000 },
+        )
     }
 }
 

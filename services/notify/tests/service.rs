@@ -168,26 +168,23 @@ async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
 
 fn record(id: &str, rev: u32, state: AlertState) -> AlertRecord {
     AlertRecord {
-        id: AlertId::from_text(id),
         rev,
         change: if rev == 1 { Change::Raised } else { Change::Cleared },
         state,
-        rule: RuleId::new("flood-my-tho-3").unwrap(),
-        rule_version: "v".into(),
-        severity: Severity::CRITICAL,
-        field: Field::Environment,
-        device: DeviceId::new("stn-my-tho").unwrap(),
-        metric: None,
         area: AreaCode::new("28261").ok(),
         value: Some(1.62),
         limit: Some(1.6),
-        event_time: Timestamp::from_millis(1),
-        started_at: Timestamp::from_millis(1),
-        cleared_at: None,
         recorded_at: Timestamp::from_millis(2),
-        acknowledgement: None,
-        late: false,
         text: Text::new("Báo động III", "Alarm level III"),
+        ..AlertRecord::raised(
+            AlertId::from_text(id),
+            RuleId::new("flood-my-tho-3").unwrap(),
+            "v".into(),
+            Severity::CRITICAL,
+            Field::Environment,
+            DeviceId::new("stn-my-tho").unwrap(),
+            Timestamp::from_millis(1),
+        )
     }
 }
 

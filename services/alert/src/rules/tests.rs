@@ -25,6 +25,8 @@ fn registry() -> Registry {
         lat: 10.3,
         lon: 106.3,
         interval_ms: 60_000,
+        tags: Vec::new(),
+        relations: sen_model::Relations::default(),
         metrics: vec![spec],
     };
     let place = |code: &str| Place {

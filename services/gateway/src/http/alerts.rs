@@ -6,7 +6,9 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use sen_model::{AlertId, AlertRecord, AlertState, Command, CommandOutcome, Order, Rule, Severity};
+use sen_model::{
+    Act, AlertId, AlertRecord, AlertState, Changed, Command, CommandOutcome, Order, Rule, Severity,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -90,6 +92,7 @@ fn state_filter(name: &str) -> Result<impl Fn(AlertState) -> bool, Problem> {
         AlertState::Unacknowledged,
         AlertState::Acknowledged,
         AlertState::ReturnedUnacknowledged,
+        AlertState::Latched,
         AlertState::Normal,
     ];
     let chosen: Vec<AlertState> = every
@@ -186,9 +189,11 @@ pub(crate) async fn acknowledge(
     }
     let command = Command {
         idempotency_key: idempotency_key(&headers)?,
-        alert: AlertId::from_text(&id),
-        expected_rev: expected_rev(&headers)?,
-        order: Order::Acknowledge { note: body.note },
+        order: Order::Alert {
+            alert: AlertId::from_text(&id),
+            expected_rev: expected_rev(&headers)?,
+            act: Act::Acknowledge { note: body.note },
+        },
         by: by.to_owned(),
         at: centre.now(),
     };
@@ -205,14 +210,18 @@ pub(crate) async fn acknowledge(
 fn answer(outcome: CommandOutcome) -> Result<AlertRecord, Problem> {
     let conflict = |name, detail| Problem::new(StatusCode::CONFLICT, name, detail);
     match outcome {
-        CommandOutcome::Done(record) => Ok(record),
+        CommandOutcome::Done(Changed::Alert(record)) => Ok(*record),
+        CommandOutcome::Done(Changed::Desk(_)) => {
+            Err(Problem::unavailable("the alert service answered something else"))
+        }
+        CommandOutcome::Refused(why) => Err(conflict("refused", &why.en)),
         CommandOutcome::Unknown => Err(Problem::not_found("there is no such alert")),
         CommandOutcome::Stale(current) => {
             let detail = "the alert is no longer as you saw it";
-            Err(conflict("changed-meanwhile", detail).with_current(current))
+            Err(conflict("changed-meanwhile", detail).with_current(*current))
         }
         CommandOutcome::Over(current) => {
-            Err(conflict("alert-over", "the alert is over").with_current(current))
+            Err(conflict("alert-over", "the alert is over").with_current(*current))
         }
         CommandOutcome::KeyReused => Err(Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
