@@ -38,13 +38,7 @@ lon = 106.365
 "#;
 
 const PLACES: &str = r#"
-[[place]]
-id = "ward-28261"
-name = { vi = "Phường Mỹ Tho", en = "My Tho Ward" }
-kind = "ward"
-lat = 10.35
-lon = 106.37
-area = "28261"
+place = [{ id = "ward-28261", name = { vi = "Phường Mỹ Tho", en = "My Tho Ward" }, kind = "ward", lat = 10.35, lon = 106.37, area = "28261" }]
 "#;
 
 /// One rule of the test station.
@@ -263,11 +257,8 @@ async fn an_alert_rises_is_taken_and_goes() {
     );
     let answer = within("answer", running.ask.ask(acknowledge(&raised, "k"))).await.unwrap();
     let log = centre.alerts(2).await;
-    assert_eq!(
-        answer,
-        CommandOutcome::Done(Changed::Alert(Box::new(log[1].clone()))),
-        "answered when it is in the log"
-    );
+    let done = CommandOutcome::Done(Changed::Alert(Box::new(log[1].clone())));
+    assert_eq!(answer, done, "answered when it is in the log");
     centre.hear(&[(9, 1.4)]).await;
     let log = centre.alerts(3).await;
     assert_eq!((log[2].state, log[2].rev), (AlertState::Normal, 3));
