@@ -14,11 +14,14 @@ use sen_chassis::call::{self, Caller};
 use sen_chassis::{Clock, Health, Shutdown, Tasks};
 use sen_log::{Log, Retention, Topic};
 use sen_model::{
-    AlertRecord, AlertState, Change, Command, CommandOutcome, DeviceId, Metric, Order, Progress,
-    Quality, Reading, ReadingBatch, Registry, Rule, Timestamp, registry_file,
+    Act, AlertRecord, AlertState, Change, Changed, Command, CommandOutcome, DeskRecord, DeviceId,
+    Metric, Order, Progress, Quality, Reading, ReadingBatch, Registry, Rule, Timestamp,
+    registry_file,
 };
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
+
+const HOUR_MS: i64 = 3_600_000;
 
 const KEEP_ALL: Retention = Retention { keep_ms: i64::MAX, keep_bytes: u64::MAX };
 
@@ -77,6 +80,7 @@ struct Centre {
     log: Log,
     readings: Topic<ReadingBatch>,
     alerts: Topic<AlertRecord>,
+    desk: Topic<DeskRecord>,
     clock: Clock,
     registry: Arc<Registry>,
     checkpoint_interval_ms: u64,
@@ -121,6 +125,7 @@ impl Centre {
         let centre = Self {
             readings: log.topic(&format!("{name}-readings"), KEEP_ALL).unwrap(),
             alerts: log.topic(&format!("{name}-alerts"), KEEP_ALL).unwrap(),
+            desk: log.topic(&format!("{name}-desk"), KEEP_ALL).unwrap(),
             clock: Clock::manual(0),
             registry: Arc::new(registry),
             checkpoint_interval_ms: 1,
@@ -142,6 +147,8 @@ impl Centre {
         let ports = Ports {
             readings: self.readings.clone(),
             alerts: self.alerts.clone(),
+            desk: self.desk.clone(),
+            shadow: self.log.topic(&format!("{}-shadow", self.name), KEEP_ALL).unwrap(),
             cursor: self.log.cursor(&self.readings, &format!("{}-alert", self.name)).unwrap(),
             commands,
             registry: Arc::clone(&self.registry),
@@ -149,7 +156,12 @@ impl Centre {
             health: health.clone(),
         };
         let checkpoint_interval_ms = self.checkpoint_interval_ms;
-        let config = Config { checkpoint_interval_ms, late_after_ms: 60_000, tick_ms: 2 };
+        let config = Config {
+            checkpoint_interval_ms,
+            late_after_ms: 60_000,
+            tick_ms: 2,
+            shelve_most_ms: 8 * HOUR_MS,
+        };
         Ok((Alert::bind(config, self.rule_file(), ports)?, ask, health))
     }
 
@@ -170,6 +182,7 @@ impl Centre {
         self.log = open(self.folder.path());
         self.readings = self.log.topic(self.readings.name(), KEEP_ALL).unwrap();
         self.alerts = self.log.topic(self.alerts.name(), KEEP_ALL).unwrap();
+        self.desk = self.log.topic(self.desk.name(), KEEP_ALL).unwrap();
     }
 
     /// Levels measured and received at these times, one packet each.
@@ -190,17 +203,27 @@ impl Centre {
 
     /// The alert log once it holds `count` records.
     async fn alerts(&self, count: u64) -> Vec<AlertRecord> {
-        let mut head = self.alerts.watch();
-        within("alerts", head.wait_for(|head| *head >= count)).await.unwrap();
-        let mut reader = self.alerts.read_from(1);
-        let mut records = Vec::new();
-        loop {
-            let entries = reader.available(1_000).await.unwrap();
-            if entries.is_empty() {
-                return records;
-            }
-            records.extend(entries.iter().map(|entry| (*entry.record).clone()));
+        records(&self.alerts, count).await
+    }
+
+    /// The desk's log once it holds `count` records.
+    async fn entries(&self, count: u64) -> Vec<DeskRecord> {
+        records(&self.desk, count).await
+    }
+}
+
+/// A log once it holds `count` records.
+async fn records<T: sen_proto::Wire + Clone>(log: &Topic<T>, count: u64) -> Vec<T> {
+    let mut head = log.watch();
+    within("records", head.wait_for(|head| *head >= count)).await.unwrap();
+    let mut reader = log.read_from(1);
+    let mut records = Vec::new();
+    loop {
+        let entries = reader.available(1_000).await.unwrap();
+        if entries.is_empty() {
+            return records;
         }
+        records.extend(entries.iter().map(|entry| (*entry.record).clone()));
     }
 }
 
@@ -233,15 +256,17 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     within(what, looking).await;
 }
 
-fn acknowledge(alert: &AlertRecord, key: &str) -> Command {
+fn command(alert: &AlertRecord, key: &str, act: Act) -> Command {
     Command {
         idempotency_key: key.into(),
-        alert: alert.id.clone(),
-        expected_rev: Some(alert.rev),
-        order: Order::Acknowledge { note: String::new() },
+        order: Order::Alert { alert: alert.id.clone(), expected_rev: Some(alert.rev), act },
         by: "Lan".into(),
         at: Timestamp::from_millis(5),
     }
+}
+
+fn acknowledge(alert: &AlertRecord, key: &str) -> Command {
+    command(alert, key, Act::Acknowledge { note: String::new() })
 }
 
 fn lives(records: &[AlertRecord]) -> Vec<(Change, i64)> {
@@ -260,7 +285,8 @@ async fn an_alert_rises_is_taken_and_goes() {
     );
     let answer = within("answer", running.ask.ask(acknowledge(&raised, "k"))).await.unwrap();
     let log = centre.alerts(2).await;
-    assert_eq!(answer, CommandOutcome::Done(log[1].clone()), "answered when it is in the log");
+    let done = CommandOutcome::Done(Changed::Alert(Box::new(log[1].clone())));
+    assert_eq!(answer, done, "answered when it is in the log");
     centre.hear(&[(9, 1.4)]).await;
     let log = centre.alerts(3).await;
     assert_eq!((log[2].state, log[2].rev), (AlertState::Normal, 3));
