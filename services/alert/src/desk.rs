@@ -136,9 +136,8 @@ impl Desk {
 
     /// What a checkpoint must keep.
     pub(crate) fn kept(&self, now: Timestamp) -> Kept {
-        let is_kept = |alert: &&AlertRecord| {
-            alert.state.is_open() || self.shelves.is_held_by(alert, now)
-        };
+        let is_kept =
+            |alert: &&AlertRecord| alert.state.is_open() || self.shelves.is_held_by(alert, now);
         let mut alerts: Vec<_> = self.alerts.values().filter(is_kept).cloned().collect();
         alerts.sort_by(|a, b| (a.started_at, &a.id).cmp(&(b.started_at, &b.id)));
         let editions = self.entries.editions().iter().cloned().collect();
@@ -199,8 +198,7 @@ impl Desk {
 
     /// How many of them are put aside.
     pub(crate) fn standing(&self) -> Standing {
-        let mut standing =
-            Standing { flooded_desks: self.floods.count(), ..Standing::default() };
+        let mut standing = Standing { flooded_desks: self.floods.count(), ..Standing::default() };
         for alert in self.alerts.values().filter(|alert| alert.state.is_open()) {
             standing.shelved += usize::from(alert.shelving.is_some());
             standing.suppressed += usize::from(alert.suppression.is_some());

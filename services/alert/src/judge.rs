@@ -206,7 +206,8 @@ impl Judge {
         held: &HashSet<AlertId>,
         standing: Standing,
     ) -> Vec<AlertRecord> {
-        let is_lost = |alert: &&AlertRecord| !held.contains(&alert.id) || !self.has(alert, standing);
+        let is_lost =
+            |alert: &&AlertRecord| !held.contains(&alert.id) || !self.has(alert, standing);
         open.filter(is_lost).cloned().collect()
     }
 

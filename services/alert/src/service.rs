@@ -404,7 +404,8 @@ async fn fold(saved: Option<Saved>, around: Around, logs: &Logs) -> Result<Past,
         nexts.as_ref().map_or(1, |nexts| next(nexts).saturating_sub(most as u64))
     };
     let mut past = Past::new(saved, around);
-    read(&logs.alerts, from(|nexts| nexts.alerts, MOST_CLOSED), |record| past.alert(record)).await?;
+    read(&logs.alerts, from(|nexts| nexts.alerts, MOST_CLOSED), |record| past.alert(record))
+        .await?;
     read(&logs.desk, from(|nexts| nexts.desk, MOST_ENDED), |record| past.entry(record)).await?;
     read(&logs.shadow, from(|nexts| nexts.shadow, MOST_CLOSED), |record| past.trial(record))
         .await?;

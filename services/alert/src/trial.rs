@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use sen_model::{AlertId, AlertRecord, Registry, Timestamp};
 
-use crate::desk::lifecycle::{cleared, raised, returned};
 use crate::desk::MOST_CLOSED;
+use crate::desk::lifecycle::{cleared, raised, returned};
 use crate::transition::Transition;
 use crate::wording::withdrawn;
 

@@ -10,8 +10,8 @@ use sen_chassis::{Clock, Shutdown};
 use sen_gateway::ScreensState;
 use sen_log::{AppendError, Topic};
 use sen_model::{
-    AlertRecord, DeskRecord, DeviceId, Event, InvalidName, Metric, Progress, Quality, Quarantined, Reading,
-    ReadingBatch, Timestamp,
+    AlertRecord, DeskRecord, DeviceId, Event, InvalidName, Metric, Progress, Quality, Quarantined,
+    Reading, ReadingBatch, Timestamp,
 };
 use tokio::sync::watch;
 

@@ -81,8 +81,7 @@ impl Desk {
             }
             Act::Assign { to, note } => {
                 let to = cut(to.trim(), NAME_CHARS);
-                let assignment =
-                    (!to.is_empty()).then(|| Assignment { to, by: by.clone(), at });
+                let assignment = (!to.is_empty()).then(|| Assignment { to, by: by.clone(), at });
                 noted(AlertRecord { assignment, ..change(Change::Assigned) }, by, at, note)
             }
             Act::Note { text } => {

@@ -104,10 +104,11 @@ impl Chatter {
     fn advice(&self, record: &AlertRecord) -> Option<Advice> {
         let bouts: Vec<&Bout> = self.places.get(&Place::of(record))?.iter().collect();
         let near = bouts.iter().filter(|bout| is_near(bout, record.started_at)).count();
-        let breaches = bouts.iter().filter_map(|bout| Some(bout.ceased?.0.since_ms(bout.started_at)));
-        let calms = bouts.windows(2).filter_map(|pair| {
-            Some(pair[1].started_at.since_ms(pair[0].ceased?.0))
-        });
+        let breaches =
+            bouts.iter().filter_map(|bout| Some(bout.ceased?.0.since_ms(bout.started_at)));
+        let calms = bouts
+            .windows(2)
+            .filter_map(|pair| Some(pair[1].started_at.since_ms(pair[0].ceased?.0)));
         Some(Advice {
             raises: u32::try_from(near).unwrap_or(u32::MAX),
             clear: clear_value(&bouts),
@@ -157,7 +158,9 @@ fn clear_value(bouts: &[&Bout]) -> Option<f64> {
 impl Desk {
     /// Gives a hint about an alert that was raised and chatters, not too often.
     pub(super) fn hint(&mut self, id: &AlertId, now: Timestamp, out: &mut Records) {
-        let Some(alert) = self.alerts.get(id).filter(|a| a.chattering && a.rev == 1) else { return };
+        let Some(alert) = self.alerts.get(id).filter(|a| a.chattering && a.rev == 1) else {
+            return;
+        };
         let mut name = format!("hint-{}.{}", alert.rule, alert.device);
         if let Some(metric) = &alert.metric {
             name = format!("{name}.{metric}");

@@ -106,9 +106,8 @@ impl Entries {
             _ => false,
         });
         let first = covering.next()?;
-        let is_before = |record: &&DeskRecord| {
-            alert.out_of_service.as_deref() == Some(record.id.as_str())
-        };
+        let is_before =
+            |record: &&DeskRecord| alert.out_of_service.as_deref() == Some(record.id.as_str());
         let by = Some(first).filter(is_before).or_else(|| covering.find(is_before));
         Some(by.unwrap_or(first).id.to_string())
     }

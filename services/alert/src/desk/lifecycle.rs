@@ -1,22 +1,14 @@
 //! Pure: one alert from state to state (ISA-18.2 / IEC 62682), as records.
 
 use sen_model::alert::Shelving;
-use sen_model::{
-    AlertRecord, AlertState, Change, Condition, Registry, Text, Timestamp,
-};
+use sen_model::{AlertRecord, AlertState, Change, Condition, Registry, Text, Timestamp};
 
 use crate::transition::{Subject, Transition};
 use crate::wording::Scene;
 
 /// The next record of an alert, with nothing changed yet but what happened and when.
 pub(super) fn next(held: &AlertRecord, change: Change, now: Timestamp) -> AlertRecord {
-    AlertRecord {
-        rev: held.rev + 1,
-        change,
-        event_time: now,
-        recorded_at: now,
-        ..held.clone()
-    }
+    AlertRecord { rev: held.rev + 1, change, event_time: now, recorded_at: now, ..held.clone() }
 }
 
 /// Whether somebody or something has put an alert aside: nobody is waiting for it.

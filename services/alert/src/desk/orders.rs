@@ -178,8 +178,8 @@ impl Desk {
         allow(!reach.is_empty(), words::reaches_everything)?;
         let Reach { rule, device, area } = reach;
         if let Some(rule) = rule {
-            let is_known = self.around.has_rule(rule)
-                || self.alerts.values().any(|alert| alert.rule == *rule);
+            let is_known =
+                self.around.has_rule(rule) || self.alerts.values().any(|alert| alert.rule == *rule);
             allow(is_known, || words::reaches_nothing(rule.as_str()))?;
         }
         if let Some(device) = device {
@@ -189,7 +189,8 @@ impl Desk {
         }
         if let Some(area) = area {
             let registry = &self.around.registry;
-            let is_known = registry.area(area).is_some() || registry.devices().any(|d| d.area == *area);
+            let is_known =
+                registry.area(area).is_some() || registry.devices().any(|d| d.area == *area);
             allow(is_known, || words::reaches_nothing(area.as_str()))?;
         }
         Ok(())

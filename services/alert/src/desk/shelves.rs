@@ -39,9 +39,8 @@ impl Shelves {
             return None;
         }
         let there = self.0.get(&Place::of(alert))?;
-        let covers = |(level, shelving): &&(u8, Shelving)| {
-            *level >= alert.level && !is_due(shelving, now)
-        };
+        let covers =
+            |(level, shelving): &&(u8, Shelving)| *level >= alert.level && !is_due(shelving, now);
         there.iter().find(covers).map(|(_, shelving)| shelving.clone())
     }
 

@@ -7,9 +7,7 @@ mod orders;
 
 use std::sync::Arc;
 
-use sen_model::{
-    Act, AlertState, Bound, Changed, Condition, Limit, Rule, Severity,
-};
+use sen_model::{Act, AlertState, Bound, Changed, Condition, Limit, Rule, Severity};
 
 use super::answers::MOST_ANSWERS;
 use super::*;
@@ -28,7 +26,11 @@ fn flood_3() -> Rule {
 }
 
 fn subject() -> Subject {
-    Subject { edition: edition(flood_3()), device: device_id("stn-a"), metric: Some(metric("level")) }
+    Subject {
+        edition: edition(flood_3()),
+        device: device_id("stn-a"),
+        metric: Some(metric("level")),
+    }
 }
 
 /// A desk of the small registry, with these rules in force.
@@ -281,8 +283,9 @@ fn a_full_list_lets_the_least_severe_of_the_oldest_go_and_never_what_still_holds
 
 #[test]
 fn the_end_of_an_episode_is_told_by_the_side_of_its_limit() {
-    let threshold =
-        |bound, clear| Condition::Threshold { limit: Limit { bound, clear, for_ms: 0, clear_for_ms: 0 } };
+    let threshold = |bound, clear| Condition::Threshold {
+        limit: Limit { bound, clear, for_ms: 0, clear_for_ms: 0 },
+    };
     for (condition, value, vi, en) in [
         (limit(None, 0, 0), Some(1.5), "đã xuống dưới ngưỡng, mực nước 1,5", "has fallen below"),
         (limit(None, 0, 0), None, "đã xuống dưới ngưỡng tại", "has fallen below the limit at"),

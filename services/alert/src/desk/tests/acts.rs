@@ -52,7 +52,8 @@ fn notes_are_cut_to_a_length_the_log_takes_and_only_the_last_ones_are_carried() 
     assert_eq!((taken.note.chars().count(), taken.by.chars().count()), (NOTE_CHARS, NAME_CHARS));
     for n in 0..20 {
         let act = Act::Note { text: format!("lần {n}") };
-        let (outcome, records) = ask(&mut desk, &command(&id, &format!("n{n}"), "Lan", None, act), 52);
+        let (outcome, records) =
+            ask(&mut desk, &command(&id, &format!("n{n}"), "Lan", None, act), 52);
         assert_eq!((outcome, records[0].change), (done(&records[0]), Change::Noted));
     }
     let notes: Vec<&str> = desk.alerts[&id].notes.iter().map(|note| note.text.as_str()).collect();

@@ -213,7 +213,7 @@ impl World {
                     .log
                     .alerts
                     .iter()
-                    .filter(|record| record.change == Change::Raised)
+                    .filter(|r| r.change == Change::Raised && !foreign::is_foreign(r))
                     .map(|record| &record.id)
                     .collect();
                 let alert = (*ids.get(which.index(ids.len().max(1)))?).clone();
@@ -316,8 +316,9 @@ impl World {
             let why = alert.suppression.as_ref().map(|suppression| suppression.why.clone());
             let taken = alert.acknowledgement.as_ref().map(|taken| taken.by.clone());
             let AlertRecord { state, out_of_service, chattering, drill, .. } = alert;
-            let text =
-                format!("{state:?} {shelf:?} {why:?} {taken:?} {out_of_service:?} {chattering} {drill}");
+            let text = format!(
+                "{state:?} {shelf:?} {why:?} {taken:?} {out_of_service:?} {chattering} {drill}"
+            );
             (alert.id.clone(), text)
         };
         own.map(told).collect()

@@ -6,12 +6,7 @@ use sen_model::{DeskAct, Field, Reach};
 use super::*;
 
 fn order(key: &str, by: &str, act: DeskAct) -> Command {
-    Command {
-        idempotency_key: key.into(),
-        order: Order::Desk { act },
-        by: by.into(),
-        at: at(50),
-    }
+    Command { idempotency_key: key.into(), order: Order::Desk { act }, by: by.into(), at: at(50) }
 }
 
 /// Gives an order; gives the entry and all that was recorded.

@@ -1,7 +1,5 @@
 //! The wall that is shipped colours its tiles as the shipped rules raise alerts.
 
-#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
-
 use std::path::Path;
 
 use sen_model::{Bound, Condition, DeviceId, Registry, Rule, Severity, registry_file};
@@ -44,10 +42,10 @@ fn every_level_of_a_tile_is_the_limit_and_severity_of_a_rule_and_the_other_way_r
         let about = rules.iter().filter(|rule| is_about(rule, tile, &registry));
         let mut of_rules: Vec<(f64, Severity)> = about
             .filter_map(|rule| match rule.condition {
-                Condition::Threshold { bound, .. } => {
-                    Some((breaks_from(bound, digits)?, rule.severity))
+                Condition::Threshold { limit } => {
+                    Some((breaks_from(limit.bound, digits)?, rule.severity))
                 }
-                Condition::Absence { .. } => None,
+                _ => None,
             })
             .collect();
         of_rules.sort_by(|a, b| a.0.total_cmp(&b.0));
