@@ -79,7 +79,7 @@ fn reads_both_kinds_of_rule() {
     let rules = parse(GOOD, &registry()).unwrap();
     let [flood, silent] = rules.as_slice() else { panic!("{rules:?}") };
     let expected = Condition::Threshold {
-        limit: Limit {
+        limit: sen_model::Limit {
             bound: Bound::AtLeast(1.6),
             clear: Some(1.55),
             for_ms: 120_000,
@@ -88,8 +88,10 @@ fn reads_both_kinds_of_rule() {
     };
     assert_eq!(flood.condition, expected);
     assert_eq!(flood.owner.vi, "Ban Chỉ huy");
-    assert!(flood.needs_acknowledgement(flood.severity));
-    assert!(!silent.needs_acknowledgement(silent.severity));
+    assert!(
+        flood.needs_acknowledgement(flood.severity)
+            && !silent.needs_acknowledgement(silent.severity)
+    );
     assert_eq!(silent.condition, Condition::Absence { missing_ms: 600_000 });
 }
 
@@ -173,7 +175,7 @@ fn the_rules_we_ship_stand_against_the_devices_we_ship() {
     let rules = parse(&read("rules.toml"), &registry).unwrap();
     let level = |id: &str| {
         let rule = rules.iter().find(|rule| rule.id.as_str() == id).unwrap();
-        let Condition::Threshold { limit: Limit { bound, .. } } = rule.condition else {
+        let Condition::Threshold { limit: sen_model::Limit { bound, .. } } = rule.condition else {
             panic!("{id}")
         };
         (bound.limit(), rule.severity.level())
@@ -184,9 +186,7 @@ fn the_rules_we_ship_stand_against_the_devices_we_ship() {
     assert_eq!(level("aqi-6"), (301.0, 1));
     let rivers = rules.iter().filter(|rule| rule.selector.metrics == [metric("water_level_m")]);
     for rule in rivers {
-        let Condition::Threshold { limit: Limit { for_ms, .. } } = rule.condition else {
-            panic!("{}", rule.id)
-        };
+        let Condition::Threshold { for_ms, .. } = rule.condition else { panic!("{}", rule.id) };
         for station in &rule.selector.devices {
             let interval_ms = registry.device(station).unwrap().interval_ms;
             assert!(for_ms >= 2 * interval_ms, "one false value would raise {}", rule.id);
