@@ -23,6 +23,12 @@ const MOST_NOTES: usize = 5;
 /// How long a person may suppress an alert, in milliseconds.
 const SUPPRESS_MOST_MS: i64 = 7 * 24 * 3_600_000;
 
+/// What a note says of acts that leave nothing else behind, so that the record tells who did them.
+const TAKEN_OFF: &str = "Đã bỏ giao việc.";
+const OFF_SHELF: &str = "Đã bỏ tạm gác.";
+const SHOWN_AGAIN: &str = "Đã cho hiện lại.";
+const RESET: &str = "Đã đặt lại.";
+
 /// Why an act changes nothing.
 enum Refusal {
     /// Somebody was first.
@@ -81,6 +87,7 @@ impl Desk {
             }
             Act::Assign { to, note } => {
                 let to = cut(to.trim(), NAME_CHARS);
+                let note = if to.is_empty() { &said_with(TAKEN_OFF, note) } else { note };
                 let assignment = (!to.is_empty()).then(|| Assignment { to, by: by.clone(), at });
                 noted(AlertRecord { assignment, ..change(Change::Assigned) }, by, at, note)
             }
@@ -97,7 +104,8 @@ impl Desk {
             }
             Act::Unshelve => {
                 allow(held.shelving.is_some(), words::not_shelved)?;
-                AlertRecord { shelving: None, ..change(Change::Unshelved) }
+                let record = AlertRecord { shelving: None, ..change(Change::Unshelved) };
+                noted(record, by, at, OFF_SHELF)
             }
             Act::Suppress { reason, until } => {
                 let reason = said(reason)?;
@@ -110,12 +118,13 @@ impl Desk {
                 let held = held.suppression.as_ref();
                 allow(held.is_some(), words::not_suppressed)?;
                 allow(held.is_some_and(is_person), words::suppressed_by_design)?;
-                AlertRecord { suppression: None, ..change(Change::Unsuppressed) }
+                let record = AlertRecord { suppression: None, ..change(Change::Unsuppressed) };
+                noted(record, by, at, SHOWN_AGAIN)
             }
             Act::Reset { note } => {
                 allow(held.state == AlertState::Latched, words::not_latched)?;
                 let record = AlertRecord { state: AlertState::Normal, ..change(Change::Reset) };
-                noted(record, by, at, note)
+                noted(record, by, at, &said_with(RESET, note))
             }
             Act::Close { cause, note } => {
                 allow(!self.is_measured(held), words::still_holds)?;
@@ -159,6 +168,11 @@ fn within(until: Timestamp, now: Timestamp, most_ms: i64) -> Result<Timestamp, R
     Ok(until)
 }
 
+/// What was done, and what the person wrote about it.
+fn said_with(done: &str, note: &str) -> String {
+    format!("{done} {}", note.trim())
+}
+
 /// With a note, if there is one.
 fn noted(mut record: AlertRecord, by: String, at: Timestamp, text: &str) -> AlertRecord {
     let text = cut(text.trim(), NOTE_CHARS);
@@ -186,7 +200,7 @@ fn is_own_repeat(
             }
             (Act::Assign { to, .. }, Change::Assigned) => match &held.assignment {
                 Some(given) => given.by == by && given.to == cut(to.trim(), NAME_CHARS),
-                None => to.trim().is_empty(),
+                None => to.trim().is_empty() && is_noted_by(held, &by),
             },
             (Act::Note { text }, Change::Noted) => {
                 let text = cut(text.trim(), NOTE_CHARS);
@@ -206,10 +220,13 @@ fn is_own_repeat(
             (Act::Close { cause, .. }, Change::Closed) => {
                 held.closing.as_ref().is_some_and(|c| c.by == by && c.cause == *cause)
             }
-            // The record does not say who did these, only that they were done.
             (Act::Unshelve, Change::Unshelved)
             | (Act::Unsuppress, Change::Unsuppressed)
-            | (Act::Reset { .. }, Change::Reset) => true,
+            | (Act::Reset { .. }, Change::Reset) => is_noted_by(held, &by),
             _ => false,
         }
+}
+
+fn is_noted_by(held: &AlertRecord, by: &str) -> bool {
+    held.notes.last().is_some_and(|last| last.by == by)
 }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use sen_model::{CommandOutcome, Order};
 
 /// Keys of commands whose answers are remembered.
-pub(super) const MOST_ANSWERS: usize = 10_000;
+pub(super) const MOST_ANSWERS: usize = 5_000;
 
 /// What a key was used for, and what became of it.
 #[derive(Debug)]

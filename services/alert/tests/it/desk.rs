@@ -3,7 +3,7 @@
 use sen_chassis::call::Caller;
 use sen_model::{
     Act, AlertRecord, AlertState, Change, Changed, Command, CommandOutcome, DeskAct, DeskRecord,
-    DeviceId, Entry, Order, Reach, Timestamp,
+    DeviceId, Entry, Order, Reach, RuleId, Timestamp,
 };
 
 use crate::house::{Centre, HOUR_MS, command, instant, rule, until, within};
@@ -152,12 +152,15 @@ async fn a_step_of_the_clock_raises_nothing_and_ends_only_what_is_due_by_it() {
     };
     ask(&running.ask, command(&raised, "s", act)).await;
     running.caught_up(&centre).await;
-    for (step, stage) in [(11 * HOUR_MS, 2), (9 * HOUR_MS, 3), (11 * HOUR_MS, 4)] {
+    for (n, step) in [(1, 11 * HOUR_MS), (2, 9 * HOUR_MS), (3, 11 * HOUR_MS)] {
         centre.clock.set_ms(step);
-        // An order is carried out after the ticks before it: what the step does is done by then.
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        let act = DeskAct::SetStage { stage, reason: "diễn biến".into() };
-        ask(&running.ask, order(&format!("stage-{stage}"), act)).await;
+        // Work that covers nothing ends in time: then the time of the step has passed.
+        let [from, until] = [step, step + 1].map(Timestamp::from_millis);
+        let reach = Reach { rule: Some(RuleId::new("silent").unwrap()), ..Reach::default() };
+        let act = DeskAct::PlanWork { reach, from, until, reason: "đánh dấu".into() };
+        ask(&running.ask, order(&format!("work-{n}"), act)).await;
+        centre.clock.set_ms(step + 1);
+        centre.entries(2 + 2 * n).await;
         assert_eq!(centre.alerts.head(), 2, "after a step to {step}");
     }
     centre.clock.set_ms(12 * HOUR_MS);

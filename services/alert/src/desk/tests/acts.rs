@@ -213,7 +213,8 @@ fn a_latched_alert_stays_until_a_person_resets_it() {
     assert_eq!(tell_one(&mut desk, &clear(&subject, 10, 60), 61).state, AlertState::Latched);
     let (_, told) = ask(&mut desk, &reset(&id, "r"), 70);
     assert_eq!((told[0].change, told[0].state), (Change::Reset, AlertState::Normal));
-    assert_eq!(told[0].notes[0].text, "đã kiểm tra tại chỗ");
+    let note = &told[0].notes[0];
+    assert_eq!((note.by.as_str(), note.text.as_str()), ("Lan", "Đã đặt lại. đã kiểm tra tại chỗ"));
 
     // Returned first, then taken.
     let (mut desk, subject, id) = latched();
