@@ -45,7 +45,7 @@ const LAST_TRIES: usize = 5;
 /// What wakes the loop.
 enum Step {
     Stop,
-    Asked(Option<(Command, oneshot::Sender<CommandOutcome>)>),
+    Asked(Option<Box<(Command, oneshot::Sender<CommandOutcome>)>>),
     Retry,
     Tick,
     Heard(Vec<Entry<ReadingBatch>>),
@@ -130,7 +130,10 @@ impl Service {
         loop {
             match self.wait(shutdown).await? {
                 Step::Stop => break,
-                Step::Asked(Some((command, to))) => self.carry_out(&command, to),
+                Step::Asked(Some(asked)) => {
+                    let (command, to) = *asked;
+                    self.carry_out(&command, to);
+                }
                 Step::Asked(None) => self.has_askers = false,
                 Step::Retry => {}
                 Step::Tick => self.tick().await?,
@@ -148,7 +151,7 @@ impl Service {
         let heard = tokio::select! {
             () = shutdown.requested() => return Ok(Step::Stop),
             asked = self.ports.commands.next(), if has_room && self.has_askers => {
-                return Ok(Step::Asked(asked));
+                return Ok(Step::Asked(asked.map(Box::new)));
             }
             () = retry, if retry_at.is_some() => return Ok(Step::Retry),
             _ = self.ticks.tick() => return Ok(Step::Tick),
