@@ -186,13 +186,16 @@ fn the_rules_we_ship_stand_against_the_devices_we_ship() {
     assert_eq!(level("aqi-6"), (301.0, 1));
     let rivers = rules.iter().filter(|rule| rule.selector.metrics == [metric("water_level_m")]);
     for rule in rivers {
-        let Condition::Threshold { for_ms, .. } = rule.condition else { panic!("{}", rule.id) };
+        let Condition::Threshold { limit: Limit { for_ms, .. } } = rule.condition else {
+            panic!("{}", rule.id)
+        };
         for station in &rule.selector.devices {
             let interval_ms = registry.device(station).unwrap().interval_ms;
             assert!(for_ms >= 2 * interval_ms, "one false value would raise {}", rule.id);
         }
     }
-    for device in registry.devices() {
+    // The beat of the probe is missed by who reads what it makes, not by a rule.
+    for device in registry.devices().filter(|device| device.kind != "probe") {
         let is_watched = rules.iter().any(|rule| {
             let is_absence = matches!(rule.condition, Condition::Absence { .. });
             is_absence && crate::selection::selects(&rule.selector, &device.id, Some(device))

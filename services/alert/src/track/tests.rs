@@ -137,7 +137,8 @@ fn what_a_device_kept_while_it_was_away_is_one_late_episode_in_whatever_order_it
 fn two_episodes_within_one_millisecond_have_two_starts() {
     let limit = limit(None, 0, 0);
     let mut track = Track::default();
-    let mut judge = |sequence, value| track.judge(Stamp(7, sequence), Zone::of(value, &limit), &limit);
+    let mut judge =
+        |sequence, value| track.judge(Stamp(7, sequence), Zone::of(value, &limit), &limit);
     assert_eq!(judge(0, 11.0), Some(vec![raised(7, 7)]));
     assert_eq!(judge(1, 9.0), Some(vec![cleared(7, 7, 7, true)]));
     assert_eq!(judge(2, 11.0), Some(vec![raised(8, 7)]));
