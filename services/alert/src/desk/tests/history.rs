@@ -328,8 +328,12 @@ impl World {
         own.map(told).collect()
     }
 
+    /// Which entries there are and stand, but for those about the other system: after a restart
+    /// its alerts have time to be told again, so they may live longer.
     fn entries(&self) -> BTreeMap<String, bool> {
-        let known = self.desk.entries.known().iter();
+        let is_own =
+            |id: &EntryId| !["prom", "public"].iter().any(|word| id.as_str().contains(word));
+        let known = self.desk.entries.known().iter().filter(|(id, _)| is_own(id));
         known.map(|(id, record)| (id.to_string(), record.open)).collect()
     }
 }
