@@ -15,7 +15,8 @@ use sen_model::{
 use serde::{Deserialize, Serialize};
 
 use crate::desk::{self, Desk, Kept};
-use crate::engine::{Counts, Engine};
+use crate::engine::{Counts, Engine, Timing};
+use crate::hearing::Complaint;
 use crate::memory::Memory;
 use crate::records::Records;
 use crate::transition::Transition;
@@ -117,13 +118,13 @@ impl Judge {
     pub(crate) fn new(
         rules: &[Rule],
         registry: Arc<Registry>,
-        late_after_ms: i64,
+        timing: Timing,
         past: Past,
         now: Timestamp,
         out: &mut Records,
     ) -> Self {
         let Past { memory, mut desk, trial } = past;
-        let mut engine = Engine::new(rules, Arc::clone(&registry), late_after_ms, memory, now);
+        let mut engine = Engine::new(rules, Arc::clone(&registry), timing, memory, now);
         desk.judged().into_iter().chain(trial.open()).for_each(|alert| engine.adopt(alert));
         desk.take_rules(rules, now, out);
         Self { engine, desk, trial, registry, transitions: Vec::new() }
@@ -143,9 +144,10 @@ impl Judge {
         self.record(now, out);
     }
 
-    /// Looks for silence. Call it only when every reading received before `now` has been judged.
+    /// Looks for silence, and for whatever else the clock decides. Call it only when every reading
+    /// received before `now` has been judged.
     pub(crate) fn judge_silence(&mut self, now: Timestamp, out: &mut Records) {
-        self.engine.judge_silence(now, &mut self.transitions);
+        self.engine.tick(now, &mut self.transitions);
         self.record(now, out);
     }
 
@@ -229,6 +231,11 @@ impl Judge {
     /// What the engine did so far.
     pub(crate) fn counts(&self) -> Counts {
         self.engine.counts()
+    }
+
+    /// Rules that turned out not to be judgeable, each once.
+    pub(crate) fn complaints(&mut self) -> Vec<Complaint> {
+        self.engine.complaints()
     }
 
     /// Takes what the engine found to where the standing of its rule says.

@@ -17,6 +17,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
 use crate::desk::{Around, MOST_CLOSED, MOST_ENDED};
+use crate::engine::Timing;
 use crate::journal::{Journal, Logs};
 use crate::judge::{Judge, Nexts, Past, Saved};
 use crate::records::Records;
@@ -100,8 +101,8 @@ impl Service {
         let around = Around::new(Arc::clone(&registry), config.shelve_most_ms);
         let past = fold(saved, around, &logs).await?;
         let mut records = Records::default();
-        let late_after_ms = config.late_after_ms;
-        let judge = Judge::new(&in_force, registry, late_after_ms, past, now, &mut records);
+        let timing = Timing { late_after_ms: config.late_after_ms, wait_ms: config.wait_ms };
+        let judge = Judge::new(&in_force, registry, timing, past, now, &mut records);
         let mut ticks = interval(Duration::from_millis(config.tick_ms));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tracing::info!(next, open = judge.open_count(), rules = in_force.len(), "judging");
@@ -334,11 +335,18 @@ impl Service {
         }
     }
 
-    fn measure(&self) {
+    fn measure(&mut self) {
+        for complaint in self.judge.complaints() {
+            let (rule, problem) = (complaint.rule.as_str(), complaint.what);
+            tracing::warn!(rule, problem, "a rule cannot be judged");
+        }
         let counts = self.judge.counts();
         metrics::counter!("sen_alert_evaluations_total").absolute(counts.evaluations);
         metrics::counter!("sen_alert_forgotten_total").absolute(counts.forgotten);
         metrics::counter!("sen_alert_refused_total").absolute(counts.refused);
+        metrics::counter!("sen_alert_uncounted_total").absolute(counts.uncounted);
+        metrics::counter!("sen_alert_unreferenced_total").absolute(counts.unreferenced);
+        metrics::counter!("sen_alert_expressions_failed_total").absolute(counts.failed);
         metrics::gauge!("sen_alert_open").set(self.judge.open_count() as f64);
         let standing = self.judge.standing();
         metrics::gauge!("sen_alert_shelved").set(standing.shelved as f64);

@@ -1,7 +1,7 @@
 //! Pure: one alert from state to state (ISA-18.2 / IEC 62682), as records.
 
 use sen_model::alert::Shelving;
-use sen_model::{AlertRecord, AlertState, Change, Condition, Registry, Text, Timestamp};
+use sen_model::{AlertRecord, AlertState, Change, Registry, Text, Timestamp};
 
 use crate::transition::{Subject, Transition};
 use crate::wording::Scene;
@@ -32,7 +32,7 @@ pub(crate) fn raised(
     };
     let Subject { edition, device, metric } = subject;
     let rule = &edition.rule;
-    let scene = Scene::new(registry, rule, device, metric.as_ref());
+    let scene = Scene::new(registry, subject);
     let area = scene.area();
     let place = area.as_ref().map_or("-", |area| area.as_str());
     Some(AlertRecord {
@@ -40,10 +40,8 @@ pub(crate) fn raised(
         group: format!("{place}:{}", rule.cause()),
         area,
         value: *value,
-        limit: match rule.condition {
-            Condition::Threshold { limit } => Some(limit.bound.limit()),
-            _ => None,
-        },
+        limit: edition.known_limit(),
+        level: edition.level,
         event_time: *event_time,
         recorded_at: now,
         late: *late,
@@ -53,7 +51,7 @@ pub(crate) fn raised(
             subject.episode(*started_at),
             rule.id.clone(),
             edition.version.to_string(),
-            rule.severity,
+            edition.severity,
             rule.field,
             device.clone(),
             *started_at,
@@ -71,10 +69,9 @@ pub(crate) fn cleared(
     let Transition::Clear { subject, ceased_at, event_time, value, .. } = transition else {
         return None;
     };
-    let Subject { edition, device, metric } = subject;
-    let needs = edition.rule.needs_acknowledgement(held.severity);
+    let needs = subject.edition.rule.needs_acknowledgement(held.severity);
     let mut record = returned(held, needs, *ceased_at, now)?;
-    record.text = Scene::new(registry, &edition.rule, device, metric.as_ref()).cleared(*value);
+    record.text = Scene::new(registry, subject).cleared(*value, *event_time);
     record.event_time = *event_time;
     record.value = *value;
     Some(record)

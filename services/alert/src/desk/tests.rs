@@ -18,7 +18,7 @@ use crate::wording::Scene;
 const HOUR_MS: i64 = 3_600_000;
 
 fn edition(rule: Rule) -> Edition {
-    Edition { version: rule.version().into(), rule: Arc::new(rule) }
+    Edition::all_of(&rule).remove(0)
 }
 
 fn flood_3() -> Rule {
@@ -316,9 +316,9 @@ fn the_end_of_an_episode_is_told_by_the_side_of_its_limit() {
         ),
         (Condition::Absence { missing_ms: 1 }, None, "đã có số liệu trở lại tại", "readings again"),
     ] {
-        let (registry, rule) = (registry(), rule("r", condition));
-        let (id, metric) = (device_id("stn-a"), metric("level"));
-        let text = Scene::new(&registry, &rule, &id, Some(&metric)).cleared(value);
+        let registry = registry();
+        let subject = Subject { edition: edition(rule("r", condition)), ..subject() };
+        let text = Scene::new(&registry, &subject).cleared(value, at(0));
         assert!(text.vi.contains(vi) && text.en.contains(en), "{vi}: {text:?}");
         assert!(!text.vi.contains("bình thường") && !text.en.contains("normal"), "{text:?}");
     }

@@ -7,6 +7,8 @@ use super::*;
 use crate::desk::Around;
 use crate::fixtures::{at, batch, limit, reading, registry, rule};
 
+const TIMING: Timing = Timing { late_after_ms: 60_000, wait_ms: 0 };
+
 #[derive(Clone, Debug)]
 enum Act {
     /// A packet: device, event time, levels.
@@ -168,7 +170,7 @@ fn begin(
     let mut past = Past::new(saved, around(registry));
     log[from(|nexts| nexts.alerts)..].iter().for_each(|record| past.alert(record.clone()));
     entries[from(|nexts| nexts.desk)..].iter().for_each(|record| past.entry(record.clone()));
-    Judge::new(&sets()[rules], Arc::clone(registry), 60_000, past, at(0), out)
+    Judge::new(&sets()[rules], Arc::clone(registry), TIMING, past, at(0), out)
 }
 
 fn around(registry: &Arc<Registry>) -> Around {
@@ -179,7 +181,7 @@ fn around(registry: &Arc<Registry>) -> Around {
 fn over(registry: &Arc<Registry>, rules: &[Rule], log: &[AlertRecord], now: i64) -> Judge {
     let mut past = Past::new(None, around(registry));
     log.iter().for_each(|record| past.alert(record.clone()));
-    Judge::new(rules, Arc::clone(registry), 60_000, past, at(now), &mut Records::default())
+    Judge::new(rules, Arc::clone(registry), TIMING, past, at(now), &mut Records::default())
 }
 
 fn acknowledge(alert: AlertId, now: i64) -> Command {
@@ -307,7 +309,7 @@ fn a_restart_in_the_middle_of_the_time_does_not_begin_it_anew() {
     let new = |saved| {
         let past = Past::new(saved, around(&registry));
         let out = &mut Records::default();
-        Judge::new(&rules, Arc::clone(&registry), 60_000, past, at(0), out)
+        Judge::new(&rules, Arc::clone(&registry), TIMING, past, at(0), out)
     };
     let (mut judge, mut out) = (new(None), Records::default());
     judge.judge(&level(0), at(0), &mut out);
@@ -351,7 +353,7 @@ fn a_rule_on_trial_is_seen_by_nobody_and_what_it_holds_is_told_when_it_has_passe
     let mut past = Past::new(Saved::decode(&saved.encode().unwrap()), around(&registry));
     out.shadow.iter().for_each(|record| past.trial(record.clone()));
     let mut out = Records::default();
-    let mut judge = Judge::new(&rules, Arc::clone(&registry), 60_000, past, at(5), &mut out);
+    let mut judge = Judge::new(&rules, Arc::clone(&registry), TIMING, past, at(5), &mut out);
     judge.withdraw(at(5), &mut out);
     assert!(out.shadow.is_empty() && out.alerts.is_empty());
 

@@ -156,6 +156,7 @@ impl Centre {
         let config = Config {
             checkpoint_interval_ms,
             late_after_ms: 60_000,
+            wait_ms: 0,
             tick_ms: 2,
             shelve_most_ms: 8 * HOUR_MS,
         };
