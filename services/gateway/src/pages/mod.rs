@@ -1,5 +1,6 @@
 //! The screens, embedded in the binary; or, where they were not built, one plain page.
 
+mod link;
 mod plain;
 
 use axum::Router;
@@ -9,7 +10,7 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use rust_embed::{Embed, EmbeddedFile};
 
-use crate::centre::Shared;
+use crate::centre::{Shared, read};
 
 /// What `make web` has built; the folder is empty where it was not run.
 #[derive(Embed)]
@@ -23,9 +24,10 @@ pub(crate) fn router() -> Router<Shared> {
     Router::new()
         .route("/", get(|| async { Redirect::temporary("/wall") }))
         .route("/wall", get(screen))
-        // Until they have screens of their own.
-        .route("/desk", get(|| async { Redirect::temporary("/wall") }))
-        .route("/oncall", get(|| async { Redirect::temporary("/wall") }))
+        .route("/desk", get(screen))
+        .route("/desk/{*rest}", get(screen))
+        .route("/oncall", get(screen))
+        .route("/a/{token}", get(link::show).post(link::redeem))
         .route("/plain", get(plain))
         .fallback(get(file))
 }
@@ -41,8 +43,8 @@ async fn screen(State(centre): State<Shared>) -> Response {
 /// The page for those who have no screens, or no scripts.
 async fn plain(State(centre): State<Shared>) -> Html<String> {
     let insecure_dev = centre.config.insecure_dev;
-    let is_whole = centre.alerts_are_whole();
-    let alerts = centre.alerts();
+    let is_whole = centre.tracks.alerts.is_whole();
+    let alerts = read(&centre.alerts);
     let alerts = is_whole.then_some(&*alerts);
     Html(plain::page(alerts, &centre.latest(), centre.now(), insecure_dev))
 }
