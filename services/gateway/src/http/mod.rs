@@ -204,3 +204,24 @@ struct Api;
 async fn openapi() -> axum::Json<utoipa::openapi::OpenApi> {
     axum::Json(Api::openapi())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_is_described() {
+        let described = Api::openapi().paths.paths;
+        let routes = include_str!("mod.rs").split(".route(\"").skip(1);
+        let routes = routes.filter_map(|rest| rest.split('"').next());
+        let own = ["/openapi.json", "/api/v1/live", "/healthz", "/readyz", "/metrics"];
+        let mut seen = 0;
+        for route in routes.filter(|route| route.starts_with('/') && !own.contains(route)) {
+            let is_whole = route.starts_with("/api/");
+            let path = if is_whole { route.to_owned() } else { format!("/api/v1{route}") };
+            assert!(described.contains_key(&path), "{path} is not in the OpenAPI document");
+            seen += 1;
+        }
+        assert_eq!(seen, described.len(), "nothing is described that is not there");
+    }
+}
