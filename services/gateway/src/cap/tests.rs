@@ -41,8 +41,7 @@ fn read(document: &str) -> Node {
         match reader.read_event().expect("well-formed") {
             Event::Start(start) => {
                 let name = start.name();
-                let mut node = Node::default();
-                node.name = text_of(name.as_ref());
+                let mut node = Node { name: text_of(name.as_ref()), ..Node::default() };
                 for attribute in start.attributes() {
                     let attribute = attribute.expect("an attribute");
                     if text_of(attribute.key.as_ref()) == "xmlns" {

@@ -60,6 +60,14 @@ async fn file(uri: Uri) -> Response {
 }
 
 fn answer(path: &str, file: EmbeddedFile) -> Response {
+    let (media_type, cache) = told_of(path);
+    let headers = [(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, cache.to_owned())];
+    (headers, file.data).into_response()
+}
+
+/// The media type of a file, and how long it may be kept. The service worker and the manifest must
+/// never be old ones.
+fn told_of(path: &str) -> (String, &'static str) {
     // The build puts a hash of the content into the names of the files under assets/.
     let is_hashed = path.starts_with("assets/");
     let cache = if is_hashed { "public, max-age=31536000, immutable" } else { "no-cache" };
@@ -67,6 +75,26 @@ fn answer(path: &str, file: EmbeddedFile) -> Response {
     if media_type.starts_with("text/") {
         media_type.push_str("; charset=utf-8");
     }
-    let headers = [(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, cache.to_owned())];
-    (headers, file.data).into_response()
+    (media_type, cache)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_has_a_hash_in_its_name_may_be_kept() {
+        for (path, media_type, cache) in [
+            ("sw.js", "text/javascript; charset=utf-8", "no-cache"),
+            ("manifest.webmanifest", "application/manifest+json", "no-cache"),
+            ("index.html", "text/html; charset=utf-8", "no-cache"),
+            (
+                "assets/a-1f.js",
+                "text/javascript; charset=utf-8",
+                "public, max-age=31536000, immutable",
+            ),
+        ] {
+            assert_eq!(told_of(path), (media_type.to_owned(), cache), "{path}");
+        }
+    }
 }
