@@ -22,7 +22,8 @@ use sen_chassis::{Clock, Health, telemetry};
 use sen_log::{Log, Retention, Topic};
 use sen_model::time::DAY_MS;
 use sen_model::{
-    AlertRecord, Command, CommandOutcome, Event, Progress, Quarantined, ReadingBatch, Registry,
+    AlertRecord, Command, CommandOutcome, Delivery, Event, OnCallAnswer, OnCallAsk, OnCallRecord,
+    Progress, Quarantined, ReadingBatch, Registry,
 };
 use sen_store::Store;
 use tokio::sync::watch;
@@ -59,6 +60,9 @@ impl Role {
 /// Commands that wait for the alert service, at most; callers beyond it wait their turn.
 const OPEN_COMMANDS: usize = 64;
 
+/// Questions that wait for the notify service, at most.
+const OPEN_ASKS: usize = 64;
+
 /// What the services share.
 struct Shared {
     settings: Settings,
@@ -71,6 +75,7 @@ struct Shared {
     topics: Topics,
     storage: PathBuf,
     commands: (Caller<Command, CommandOutcome>, Option<Answerer<Command, CommandOutcome>>),
+    asks: (Caller<OnCallAsk, OnCallAnswer>, Option<Answerer<OnCallAsk, OnCallAnswer>>),
 }
 
 /// The topics of the log and how long each is kept below its cursors.
@@ -79,6 +84,9 @@ struct Topics {
     events: Topic<Event>,
     quarantine: Topic<Quarantined>,
     alerts: Topic<AlertRecord>,
+    shadow: Topic<AlertRecord>,
+    deliveries: Topic<Delivery>,
+    oncall: Topic<OnCallRecord>,
 }
 
 /// Readings are in the store once their cursors have passed; a day is kept for a second look.
@@ -89,6 +97,12 @@ const EVENTS: Retention = Retention { keep_ms: 90 * DAY_MS, keep_bytes: 4 << 30 
 const QUARANTINE: Retention = Retention { keep_ms: 30 * DAY_MS, keep_bytes: 1 << 30 };
 /// Screens resume from it and history is told from it.
 const ALERTS: Retention = Retention { keep_ms: 365 * DAY_MS, keep_bytes: 4 << 30 };
+/// What rules on trial find, and the probe's records each ten seconds.
+const SHADOW: Retention = Retention { keep_ms: 90 * DAY_MS, keep_bytes: 1 << 30 };
+/// Who was told what, as long as the alerts themselves.
+const DELIVERIES: Retention = ALERTS;
+/// Browsers that take push messages stand in it until they are taken back.
+const ONCALL: Retention = Retention { keep_ms: i64::MAX, keep_bytes: u64::MAX };
 
 impl Topics {
     fn open(log: &Log) -> Result<Self, sen_log::OpenError> {
@@ -97,6 +111,9 @@ impl Topics {
             events: log.topic("events", EVENTS)?,
             quarantine: log.topic("quarantine", QUARANTINE)?,
             alerts: log.vital_topic("alerts", ALERTS)?,
+            shadow: log.topic("shadow", SHADOW)?,
+            deliveries: log.vital_topic("deliveries", DELIVERIES)?,
+            oncall: log.vital_topic("oncall", ONCALL)?,
         })
     }
 }
@@ -133,6 +150,7 @@ impl Shared {
         let archive = settings.archive.clone().map(Archive::new).transpose()?;
         let topics = Topics::open(&log)?;
         let (caller, answerer) = call::channel(OPEN_COMMANDS);
+        let (asker, asked) = call::channel(OPEN_ASKS);
         Ok(Self {
             settings,
             clock: Clock::system(),
@@ -144,6 +162,7 @@ impl Shared {
             topics,
             storage: place.data.clone(),
             commands: (caller, Some(answerer)),
+            asks: (asker, Some(asked)),
         })
     }
 }
@@ -159,7 +178,10 @@ async fn bind(
     let alert = if wanted(Role::Alert) { Some(alert(shared)?) } else { None };
     let ingest = if wanted(Role::Ingest) { Some(ingest(shared).await?) } else { None };
     let notify = match (&ingest, wanted(Role::Notify)) {
-        (Some(ingest), true) => Some(notify(shared, ingest.publisher())?),
+        (Some(ingest), true) => {
+            let rules = alert.as_ref().map(sen_alert::Alert::rules);
+            Some(notify(shared, ingest.publisher(), rules)?)
+        }
         (None, true) => {
             bail!("notify publishes through the MQTT endpoint beside it: use `sen run`")
         }
@@ -168,6 +190,9 @@ async fn bind(
     if alert.is_none() {
         // Nobody here answers commands: callers are told so at once.
         shared.commands.1 = None;
+    }
+    if notify.is_none() {
+        shared.asks.1 = None;
     }
     let stored = aggregate.as_ref().map_or_else(idle, sen_aggregate::Aggregate::progress);
     let evaluated = alert.as_ref().map_or_else(idle, sen_alert::Alert::progress);
@@ -280,11 +305,30 @@ fn alert(shared: &mut Shared) -> anyhow::Result<sen_alert::Alert> {
     Ok(sen_alert::Alert::bind(shared.settings.alert.clone(), rules, ports)?)
 }
 
-fn notify(shared: &Shared, publisher: sen_ingest::Publisher) -> anyhow::Result<sen_notify::Notify> {
+fn notify(
+    shared: &mut Shared,
+    publisher: sen_ingest::Publisher,
+    rules: Option<watch::Receiver<Arc<Vec<sen_model::Rule>>>>,
+) -> anyhow::Result<sen_notify::Notify> {
+    let topics = &shared.topics;
+    let as_read = || watch::channel(Arc::new(shared.settings.rules.clone())).1;
+    let people = sen_notify::PeoplePorts {
+        on_call: shared.settings.on_call.clone(),
+        cursor: shared.log.cursor(&topics.alerts, "notify-people")?,
+        deliveries: topics.deliveries.clone(),
+        oncall: topics.oncall.clone(),
+        shadow: topics.shadow.clone(),
+        rules: rules.unwrap_or_else(as_read),
+        asks: shared.asks.1.take().context("only one notify service a process")?,
+        keys: shared.storage.join("keys"),
+        lookup: Arc::new(sen_notify::SystemLookup),
+        limits: sen_notify::Limits::default(),
+    };
     let ports = sen_notify::Ports {
-        alerts: shared.topics.alerts.clone(),
-        cursor: shared.log.cursor(&shared.topics.alerts, "notify")?,
+        alerts: topics.alerts.clone(),
+        cursor: shared.log.cursor(&topics.alerts, "notify")?,
         channels: vec![Sirens::channel(publisher)],
+        people,
         clock: shared.clock.clone(),
     };
     Ok(sen_notify::Notify::bind(shared.settings.notify.clone(), ports)?)
