@@ -14,8 +14,8 @@ use sen_chassis::call::{self, Caller};
 use sen_chassis::{Clock, Health, Shutdown, Tasks};
 use sen_log::{Log, Retention, Topic};
 use sen_model::{
-    AlertRecord, AlertState, Change, Command, CommandOutcome, DeviceId, Metric, Order, Progress,
-    Quality, Reading, ReadingBatch, Registry, Rule, Timestamp, registry_file,
+    Act, AlertRecord, AlertState, Change, Changed, Command, CommandOutcome, DeviceId, Metric,
+    Order, Progress, Quality, Reading, ReadingBatch, Registry, Rule, Timestamp, registry_file,
 };
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -60,7 +60,7 @@ devices = ["stn-my-tho"]
 {condition}
 source = "QĐ 05/2020/QĐ-TTg"
 owner = {{ vi = "Ban Chỉ huy", en = "Command" }}
-response = {{ vi = "Báo ngay", en = "Tell at once" }}
+response = {{ steps = [{{ vi = "Báo ngay", en = "Tell at once" }}], consequence = {{ vi = "Ngập", en = "Flooding" }}, within = "5m" }}
 "#
     )
 }
@@ -149,7 +149,8 @@ impl Centre {
             health: health.clone(),
         };
         let checkpoint_interval_ms = self.checkpoint_interval_ms;
-        let config = Config { checkpoint_interval_ms, late_after_ms: 60_000, tick_ms: 2 };
+        let config =
+            Config { checkpoint_interval_ms, late_after_ms: 60_000, wait_ms: 0, tick_ms: 2 };
         Ok((Alert::bind(config, self.rule_file(), ports)?, ask, health))
     }
 
@@ -236,9 +237,11 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 fn acknowledge(alert: &AlertRecord, key: &str) -> Command {
     Command {
         idempotency_key: key.into(),
-        alert: alert.id.clone(),
-        expected_rev: Some(alert.rev),
-        order: Order::Acknowledge { note: String::new() },
+        order: Order::Alert {
+            alert: alert.id.clone(),
+            expected_rev: Some(alert.rev),
+            act: Act::Acknowledge { note: String::new() },
+        },
         by: "Lan".into(),
         at: Timestamp::from_millis(5),
     }
@@ -260,7 +263,11 @@ async fn an_alert_rises_is_taken_and_goes() {
     );
     let answer = within("answer", running.ask.ask(acknowledge(&raised, "k"))).await.unwrap();
     let log = centre.alerts(2).await;
-    assert_eq!(answer, CommandOutcome::Done(log[1].clone()), "answered when it is in the log");
+    assert_eq!(
+        answer,
+        CommandOutcome::Done(Changed::Alert(Box::new(log[1].clone()))),
+        "answered when it is in the log"
+    );
     centre.hear(&[(9, 1.4)]).await;
     let log = centre.alerts(3).await;
     assert_eq!((log[2].state, log[2].rev), (AlertState::Normal, 3));
