@@ -2,13 +2,15 @@
 
 use std::error::Error;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 8] = [
     "sen/v1/readings.proto",
     "sen/v1/events.proto",
     "sen/v1/quarantine.proto",
     "sen/v1/summaries.proto",
     "sen/v1/alerts.proto",
     "sen/v1/commands.proto",
+    "sen/v1/desk.proto",
+    "sen/v1/oncall.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

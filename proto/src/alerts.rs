@@ -41,6 +41,19 @@ impl From<&AlertRecord> for v1::AlertRecord {
             acknowledgement: record.acknowledgement.as_ref().map(Into::into),
             late: record.late,
             text: Some(v1::Text { vi: record.text.vi.clone(), en: record.text.en.clone() }),
+            level: record.level.into(),
+            group: record.group.clone(),
+            latched: record.latched,
+            chattering: record.chattering,
+            drill: record.drill,
+            shelving: record.shelving.as_ref().map(Into::into),
+            suppression: record.suppression.as_ref().map(Into::into),
+            out_of_service: record.out_of_service.clone(),
+            assignment: record.assignment.as_ref().map(Into::into),
+            notes: record.notes.iter().map(Into::into).collect(),
+            closing: record.closing.as_ref().map(Into::into),
+            members: record.members.iter().map(ToString::to_string).collect(),
+            attributes: record.attributes.clone(),
         }
     }
 }
@@ -71,6 +84,19 @@ impl TryFrom<v1::AlertRecord> for AlertRecord {
             acknowledgement: message.acknowledgement.map(Into::into),
             late: message.late,
             text: message.text.map(|text| Text { vi: text.vi, en: text.en }).unwrap_or_default(),
+            level: u8::try_from(message.level).map_err(|_| refused("level"))?,
+            group: message.group,
+            latched: message.latched,
+            chattering: message.chattering,
+            drill: message.drill,
+            shelving: message.shelving.map(Into::into),
+            suppression: message.suppression.map(TryInto::try_into).transpose()?,
+            out_of_service: message.out_of_service,
+            assignment: message.assignment.map(Into::into),
+            notes: message.notes.into_iter().map(Into::into).collect(),
+            closing: message.closing.map(TryInto::try_into).transpose()?,
+            members: message.members.iter().map(|id| AlertId::from_text(id)).collect(),
+            attributes: message.attributes,
         })
     }
 }
@@ -94,6 +120,17 @@ impl From<Change> for v1::Change {
             Change::Acknowledged => Self::Acknowledged,
             Change::Cleared => Self::Cleared,
             Change::Superseded => Self::Superseded,
+            Change::Assigned => Self::Assigned,
+            Change::Noted => Self::Noted,
+            Change::Shelved => Self::Shelved,
+            Change::Unshelved => Self::Unshelved,
+            Change::Suppressed => Self::Suppressed,
+            Change::Unsuppressed => Self::Unsuppressed,
+            Change::TakenOut => Self::TakenOut,
+            Change::PutBack => Self::PutBack,
+            Change::Reset => Self::Reset,
+            Change::Closed => Self::Closed,
+            Change::Updated => Self::Updated,
         }
     }
 }
@@ -105,6 +142,17 @@ fn change_of(change: v1::Change) -> Result<Change, DecodeError> {
         v1::Change::Acknowledged => Ok(Change::Acknowledged),
         v1::Change::Cleared => Ok(Change::Cleared),
         v1::Change::Superseded => Ok(Change::Superseded),
+        v1::Change::Assigned => Ok(Change::Assigned),
+        v1::Change::Noted => Ok(Change::Noted),
+        v1::Change::Shelved => Ok(Change::Shelved),
+        v1::Change::Unshelved => Ok(Change::Unshelved),
+        v1::Change::Suppressed => Ok(Change::Suppressed),
+        v1::Change::Unsuppressed => Ok(Change::Unsuppressed),
+        v1::Change::TakenOut => Ok(Change::TakenOut),
+        v1::Change::PutBack => Ok(Change::PutBack),
+        v1::Change::Reset => Ok(Change::Reset),
+        v1::Change::Closed => Ok(Change::Closed),
+        v1::Change::Updated => Ok(Change::Updated),
         v1::Change::Unspecified => Err(refused("change")),
     }
 }
@@ -115,6 +163,7 @@ impl From<AlertState> for v1::AlertState {
             AlertState::Unacknowledged => Self::Unacknowledged,
             AlertState::Acknowledged => Self::Acknowledged,
             AlertState::ReturnedUnacknowledged => Self::ReturnedUnacknowledged,
+            AlertState::Latched => Self::Latched,
             AlertState::Normal => Self::Normal,
         }
     }
@@ -125,6 +174,7 @@ fn state_of(state: v1::AlertState) -> Result<AlertState, DecodeError> {
         v1::AlertState::Unacknowledged => Ok(AlertState::Unacknowledged),
         v1::AlertState::Acknowledged => Ok(AlertState::Acknowledged),
         v1::AlertState::ReturnedUnacknowledged => Ok(AlertState::ReturnedUnacknowledged),
+        v1::AlertState::Latched => Ok(AlertState::Latched),
         v1::AlertState::Normal => Ok(AlertState::Normal),
         v1::AlertState::Unspecified => Err(refused("state")),
     }

@@ -4,8 +4,11 @@
 
 mod alerts;
 mod commands;
+mod desk;
 mod events;
 mod field;
+mod handling;
+mod oncall;
 mod quarantine;
 mod readings;
 mod summaries;

@@ -6,12 +6,14 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use prost::Message;
-use sen_model::alert::Acknowledgement;
+use sen_model::alert::{
+    Acknowledgement, Assignment, Closing, Explanation, Note, Shelving, Suppression,
+};
 use sen_model::partial::{Moment, Partial};
 use sen_model::{
-    AlertId, AlertRecord, AlertState, AreaCode, Change, Command, DeviceId, Event, Field, Metric,
-    Order, Quality, Quarantined, Reading, ReadingBatch, RejectReason, RuleId, Severity, Text,
-    Timestamp,
+    Act, AlertId, AlertRecord, AlertState, AreaCode, Cause, Change, Command, DeviceId, Event,
+    Field, Metric, Order, Quality, Quarantined, Reading, ReadingBatch, RejectReason, RuleId,
+    Severity, Text, Timestamp,
 };
 
 use crate::{DecodeError, Wire, v1};
@@ -93,13 +95,14 @@ prop_compose! {
         expected_rev in option::of(any::<u32>()), note in any::<String>(),
         by in any::<String>(), at in times(),
     ) -> Command {
-        let order = Order::Acknowledge { note };
-        let alert = AlertId::from_text(&alert);
-        Command { idempotency_key, alert, expected_rev, order, by, at }
+        let (alert, act) = (AlertId::from_text(&alert), Act::Acknowledge { note });
+        let order = Order::Alert { alert, expected_rev, act };
+        Command { idempotency_key, order, by, at }
     }
 }
 
-const STATES: [AlertState; 4] = [
+const STATES: [AlertState; 5] = [
+    AlertState::Latched,
     AlertState::Unacknowledged,
     AlertState::Acknowledged,
     AlertState::ReturnedUnacknowledged,
@@ -131,26 +134,70 @@ prop_compose! {
         vi in any::<String>(), en in any::<String>(),
     ) -> AlertRecord {
         AlertRecord {
-            id: AlertId::from_text(""),
-            rev: 0,
-            change: Change::Raised,
-            state: AlertState::Normal,
-            rule: RuleId::new(rule).unwrap(),
-            rule_version,
-            severity: Severity::try_from(severity).unwrap(),
-            field,
-            device,
             metric,
             area: area.map(|code| AreaCode::new(code).unwrap()),
             value,
             limit,
-            event_time: Timestamp::default(),
-            started_at: Timestamp::default(),
-            cleared_at: None,
-            recorded_at: Timestamp::default(),
-            acknowledgement: None,
-            late: false,
             text: Text::new(vi, en),
+            ..AlertRecord::raised(
+                AlertId::from_text(""),
+                RuleId::new(rule).unwrap(),
+                rule_version,
+                Severity::try_from(severity).unwrap(),
+                field,
+                device,
+                Timestamp::default(),
+            )
+        }
+    }
+}
+
+prop_compose! {
+    fn explanations()(
+        number in 0..5_u8, id in any::<String>(), device in devices(), text in any::<String>(),
+    ) -> Explanation {
+        let alert = AlertId::from_text(&id);
+        match number {
+            0 => Explanation::Level { alert },
+            1 => Explanation::Dependency { alert, device },
+            2 => Explanation::Member { alert },
+            3 => Explanation::Maintenance { entry: id },
+            _ => Explanation::Person { by: id, reason: text },
+        }
+    }
+}
+
+prop_compose! {
+    // What people and the desk did with an alert; the rest of the record is of no account.
+    fn handlings()(
+        flags in vec(any::<bool>(), 5), words in vec(any::<String>(), 6), at in times(),
+        until in option::of(times()), why in explanations(), level in any::<u8>(),
+        cause in select(vec![
+            Cause::Resolved, Cause::FalseAlarm, Cause::Planned, Cause::Duplicate, Cause::HandedOver,
+        ]),
+        given in vec(any::<bool>(), 5), many in 0..3_usize,
+    ) -> AlertRecord {
+        let word = |number: usize| words[number].clone();
+        let (by, text) = (word(0), word(1));
+        let shelving = Shelving {
+            by: by.clone(), at, reason: text.clone(), until: at, one_shot: flags[0],
+        };
+        let note = Note { by: by.clone(), at, text: text.clone() };
+        let blank = AlertRecord::raised(
+            AlertId::from_text(""), RuleId::new("r").unwrap(), String::new(), Severity::LOW,
+            Field::Security, DeviceId::new("dev-1").unwrap(), at,
+        );
+        AlertRecord {
+            late: flags[1], level, group: word(2), latched: flags[2], chattering: flags[3],
+            drill: flags[4], shelving: given[0].then_some(shelving),
+            suppression: given[1].then_some(Suppression { why, at, until }),
+            out_of_service: given[2].then(|| word(3)),
+            assignment: given[3].then(|| Assignment { to: word(4), by: by.clone(), at }),
+            notes: vec![note; many],
+            closing: given[4].then(|| Closing { by, at, cause, note: text }),
+            members: vec![AlertId::from_text(&words[5]); many],
+            attributes: words.iter().take(many).map(|w| (w.clone(), w.clone())).collect(),
+            ..blank
         }
     }
 }
@@ -163,14 +210,22 @@ prop_compose! {
             Change::Acknowledged,
             Change::Cleared,
             Change::Superseded,
+            Change::Shelved,
+            Change::Closed,
+            Change::Updated,
         ]),
         state in select(STATES.to_vec()), event_time in times(), started_at in times(),
         cleared_at in option::of(times()), recorded_at in times(),
-        acknowledgement in option::of(acknowledgements()), late in any::<bool>(),
+        acknowledgement in option::of(acknowledgements()), handling in handlings(),
     ) -> AlertRecord {
+        let AlertRecord {
+            late, level, group, latched, chattering, drill, shelving, suppression, out_of_service,
+            assignment, notes, closing, members, attributes, ..
+        } = handling;
         AlertRecord {
             id: AlertId::from_text(&id), rev, change, state, event_time, started_at, cleared_at,
-            recorded_at, acknowledgement, late, ..subject
+            recorded_at, acknowledgement, late, level, group, latched, chattering, drill, shelving,
+            suppression, out_of_service, assignment, notes, closing, members, attributes, ..subject
         }
     }
 }

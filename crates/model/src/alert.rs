@@ -1,5 +1,6 @@
 //! Alerts: one rule holding for one series, one record for each change of one episode.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use compact_str::CompactString;
@@ -103,6 +104,9 @@ pub enum AlertState {
     Acknowledged,
     /// The condition no longer holds, and nobody had taken it: it stays on the list.
     ReturnedUnacknowledged,
+    /// The condition no longer holds and somebody had taken it, but the rule latches: it stays on
+    /// the list until a person resets it.
+    Latched,
     /// Over.
     Normal,
 }
@@ -119,6 +123,7 @@ impl AlertState {
             Self::Unacknowledged => "unacknowledged",
             Self::Acknowledged => "acknowledged",
             Self::ReturnedUnacknowledged => "returned_unacknowledged",
+            Self::Latched => "latched",
             Self::Normal => "normal",
         }
     }
@@ -136,6 +141,28 @@ pub enum Change {
     Cleared,
     /// It had returned, nobody had taken it, and another alert stands in its place: it is over.
     Superseded,
+    /// Somebody is to see to it.
+    Assigned,
+    /// A person wrote something down.
+    Noted,
+    /// Put aside for a while by a person.
+    Shelved,
+    /// Back from the shelf: by a person, because its time was up, or because its one shot was.
+    Unshelved,
+    /// Put aside by design, or by a person: another alert or planned work explains it.
+    Suppressed,
+    /// No longer explained.
+    Unsuppressed,
+    /// Its rule, device or area was taken out of service.
+    TakenOut,
+    /// It is back in service.
+    PutBack,
+    /// A latched alert was reset.
+    Reset,
+    /// A person closed it and said why.
+    Closed,
+    /// What it says changed while its condition holds: a worse value, more members.
+    Updated,
 }
 
 impl Change {
@@ -146,6 +173,17 @@ impl Change {
             Self::Acknowledged => "acknowledged",
             Self::Cleared => "cleared",
             Self::Superseded => "superseded",
+            Self::Assigned => "assigned",
+            Self::Noted => "noted",
+            Self::Shelved => "shelved",
+            Self::Unshelved => "unshelved",
+            Self::Suppressed => "suppressed",
+            Self::Unsuppressed => "unsuppressed",
+            Self::TakenOut => "taken_out",
+            Self::PutBack => "put_back",
+            Self::Reset => "reset",
+            Self::Closed => "closed",
+            Self::Updated => "updated",
         }
     }
 }
@@ -158,6 +196,134 @@ pub struct Acknowledgement {
     /// When.
     pub at: Timestamp,
     /// Their note; may be empty.
+    pub note: String,
+}
+
+/// Put aside for a while by a person (ISA-18.2): still judged, counted and listed as shelved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Shelving {
+    /// The person.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// Why; never empty.
+    pub reason: String,
+    /// Until when; it comes back by itself then.
+    pub until: Timestamp,
+    /// Whether it comes back already when its condition ends: the next episode is told again.
+    #[serde(default)]
+    pub one_shot: bool,
+}
+
+/// What explains an alert, so that nobody needs to act on it apart.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "cause", rename_all = "snake_case")]
+pub enum Explanation {
+    /// A worse level of the same rule over the same series.
+    Level {
+        /// That alert.
+        alert: AlertId,
+    },
+    /// What its device depends on (gateway, power, uplink) is down.
+    Dependency {
+        /// The alert about it.
+        alert: AlertId,
+        /// What is down.
+        device: DeviceId,
+    },
+    /// A broader alert counts it among its members.
+    Member {
+        /// That alert.
+        alert: AlertId,
+    },
+    /// Planned work.
+    Maintenance {
+        /// The id of the desk's entry.
+        entry: String,
+    },
+    /// A person said so.
+    Person {
+        /// Who.
+        by: String,
+        /// Why; never empty.
+        reason: String,
+    },
+}
+
+/// Put aside by design or by a person: still judged, counted and listed as suppressed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Suppression {
+    /// What explains it.
+    #[serde(flatten)]
+    pub why: Explanation,
+    /// Since when.
+    pub at: Timestamp,
+    /// Until when, if that is settled.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub until: Option<Timestamp>,
+}
+
+/// Who is to see to it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// The person or unit.
+    pub to: String,
+    /// Who said so.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What a person wrote down.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Note {
+    /// The person.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// What they wrote; shown as text, never as markup.
+    pub text: String,
+}
+
+/// Why a person closed an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// What was wrong has been mended.
+    Resolved,
+    /// There was nothing wrong: the sensor or the rule was.
+    FalseAlarm,
+    /// It was planned: work, a drill.
+    Planned,
+    /// Another alert or case covers it.
+    Duplicate,
+    /// It was handed to another unit, which answers for it now.
+    HandedOver,
+}
+
+impl Cause {
+    /// The stable name, as in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Resolved => "resolved",
+            Self::FalseAlarm => "false_alarm",
+            Self::Planned => "planned",
+            Self::Duplicate => "duplicate",
+            Self::HandedOver => "handed_over",
+        }
+    }
+}
+
+/// How an alert was closed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Closing {
+    /// The person.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub cause: Cause,
+    /// In their words; may be empty.
     pub note: String,
 }
 
@@ -213,4 +379,106 @@ pub struct AlertRecord {
     pub late: bool,
     /// What to show, with place and value filled in.
     pub text: Text,
+    /// Which level of the rule, from 1, the mildest; 0 for a rule without levels.
+    #[serde(default)]
+    pub level: u8,
+    /// What alerts of one cause in one area have in common: screens roll them up by it.
+    #[serde(default)]
+    pub group: String,
+    /// Whether it stays until a person resets it.
+    #[serde(default)]
+    pub latched: bool,
+    /// Whether it chatters: it has come and gone too often within a minute.
+    #[serde(default)]
+    pub chattering: bool,
+    /// Whether it belongs to a drill.
+    #[serde(default)]
+    pub drill: bool,
+    /// On the shelf.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub shelving: Option<Shelving>,
+    /// Suppressed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub suppression: Option<Suppression>,
+    /// The id of the desk's entry by which it is out of service.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub out_of_service: Option<String>,
+    /// Who is to see to it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub assignment: Option<Assignment>,
+    /// The last notes, oldest first; all of them are in the log.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub notes: Vec<Note>,
+    /// How it was closed, if a person did.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub closing: Option<Closing>,
+    /// The alerts that a broader one is made of; the first ones, where there are many.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub members: Vec<AlertId>,
+    /// What came with it from outside: labels of another system, attributes of an event.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl AlertRecord {
+    /// The record of a raise with nothing beyond what every alert has.
+    pub fn raised(
+        id: AlertId,
+        rule: RuleId,
+        rule_version: String,
+        severity: Severity,
+        field: Field,
+        device: DeviceId,
+        started_at: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            rev: 1,
+            change: Change::Raised,
+            state: AlertState::Unacknowledged,
+            rule,
+            rule_version,
+            severity,
+            field,
+            device,
+            metric: None,
+            area: None,
+            value: None,
+            limit: None,
+            event_time: started_at,
+            started_at,
+            cleared_at: None,
+            recorded_at: started_at,
+            acknowledgement: None,
+            late: false,
+            text: Text::default(),
+            level: 0,
+            group: String::new(),
+            latched: false,
+            chattering: false,
+            drill: false,
+            shelving: None,
+            suppression: None,
+            out_of_service: None,
+            assignment: None,
+            notes: Vec::new(),
+            closing: None,
+            members: Vec::new(),
+            attributes: BTreeMap::new(),
+        }
+    }
+
+    /// Whether it is on the list that people work from: open, and neither shelved, suppressed nor
+    /// out of service (OPC UA Part 9 calls those three together *SuppressedOrShelved*).
+    pub fn is_shown(&self) -> bool {
+        self.state.is_open()
+            && self.shelving.is_none()
+            && self.suppression.is_none()
+            && self.out_of_service.is_none()
+    }
+
+    /// Whether its condition holds.
+    pub fn holds(&self) -> bool {
+        matches!(self.state, AlertState::Unacknowledged | AlertState::Acknowledged)
+    }
 }

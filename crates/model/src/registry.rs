@@ -77,6 +77,42 @@ pub struct Device {
     /// What it measures.
     #[serde(default)]
     pub metrics: Vec<MetricSpec>,
+    /// Free words that rules select by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Which devices it depends on, and which lies before it.
+    #[serde(default, skip_serializing_if = "Relations::is_empty")]
+    pub relations: Relations,
+}
+
+/// How a device hangs together with others.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Relations {
+    /// The gateway it reports through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<DeviceId>,
+    /// What measures its power supply.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub power: Option<DeviceId>,
+    /// What measures its line to us.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uplink: Option<DeviceId>,
+    /// The next device upstream on the same water or road.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<DeviceId>,
+}
+
+impl Relations {
+    /// Whether it stands alone.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What its reports depend on.
+    pub fn depends_on(&self) -> impl Iterator<Item = &DeviceId> {
+        [&self.gateway, &self.power, &self.uplink].into_iter().flatten()
+    }
 }
 
 impl Device {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::alert::Severity;
+use crate::condition::{Condition, When};
 use crate::name::{AreaCode, DeviceId, Metric, RuleId};
 use crate::registry::Field;
 use crate::text::Text;
@@ -21,76 +22,40 @@ pub struct Selector {
     /// Devices in any of these areas; empty = any area.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub areas: Vec<AreaCode>,
+    /// Devices of any of these fields; empty = any field.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<Field>,
+    /// Devices with any of these tags; empty = with any or none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     /// Any of these metrics; empty = any metric (only sensible for absence).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<Metric>,
 }
 
-/// Which side of a limit is wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// What the operator is expected to do: no response, no alarm.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Response {
+    /// One step after the other; at least one.
+    pub steps: Vec<Text>,
+    /// What happens if nobody acts.
+    pub consequence: Text,
+    /// How soon somebody must have acknowledged, in milliseconds.
+    pub within_ms: i64,
+}
+
+/// Who gets to see what a rule finds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Bound {
-    /// Wrong at or above the limit (`>=`).
-    AtLeast(f64),
-    /// Wrong above the limit (`>`).
-    Above(f64),
-    /// Wrong at or below the limit (`<=`).
-    AtMost(f64),
-    /// Wrong below the limit (`<`).
-    Below(f64),
-}
-
-impl Bound {
-    /// Whether `value` is on the wrong side.
-    pub fn is_broken_by(self, value: f64) -> bool {
-        match self {
-            Self::AtLeast(limit) => value >= limit,
-            Self::Above(limit) => value > limit,
-            Self::AtMost(limit) => value <= limit,
-            Self::Below(limit) => value < limit,
-        }
-    }
-
-    /// The limit itself.
-    pub fn limit(self) -> f64 {
-        match self {
-            Self::AtLeast(limit)
-            | Self::Above(limit)
-            | Self::AtMost(limit)
-            | Self::Below(limit) => limit,
-        }
-    }
-
-    /// Whether larger values are worse.
-    pub fn is_upper(self) -> bool {
-        matches!(self, Self::AtLeast(_) | Self::Above(_))
-    }
-}
-
-/// When a rule holds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Condition {
-    /// A value on the wrong side of a limit, continuously for `for_ms` of event time.
-    Threshold {
-        /// The limit and which side of it is wrong.
-        bound: Bound,
-        /// The value at which the episode ends (hysteresis): at or beyond it on the good side.
-        /// Absent = as soon as the bound is no longer broken.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        clear: Option<f64>,
-        /// How long the bound must be broken before the alert is raised, in event time.
-        #[serde(default)]
-        for_ms: i64,
-        /// How long it must be good before the alert is cleared, in event time.
-        #[serde(default)]
-        clear_for_ms: i64,
-    },
-    /// No reading for longer than `missing_ms`; the time Sen itself was down is not counted.
-    Absence {
-        /// Silence longer than this raises the alert.
-        missing_ms: i64,
-    },
+pub enum Standing {
+    /// It raises alerts.
+    #[default]
+    InForce,
+    /// It is judged and recorded beside the others, and no operator sees it: a rule on trial.
+    Shadow,
+    /// It is only a part of others: composites, neighbours, sequences.
+    Part,
 }
 
 /// One rule of `rules.toml`.
@@ -103,39 +68,95 @@ pub struct Rule {
     pub name: Text,
     /// Which of the five fields it belongs to.
     pub field: Field,
-    /// How bad it is.
+    /// How bad it is. Of a rule with levels: the worst of them.
     pub severity: Severity,
     /// Which series it judges.
     #[serde(rename = "match", default)]
     pub selector: Selector,
     /// When it holds.
     pub condition: Condition,
+    /// When it is judged at all; outside of it nothing is raised and what is open ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<When>,
     /// The law, decision or bulletin the limit comes from, and how sure it is.
     pub source: String,
     /// The unit that must act.
     pub owner: Text,
     /// What the operator is expected to do: no response, no alarm.
-    pub response: Text,
+    pub response: Response,
     /// Whether a returned episode waits for a person to acknowledge it before it leaves the list.
     /// Absent = yes for severities 1 and 2 (ISA-18.2), no for 3 and 4, so that notices which
     /// nobody must act on do not pile up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs_acknowledgement: Option<bool>,
+    /// Whether an acknowledged alert stays after its condition is gone until a person resets it.
+    #[serde(default)]
+    pub latched: bool,
+    /// Who gets to see what it finds.
+    #[serde(default)]
+    pub standing: Standing,
+    /// What alerts of several rules have in common: `flood`, `salinity`. Alerts of one cause in one
+    /// area are rolled up. Absent = the rule stands for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// Whether its alert about a device explains the silence of what depends on that device.
+    #[serde(default)]
+    pub explains: bool,
+    /// The stage of the province its open alerts speak for, 2 to 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<u8>,
 }
 
 impl Rule {
+    /// A rule with nothing beyond what every rule has.
+    pub fn new(
+        id: RuleId,
+        name: Text,
+        field: Field,
+        severity: Severity,
+        selector: Selector,
+        condition: Condition,
+    ) -> Self {
+        Self {
+            id,
+            name,
+            field,
+            severity,
+            selector,
+            condition,
+            when: None,
+            source: String::new(),
+            owner: Text::default(),
+            response: Response::default(),
+            needs_acknowledgement: None,
+            latched: false,
+            standing: Standing::default(),
+            cause: None,
+            explains: false,
+            stage: None,
+        }
+    }
+
     /// What tells one edition of the rule from another: a hash of everything that decides when an
     /// alert is raised. Wording may change without making a new version.
     pub fn version(&self) -> String {
         let mut hash = Sha256::new();
         // `Debug` of plain data is stable within a build of the same model, and shortest-float
         // printing keeps limits exact.
-        hash.update(format!("{:?}|{:?}|{:?}", self.selector, self.condition, self.severity));
+        hash.update(format!(
+            "{:?}|{:?}|{:?}|{:?}",
+            self.selector, self.condition, self.severity, self.when
+        ));
         hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Whether a returned episode waits for a person.
-    pub fn needs_acknowledgement(&self) -> bool {
-        self.needs_acknowledgement.unwrap_or(self.severity <= Severity::HIGH)
+    /// Whether a returned episode of this severity waits for a person.
+    pub fn needs_acknowledgement(&self, severity: Severity) -> bool {
+        self.needs_acknowledgement.unwrap_or(severity <= Severity::HIGH)
+    }
+
+    /// What its alerts in one area are rolled up by.
+    pub fn cause(&self) -> &str {
+        self.cause.as_deref().unwrap_or(self.id.as_str())
     }
 }

@@ -1,8 +1,9 @@
 //! Small rules, devices and readings for the tests of this crate.
 
 use sen_model::{
-    AreaCode, Bound, Condition, Device, DeviceId, Field, Metric, MetricSpec, Place, PlaceKind,
-    Quality, Reading, ReadingBatch, Registry, Rule, RuleId, Selector, Severity, Text, Timestamp,
+    AreaCode, Bound, Condition, Device, DeviceId, Field, Limit, Metric, MetricSpec, Place,
+    PlaceKind, Quality, Reading, ReadingBatch, Registry, Relations, Response, Rule, RuleId,
+    Selector, Severity, Text, Timestamp,
 };
 
 pub(crate) fn at(ms: i64) -> Timestamp {
@@ -29,6 +30,8 @@ pub(crate) fn registry() -> Registry {
         lat: 10.35,
         lon: 106.37,
         interval_ms: 1_000,
+        tags: Vec::new(),
+        relations: Relations::default(),
         metrics: metrics
             .iter()
             .map(|name| MetricSpec {
@@ -60,7 +63,7 @@ pub(crate) fn registry() -> Registry {
 pub(crate) fn rule(id: &str, condition: Condition) -> Rule {
     let metrics = match condition {
         Condition::Threshold { .. } => vec![metric("level")],
-        Condition::Absence { .. } => Vec::new(),
+        _ => Vec::new(),
     };
     Rule {
         id: RuleId::new(id).unwrap(),
@@ -71,14 +74,27 @@ pub(crate) fn rule(id: &str, condition: Condition) -> Rule {
         condition,
         source: "QĐ 05/2020/QĐ-TTg".into(),
         owner: Text::new("Ban Chỉ huy", "Command"),
-        response: Text::new("Báo ngay", "Tell at once"),
-        needs_acknowledgement: None,
+        response: Response {
+            steps: vec![Text::new("Báo ngay", "Tell at once")],
+            consequence: Text::new("Ngập", "Flooding"),
+            within_ms: 300_000,
+        },
+        ..Rule::new(
+            RuleId::new(id).unwrap(),
+            Text::default(),
+            Field::Environment,
+            Severity::CRITICAL,
+            Selector::default(),
+            Condition::Absence { missing_ms: 0 },
+        )
     }
 }
 
 /// At least 1.6, with these timings.
 pub(crate) fn limit(clear: Option<f64>, for_ms: i64, clear_for_ms: i64) -> Condition {
-    Condition::Threshold { bound: Bound::AtLeast(1.6), clear, for_ms, clear_for_ms }
+    Condition::Threshold {
+        limit: Limit { bound: Bound::AtLeast(1.6), clear, for_ms, clear_for_ms },
+    }
 }
 
 pub(crate) fn reading(event_ms: i64, value: f64) -> Reading {

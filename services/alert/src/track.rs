@@ -27,7 +27,7 @@
 
 use std::collections::VecDeque;
 
-use sen_model::{Bound, Condition, Timestamp};
+use sen_model::{Limit, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Changes of zone a track remembers. A steady series never forgets; one that flips with every
@@ -53,7 +53,8 @@ impl Stamp {
         }
     }
 
-    fn time(self) -> Timestamp {
+    /// Its event time.
+    pub(crate) fn time(self) -> Timestamp {
         Timestamp::from_millis(self.0)
     }
 }
@@ -72,37 +73,18 @@ pub(crate) enum Zone {
     Broken,
 }
 
-/// The numbers of a limit rule.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limit {
-    pub(crate) bound: Bound,
-    pub(crate) clear: Option<f64>,
-    pub(crate) for_ms: i64,
-    pub(crate) clear_for_ms: i64,
-}
-
-impl Limit {
-    /// The numbers of a condition, if it is a limit.
-    pub(crate) fn of(condition: &Condition) -> Option<Self> {
-        match *condition {
-            Condition::Threshold { bound, clear, for_ms, clear_for_ms } => {
-                Some(Self { bound, clear, for_ms, clear_for_ms })
-            }
-            Condition::Absence { .. } => None,
-        }
-    }
-
+impl Zone {
     /// The zone of a value.
-    pub(crate) fn zone(&self, value: f64) -> Zone {
-        let is_good = match self.clear {
-            Some(clear) if self.bound.is_upper() => value <= clear,
+    pub(crate) fn of(value: f64, limit: &Limit) -> Self {
+        let is_good = match limit.clear {
+            Some(clear) if limit.bound.is_upper() => value <= clear,
             Some(clear) => value >= clear,
             None => true,
         };
-        match (self.bound.is_broken_by(value), is_good) {
-            (true, _) => Zone::Broken,
-            (false, true) => Zone::Good,
-            (false, false) => Zone::Between,
+        match (limit.bound.is_broken_by(value), is_good) {
+            (true, _) => Self::Broken,
+            (false, true) => Self::Good,
+            (false, false) => Self::Between,
         }
     }
 }

@@ -12,26 +12,25 @@ pub(crate) fn alert(id: &str, rev: u32, field: Field) -> AlertRecord {
     };
     let at = Timestamp::from_millis(1_000 * i64::from(rev));
     AlertRecord {
-        id: AlertId::from_text(id),
         rev,
         change,
         state,
-        rule: RuleId::new("flood").unwrap(),
-        rule_version: "1".into(),
-        severity: Severity::HIGH,
-        field,
-        device: DeviceId::new("stn-my-tho").unwrap(),
         metric: Some(Metric::new("water_level_m").unwrap()),
-        area: None,
         value: Some(1.62),
         limit: Some(1.6),
         event_time: at,
-        started_at: Timestamp::from_millis(1_000),
         cleared_at: (state == AlertState::Normal).then_some(at),
         recorded_at: at,
-        acknowledgement: None,
-        late: false,
         text: Text::new("Mực nước cao", "High water"),
+        ..AlertRecord::raised(
+            AlertId::from_text(id),
+            RuleId::new("flood").unwrap(),
+            "1".into(),
+            Severity::HIGH,
+            field,
+            DeviceId::new("stn-my-tho").unwrap(),
+            Timestamp::from_millis(1_000),
+        )
     }
 }
 
@@ -68,6 +67,8 @@ pub(crate) fn device(id: &str, metric: &str) -> sen_model::Device {
         lat: 10.35,
         lon: 106.36,
         interval_ms: 60_000,
+        tags: Vec::new(),
+        relations: sen_model::Relations::default(),
         metrics: vec![spec],
     }
 }
@@ -75,16 +76,21 @@ pub(crate) fn device(id: &str, metric: &str) -> sen_model::Device {
 /// A rule.
 pub(crate) fn rule(id: &str) -> sen_model::Rule {
     sen_model::Rule {
-        id: RuleId::new(id).unwrap(),
-        name: Text::new("Lũ", "Flood"),
-        field: Field::Environment,
-        severity: Severity::HIGH,
-        selector: sen_model::Selector::default(),
-        condition: sen_model::Condition::Absence { missing_ms: 60_000 },
         source: "a decision".into(),
         owner: Text::new("Đội", "Team"),
-        response: Text::new("Gọi", "Call"),
-        needs_acknowledgement: None,
+        response: sen_model::Response {
+            steps: vec![Text::new("Gọi", "Call")],
+            consequence: Text::new("Ngập", "Flooding"),
+            within_ms: 600_000,
+        },
+        ..sen_model::Rule::new(
+            RuleId::new(id).unwrap(),
+            Text::new("Lũ", "Flood"),
+            Field::Environment,
+            Severity::HIGH,
+            sen_model::Selector::default(),
+            sen_model::Condition::Absence { missing_ms: 60_000 },
+        )
     }
 }
 
@@ -113,4 +119,83 @@ pub(crate) fn refused(client: &str, topic: &str) -> sen_model::Quarantined {
         payload: b"x".to_vec(),
         payload_bytes: 1,
     }
+}
+
+/// A record of the desk.
+pub(crate) fn entry(
+    id: &str,
+    rev: u32,
+    open: bool,
+    entry: sen_model::Entry,
+) -> sen_model::DeskRecord {
+    sen_model::DeskRecord {
+        id: sen_model::EntryId::from_text(id),
+        rev,
+        open,
+        by: "Lan".into(),
+        at: Timestamp::from_millis(1_000 * i64::from(rev)),
+        entry,
+    }
+}
+
+/// Planned work on one device.
+pub(crate) fn work() -> sen_model::Entry {
+    let device = Some(DeviceId::new("stn-my-tho").unwrap());
+    sen_model::Entry::Work {
+        reach: sen_model::Reach { device, ..sen_model::Reach::default() },
+        from: Timestamp::from_millis(1_000),
+        until: Timestamp::from_millis(9_000),
+        reason: "Thay cảm biến".into(),
+    }
+}
+
+/// A shift of a desk.
+pub(crate) fn shift(desk: Option<Field>) -> sen_model::Entry {
+    sen_model::Entry::Shift {
+        desk,
+        from: Timestamp::from_millis(1_000),
+        until: Timestamp::from_millis(9_000),
+        to: "Minh".into(),
+        text: "Bình thường".into(),
+        open: Vec::new(),
+        shelved: Vec::new(),
+        suppressed: Vec::new(),
+        out_of_service: Vec::new(),
+        raised: 3,
+        acknowledged: 2,
+    }
+}
+
+/// A delivery about an alert to a person.
+pub(crate) fn delivery(id: &str, rev: u32, alert: &str, person: &str) -> sen_model::Delivery {
+    sen_model::Delivery {
+        id: id.into(),
+        rev,
+        alert: AlertId::from_text(alert),
+        step: 1,
+        person: person.into(),
+        channel: "push".into(),
+        state: sen_model::DeliveryState::Waiting,
+        attempts: 0,
+        at: Timestamp::from_millis(1_000 * i64::from(rev)),
+        detail: String::new(),
+    }
+}
+
+/// An alert of which everything is known that people can say about one.
+pub(crate) fn handled(mut record: AlertRecord) -> AlertRecord {
+    use sen_model::alert::{Assignment, Closing, Explanation, Note, Shelving, Suppression};
+    let (at, by) = (record.event_time, || "Lan".to_owned());
+    let reason = "đang sửa".to_owned();
+    record.shelving = Some(Shelving { by: by(), at, reason, until: at.plus_ms(1), one_shot: true });
+    let why = Explanation::Level { alert: AlertId::from_text("b") };
+    record.suppression = Some(Suppression { why, at, until: Some(at) });
+    record.out_of_service = Some("out-1".into());
+    record.assignment = Some(Assignment { to: "Minh".into(), by: by(), at });
+    record.notes = vec![Note { by: by(), at, text: "đã gọi".into() }];
+    let (cause, note) = (sen_model::Cause::Resolved, String::new());
+    record.closing = Some(Closing { by: by(), at, cause, note });
+    record.members = vec![AlertId::from_text("c")];
+    record.attributes.insert("job".into(), "node".into());
+    record
 }

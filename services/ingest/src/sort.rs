@@ -210,6 +210,8 @@ mod tests {
             lat: 10.0,
             lon: 106.0,
             interval_ms: 60_000,
+            tags: Vec::new(),
+            relations: sen_model::Relations::default(),
             metrics: vec![spec],
         };
         Registry::new(vec![device], Vec::new())

@@ -50,6 +50,8 @@ fn registry_of(device: &str, metric: &str) -> Registry {
         lat: 10.0,
         lon: 105.0,
         interval_ms: MINUTE_MS,
+        tags: Vec::new(),
+        relations: sen_model::Relations::default(),
         metrics: vec![metric],
     };
     Registry::new(vec![device], Vec::new())

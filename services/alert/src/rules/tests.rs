@@ -1,8 +1,12 @@
 //! What the reader of `rules.toml` takes and what it tells.
 
-use sen_model::{AreaCode, Device, DeviceId, Field, Metric, MetricSpec, Place, PlaceKind};
+use sen_model::{
+    AreaCode, Bound, Device, DeviceId, Field, Limit, Metric, MetricSpec, Place, PlaceKind,
+};
 
 use super::*;
+
+mod kinds;
 
 fn metric(name: &str) -> Metric {
     Metric::new(name).unwrap()
@@ -25,6 +29,8 @@ fn registry() -> Registry {
         lat: 10.3,
         lon: 106.3,
         interval_ms: 60_000,
+        tags: Vec::new(),
+        relations: sen_model::Relations::default(),
         metrics: vec![spec],
     };
     let place = |code: &str| Place {
@@ -43,8 +49,10 @@ const GOOD: &str = r#"
 [owners]
 civil_defence = { vi = "Ban Chỉ huy", en = "Command" }
 
-[responses]
-watch = { vi = "Theo dõi", en = "Watch" }
+[responses.watch]
+steps = [{ vi = "Theo dõi", en = "Watch" }]
+consequence = { vi = "Ngập", en = "Flooding" }
+within = "15m"
 
 [[rule]]
 id = "flood-my-tho-3"
@@ -69,65 +77,82 @@ kinds = ["river"]
 missing = "10m"
 source = "vận hành"
 owner = "civil_defence"
-response = { vi = "Kiểm tra trạm", en = "Check the station" }
+
+[rule.response]
+steps = [{ vi = "Kiểm tra trạm", en = "Check the station" }]
+consequence = { vi = "Không ai biết", en = "Nobody knows" }
+within = "8h"
 "#;
 
 #[test]
 fn reads_both_kinds_of_rule() {
     let rules = parse(GOOD, &registry()).unwrap();
     let [flood, silent] = rules.as_slice() else { panic!("{rules:?}") };
-    let expected = Condition::Threshold {
-        bound: Bound::AtLeast(1.6),
-        clear: Some(1.55),
-        for_ms: 120_000,
-        clear_for_ms: 0,
-    };
-    assert_eq!(flood.condition, expected);
+    let bound = Bound::AtLeast(1.6);
+    let limit = Limit { bound, clear: Some(1.55), for_ms: 120_000, clear_for_ms: 0 };
+    assert_eq!(flood.condition, Condition::Threshold { limit });
     assert_eq!(flood.owner.vi, "Ban Chỉ huy");
-    assert!(flood.needs_acknowledgement() && !silent.needs_acknowledgement());
+    assert_eq!((flood.response.steps.len(), flood.response.within_ms), (1, 900_000));
+    assert!(flood.needs_acknowledgement(flood.severity));
+    assert!(!silent.needs_acknowledgement(silent.severity));
     assert_eq!(silent.condition, Condition::Absence { missing_ms: 600_000 });
 }
 
 /// One edit of the good file, and what must be told of it: line, key and words.
 const MISTAKES: &[(&str, &str, &str, &str)] = &[
-    ("severity = 1", "severity = 7", "rules.toml:12 severity", "does not exist"),
-    ("severity = 1", "sevrity = 1", "rules.toml:12 sevrity", "no such key"),
-    ("severity = 1", "", "rules.toml:8 severity", "is missing"),
-    ("at_least = 1.6", "", "rules.toml:8 rule", "needs one of"),
-    ("at_least = 1.6", "at_least = 'high'", "rules.toml:15 at_least", "expected f64"),
-    ("at_least = 1.6", "at_least = nan", "rules.toml:15 at_least", "finite"),
-    ("clear = 1.55", "clear = 1.6", "rules.toml:16 clear", "must be below the limit 1.6"),
-    ("clear = 1.55", "above = 1.55", "rules.toml:16 above", "`at_least` is given too"),
-    ("for = \"2m\"", "for = \"2 minutes\"", "rules.toml:17 for", "is not a duration"),
-    ("for = \"2m\"", "for = 120", "rules.toml:17 for", "string"),
+    ("severity = 1", "severity = 7", "rules.toml:14 severity", "does not exist"),
+    ("severity = 1", "sevrity = 1", "rules.toml:14 sevrity", "no such key"),
+    ("severity = 1", "", "rules.toml:10 severity", "is missing"),
+    ("at_least = 1.6", "", "rules.toml:10 rule", "needs one of"),
+    ("at_least = 1.6", "at_least = 'high'", "rules.toml:17 at_least", "expected f64"),
+    ("at_least = 1.6", "at_least = nan", "rules.toml:17 at_least", "finite"),
+    ("clear = 1.55", "clear = 1.6", "rules.toml:18 clear", "must be below the limit 1.6"),
+    ("clear = 1.55", "above = 1.55", "rules.toml:18 above", "`at_least` is given too"),
+    ("for = \"2m\"", "for = \"2 minutes\"", "rules.toml:19 for", "is not a duration"),
+    ("for = \"2m\"", "for = 120", "rules.toml:19 for", "string"),
     (
         "source = \"QĐ 05/2020/QĐ-TTg (verified)\"",
         "source = ' '",
-        "rules.toml:18 source",
+        "rules.toml:20 source",
         "say where",
     ),
-    ("response = \"watch\"", "", "rules.toml:8 response", "is missing"),
+    ("response = \"watch\"", "", "rules.toml:10 response", "is missing"),
     (
         "response = \"watch\"",
         "response = 'swim'",
-        "rules.toml:20 response",
+        "rules.toml:22 response",
         "no `swim` in [responses]",
     ),
-    ("en = \"Check the station\"", "en = ''", "rules.toml:31 response", "`en` is empty"),
-    ("[\"stn-my-tho\"]", "[\"stn-my-thuan\"]", "rules.toml:13 devices", "no device `stn-my-thuan`"),
-    ("[\"stn-my-tho\"]", "[\"#\"]", "rules.toml:13 devices", "is not a device id"),
-    ("[\"river\"]", "[\"rivr\"]", "rules.toml:27 kinds", "no device of kind `rivr`"),
-    ("kinds = [\"river\"]", "areas = [\"12345\"]", "rules.toml:27 areas", "no area `12345`"),
-    ("missing =", "areas = ['30169']\nmissing =", "rules.toml:22 rule", "selects no device"),
-    ("at_least", "areas = ['30169']\nat_least", "rules.toml:8 rule", "selects no device"),
-    ("kinds = [\"river\"]", "", "rules.toml:22 rule", "selects everything"),
-    ("metrics = [\"water_level_m\"]", "", "rules.toml:8 metrics", "at least one metric"),
-    ("[\"water_level_m\"]", "[\"water_level\"]", "rules.toml:14 metrics", "measures `water_level`"),
-    ("missing = \"10m\"", "missing = \"1m\"", "rules.toml:28 missing", "reports every 60 s"),
-    ("missing = \"10m\"", "missing = \"10m\"\nfor = '1m'", "rules.toml:29 for", "no sense"),
-    ("id = \"river-silent\"", "id = \"flood-my-tho-3\"", "rules.toml:23 id", "rule at line 8"),
-    ("id = \"river-silent\"", "id = \"River\"", "rules.toml:23 id", "is not a rule id"),
-    ("severity = 1", "severity = ", "rules.toml:12", "string values must be quoted"),
+    ("en = \"Check the station\"", "en = ''", "rules.toml:35 steps", "`en` is empty"),
+    (
+        "steps = [{ vi = \"Theo dõi\", en = \"Watch\" }]",
+        "steps = []",
+        "rules.toml:6 steps",
+        "at least one",
+    ),
+    ("steps = [{ vi = \"Theo dõi\", en = \"Watch\" }]", "", "rules.toml:5 steps", "is missing"),
+    ("en = \"Flooding\"", "en = \" \"", "rules.toml:7 consequence", "`en` is empty"),
+    ("within = \"15m\"", "within = \"0s\"", "rules.toml:8 within", "longer than nothing"),
+    ("within = \"8h\"", "", "rules.toml:34 within", "is missing"),
+    ("[\"stn-my-tho\"]", "[\"stn-my-thuan\"]", "rules.toml:15 devices", "no device `stn-my-thuan`"),
+    ("[\"stn-my-tho\"]", "[\"#\"]", "rules.toml:15 devices", "is not a device id"),
+    ("[\"river\"]", "[\"rivr\"]", "rules.toml:29 kinds", "no device of kind `rivr`"),
+    ("kinds = [\"river\"]", "areas = [\"12345\"]", "rules.toml:29 areas", "no area `12345`"),
+    ("kinds = [\"river\"]", "tags = [\"dry\"]", "rules.toml:29 tags", "the tag `dry`"),
+    ("kinds = [\"river\"]", "fields = [\"sport\"]", "rules.toml:29 fields", "unknown variant"),
+    ("missing =", "areas = ['30169']\nmissing =", "rules.toml:24 rule", "selects no device"),
+    ("missing =", "fields = ['security']\nmissing =", "rules.toml:24 rule", "selects no device"),
+    ("at_least", "areas = ['30169']\nat_least", "rules.toml:10 rule", "selects no device"),
+    ("kinds = [\"river\"]", "", "rules.toml:24 rule", "selects everything"),
+    ("metrics = [\"water_level_m\"]", "", "rules.toml:10 metrics", "at least one metric"),
+    ("[\"water_level_m\"]", "[\"water_level\"]", "rules.toml:16 metrics", "measures `water_level`"),
+    ("missing = \"10m\"", "missing = \"1m\"", "rules.toml:30 missing", "reports every 60 s"),
+    ("missing = \"10m\"", "missing = \"10m\"\nfor = '1m'", "rules.toml:31 for", "no sense"),
+    ("id = \"river-silent\"", "id = \"flood-my-tho-3\"", "rules.toml:25 id", "rule at line 10"),
+    ("id = \"river-silent\"", "id = \"River\"", "rules.toml:25 id", "is not a rule id"),
+    ("severity = 1", "severity = ", "rules.toml:14", "string values must be quoted"),
+    ("severity = 1", "severity = 1\nstage = 1", "rules.toml:15 stage", "2, 3, 4 or 5"),
+    ("severity = 1", "severity = 1\nstanding = 'part'", "rules.toml:15 standing", "no other rule"),
 ];
 
 #[test]
@@ -166,24 +191,36 @@ fn the_rules_we_ship_stand_against_the_devices_we_ship() {
     let registry =
         sen_model::registry_file::parse(&read("devices.toml"), &read("places.toml")).unwrap();
     let rules = parse(&read("rules.toml"), &registry).unwrap();
-    let level = |id: &str| {
-        let rule = rules.iter().find(|rule| rule.id.as_str() == id).unwrap();
-        let Condition::Threshold { bound, .. } = rule.condition else { panic!("{id}") };
-        (bound.limit(), rule.severity.level())
+    let condition = |id: &str| {
+        let rule = rules.iter().find(|rule| rule.id.as_str() == id);
+        rule.map_or_else(|| panic!("{id}"), |rule| (rule.severity.level(), &rule.condition))
     };
-    assert_eq!(level("flood-cao-lanh-3"), (2.3, 1));
-    assert_eq!(level("flood-my-tho-1"), (1.4, 3));
-    assert_eq!(level("salinity-4"), (4.0, 2));
-    assert_eq!(level("aqi-6"), (301.0, 1));
+    let limits = |id: &str| match condition(id) {
+        (severity, Condition::Threshold { limit }) => vec![(limit.bound.limit(), severity)],
+        (_, Condition::Levels { levels }) => {
+            levels.iter().map(|l| (l.limit.bound.limit(), l.severity.level())).collect()
+        }
+        other => panic!("{id}: {other:?}"),
+    };
+    assert_eq!(limits("flood-cao-lanh"), [(1.9, 3), (2.1, 2), (2.3, 1)]);
+    assert_eq!(limits("flood-my-tho"), [(1.4, 3), (1.5, 2), (1.6, 1)]);
+    assert_eq!(limits("salinity"), [(1.0, 3), (4.0, 2)]);
+    assert_eq!(limits("aqi-6"), [(301.0, 1)]);
     let rivers = rules.iter().filter(|rule| rule.selector.metrics == [metric("water_level_m")]);
     for rule in rivers {
-        let Condition::Threshold { for_ms, .. } = rule.condition else { panic!("{}", rule.id) };
+        let delays = match &rule.condition {
+            Condition::Threshold { limit } => vec![limit.for_ms],
+            Condition::Levels { levels } => levels.iter().map(|l| l.limit.for_ms).collect(),
+            _ => continue,
+        };
         for station in &rule.selector.devices {
             let interval_ms = registry.device(station).unwrap().interval_ms;
-            assert!(for_ms >= 2 * interval_ms, "one false value would raise {}", rule.id);
+            let is_patient = delays.iter().all(|for_ms| *for_ms >= 2 * interval_ms);
+            assert!(is_patient, "one false value would raise {}", rule.id);
         }
     }
-    for device in registry.devices() {
+    // The probe's silence is told by the dead man, past the rules.
+    for device in registry.devices().filter(|device| device.kind != "probe") {
         let is_watched = rules.iter().any(|rule| {
             let is_absence = matches!(rule.condition, Condition::Absence { .. });
             is_absence && crate::selection::selects(&rule.selector, &device.id, Some(device))

@@ -2,7 +2,7 @@
 
 use sen_chassis::Tasks;
 use sen_gateway::RunError;
-use sen_model::{CommandOutcome, Field, Order};
+use sen_model::{Act, AlertId, Changed, CommandOutcome, Field, Order};
 
 use crate::house::{House, alert, config};
 
@@ -15,9 +15,9 @@ async fn a_command_arrives_whole_and_its_outcome_is_told() {
     let mut commands = std::mem::replace(&mut house.commands, sen_chassis::call::channel(1).1);
     let mut tasks: Tasks<RunError> = Tasks::new();
     tasks.spawn("alert service", async move {
-        let record = || alert("a", 2, Field::Security);
+        let record = || Box::new(alert("a", 2, Field::Security));
         let outcomes = [
-            CommandOutcome::Done(record()),
+            CommandOutcome::Done(Changed::Alert(record())),
             CommandOutcome::Stale(record()),
             CommandOutcome::Over(record()),
             CommandOutcome::Unknown,
@@ -26,9 +26,13 @@ async fn a_command_arrives_whole_and_its_outcome_is_told() {
         for (number, outcome) in outcomes.into_iter().enumerate() {
             let (command, reply) = commands.next().await.expect("a command");
             assert_eq!(command.idempotency_key, format!("key-{number}"));
-            assert_eq!((command.by.as_str(), command.alert.as_str()), ("Lan", "a"));
-            assert_eq!(command.expected_rev, (number != 1).then_some(1));
-            assert_eq!(command.order, Order::Acknowledge { note: "đã gọi".into() });
+            assert_eq!(command.by, "Lan");
+            let order = Order::Alert {
+                alert: AlertId::from_text("a"),
+                expected_rev: (number != 1).then_some(1),
+                act: Act::Acknowledge { note: "đã gọi".into() },
+            };
+            assert_eq!(command.order, order);
             reply.send(outcome).expect("somebody waits");
         }
         Ok(())

@@ -28,6 +28,8 @@ fn registry() -> Registry {
         lat: 10.35,
         lon: 106.36,
         interval_ms: 60_000,
+        tags: Vec::new(),
+        relations: sen_model::Relations::default(),
         metrics: vec![spec("water_level_m"), spec("salinity_g_l")],
     };
     Registry::new(vec![device], Vec::new())
