@@ -42,10 +42,13 @@ const CHECKPOINT_SHARE: u32 = 50;
 /// Tries to write what waits when asked to stop; what is not written is judged again at the start.
 const LAST_TRIES: usize = 5;
 
+/// A command, and where its answer goes.
+type Asked = (Command, oneshot::Sender<CommandOutcome>);
+
 /// What wakes the loop.
 enum Step {
     Stop,
-    Asked(Option<Box<(Command, oneshot::Sender<CommandOutcome>)>>),
+    Asked(Option<Box<Asked>>),
     Retry,
     Tick,
     Heard(Vec<Entry<ReadingBatch>>),
@@ -130,10 +133,7 @@ impl Service {
         loop {
             match self.wait(shutdown).await? {
                 Step::Stop => break,
-                Step::Asked(Some(asked)) => {
-                    let (command, to) = *asked;
-                    self.carry_out(&command, to);
-                }
+                Step::Asked(Some(asked)) => self.carry_out(*asked),
                 Step::Asked(None) => self.has_askers = false,
                 Step::Retry => {}
                 Step::Tick => self.tick().await?,
@@ -198,9 +198,9 @@ impl Service {
         });
     }
 
-    fn carry_out(&mut self, command: &Command, to: oneshot::Sender<CommandOutcome>) {
+    fn carry_out(&mut self, (command, to): Asked) {
         let now = self.now();
-        let outcome = self.judge.carry_out(command, now, &mut self.journal.records);
+        let outcome = self.judge.carry_out(&command, now, &mut self.journal.records);
         self.journal.answer(to, outcome);
     }
 
