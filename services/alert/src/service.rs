@@ -42,10 +42,13 @@ const CHECKPOINT_SHARE: u32 = 50;
 /// Tries to write what waits when asked to stop; what is not written is judged again at the start.
 const LAST_TRIES: usize = 5;
 
+/// A command, and where its answer goes.
+type Asked = (Command, oneshot::Sender<CommandOutcome>);
+
 /// What wakes the loop.
 enum Step {
     Stop,
-    Asked(Option<(Command, oneshot::Sender<CommandOutcome>)>),
+    Asked(Option<Box<Asked>>),
     Retry,
     Tick,
     Heard(Vec<Entry<ReadingBatch>>),
@@ -130,7 +133,7 @@ impl Service {
         loop {
             match self.wait(shutdown).await? {
                 Step::Stop => break,
-                Step::Asked(Some((command, to))) => self.carry_out(&command, to),
+                Step::Asked(Some(asked)) => self.carry_out(*asked),
                 Step::Asked(None) => self.has_askers = false,
                 Step::Retry => {}
                 Step::Tick => self.tick().await?,
@@ -148,7 +151,7 @@ impl Service {
         let heard = tokio::select! {
             () = shutdown.requested() => return Ok(Step::Stop),
             asked = self.ports.commands.next(), if has_room && self.has_askers => {
-                return Ok(Step::Asked(asked));
+                return Ok(Step::Asked(asked.map(Box::new)));
             }
             () = retry, if retry_at.is_some() => return Ok(Step::Retry),
             _ = self.ticks.tick() => return Ok(Step::Tick),
@@ -195,9 +198,9 @@ impl Service {
         });
     }
 
-    fn carry_out(&mut self, command: &Command, to: oneshot::Sender<CommandOutcome>) {
+    fn carry_out(&mut self, (command, to): Asked) {
         let now = self.now();
-        let outcome = self.judge.carry_out(command, now, &mut self.journal.records);
+        let outcome = self.judge.carry_out(&command, now, &mut self.journal.records);
         self.journal.answer(to, outcome);
     }
 

@@ -230,7 +230,7 @@ describe('new alerts', () => {
 
 describe('acknowledging', () => {
   const asked = () => world.requests.filter(({ url }) => url.endsWith('/acknowledge'));
-  const phase = () => wall.orders.get('one')?.phase;
+  const phase = () => wall.orders.of('one', 'acknowledge')?.phase;
 
   beforeEach(() => goLive(10, [one]));
 
@@ -238,12 +238,12 @@ describe('acknowledging', () => {
     world.answer = () => ({ status: 200, body: onWire({ ...one, rev: 2, state: 'acknowledged' }) });
     const order = wall.acknowledge(one);
     expect(phase()).toBe('sending');
-    await order;
-    expect(phase()).toBe('accepted');
+    await vi.waitFor(() => expect(phase()).toBe('accepted'));
     expect(wall.open[0]?.state).toBe('unacknowledged');
     const acknowledgement = { by: 'Lan', at: T0, note: '' };
     world.socket.say(alertFrame(10, { ...one, rev: 2, state: 'acknowledged', acknowledgement }));
     expect(phase()).toBeUndefined();
+    expect(await order).toBe('done');
     expect(wall.open[0]?.acknowledgement?.by).toBe('Lan');
   });
 
@@ -262,7 +262,7 @@ describe('acknowledging', () => {
     const current = { ...one, rev: 2, state: 'acknowledged' as const, acknowledgement: { by: 'Hùng', at: T0, note: '' } };
     world.answer = () => ({ status: 409, body: { title: 'stale', status: 409, current: onWire(current) } });
     await wall.acknowledge(one);
-    expect(wall.orders.get('one')).toMatchObject({
+    expect(wall.orders.of('one', 'acknowledge')).toMatchObject({
       phase: 'refused',
       current: { acknowledgement: { by: 'Hùng' } },
     });

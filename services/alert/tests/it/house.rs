@@ -58,7 +58,7 @@ devices = ["stn-my-tho"]
 {condition}
 source = "QĐ 05/2020/QĐ-TTg"
 owner = {{ vi = "Ban Chỉ huy", en = "Command" }}
-response = {{ vi = "Báo ngay", en = "Tell at once" }}
+response = {{ steps = [{{ vi = "Báo ngay", en = "Tell at once" }}], consequence = {{ vi = "Ngập", en = "Flooding" }}, within = "5m" }}
 "#
     )
 }
