@@ -107,6 +107,7 @@ impl Desk {
         out: &mut Vec<AlertRecord>,
     ) {
         let (Transition::Raise { subject, started_at, .. }
+        | Transition::Join { subject, started_at, .. }
         | Transition::Clear { subject, started_at, .. }) = transition;
         let id = subject.episode(*started_at);
         let record = match (transition, self.alerts.get(&id)) {
@@ -214,10 +215,10 @@ fn raised(
     registry: &Registry,
     now: Timestamp,
 ) -> Option<AlertRecord> {
-    let Transition::Raise { subject, started_at, event_time, value, late } = transition else {
+    let Transition::Raise { subject, started_at, event_time, value, late, .. } = transition else {
         return None;
     };
-    let Subject { edition, device, metric } = subject;
+    let Subject { edition, device, metric, .. } = subject;
     let rule = &edition.rule;
     let scene = Scene::new(registry, rule, device, metric.as_ref());
     let version = edition.version.to_string();
@@ -255,7 +256,7 @@ fn cleared(
     let Transition::Clear { subject, ceased_at, event_time, value, .. } = transition else {
         return None;
     };
-    let Subject { edition, device, metric } = subject;
+    let Subject { edition, device, metric, .. } = subject;
     let needs = edition.rule.needs_acknowledgement(held.severity);
     let mut record = returned(held, needs, *event_time, *ceased_at, now)?;
     record.text = Scene::new(registry, &edition.rule, device, metric.as_ref()).cleared(*value);

@@ -111,6 +111,7 @@ impl Engine {
                     event_time: now,
                     value: None,
                     late: false,
+                    members: Vec::new(),
                 }));
             }
         }
@@ -255,7 +256,12 @@ impl Hearing<'_> {
 }
 
 fn subject(edition: &Edition, device: &DeviceId, metric: Option<&Metric>) -> Subject {
-    Subject { edition: edition.clone(), device: device.clone(), metric: metric.cloned() }
+    Subject {
+        edition: edition.clone(),
+        device: device.clone(),
+        metric: metric.cloned(),
+        area: None,
+    }
 }
 
 fn told(finding: Finding, subject: Subject, value: f64, is_old: bool) -> Transition {
@@ -266,6 +272,7 @@ fn told(finding: Finding, subject: Subject, value: f64, is_old: bool) -> Transit
             event_time,
             value: Some(value),
             late: out_of_order || is_old,
+            members: Vec::new(),
         },
         Finding::Cleared { started_at, ceased_at, event_time, from_this_reading } => {
             let value = from_this_reading.then_some(value);

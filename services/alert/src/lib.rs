@@ -12,13 +12,18 @@
 mod book;
 mod desk;
 mod engine;
+mod evaluator;
 #[cfg(test)]
 mod fixtures;
+mod found;
+mod groups;
+mod happenings;
 mod journal;
 mod judge;
 mod memory;
 mod rule_file;
 pub mod rules;
+mod scope;
 mod selection;
 mod service;
 mod silence;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sen_model::{AlertId, DeviceId, Metric, Rule, Timestamp};
+use sen_model::{AlertId, AreaCode, DeviceId, Metric, Rule, Timestamp};
 
 /// A rule with its version worked out.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub(crate) struct Subject {
     pub(crate) device: DeviceId,
     /// None for a device that is silent altogether.
     pub(crate) metric: Option<Metric>,
+    /// Where it is, if the registry cannot know: for the pseudo device of an area.
+    pub(crate) area: Option<AreaCode>,
 }
 
 impl Subject {
@@ -38,7 +40,11 @@ pub(crate) enum Transition {
         event_time: Timestamp,
         value: Option<f64>,
         late: bool,
+        /// The episodes it is made of.
+        members: Vec<AlertId>,
     },
+    /// It is made of more episodes; all of them are given.
+    Join { subject: Subject, started_at: Timestamp, members: Vec<AlertId> },
     /// It no longer holds.
     Clear {
         subject: Subject,
