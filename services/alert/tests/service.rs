@@ -14,8 +14,8 @@ use sen_chassis::call::{self, Caller};
 use sen_chassis::{Clock, Health, Shutdown, Tasks};
 use sen_log::{Log, Retention, Topic};
 use sen_model::{
-    AlertRecord, AlertState, Change, Command, CommandOutcome, DeviceId, Metric, Order, Progress,
-    Quality, Reading, ReadingBatch, Registry, Rule, Timestamp, registry_file,
+    Act, AlertRecord, AlertState, Change, Changed, Command, CommandOutcome, DeviceId, Metric,
+    Order, Progress, Quality, Reading, ReadingBatch, Registry, Rule, Timestamp, registry_file,
 };
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -236,9 +236,11 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 fn acknowledge(alert: &AlertRecord, key: &str) -> Command {
     Command {
         idempotency_key: key.into(),
-        alert: alert.id.clone(),
-        expected_rev: Some(alert.rev),
-        order: Order::Acknowledge { note: String::new() },
+        order: Order::Alert {
+            alert: alert.id.clone(),
+            expected_rev: Some(alert.rev),
+            act: Act::Acknowledge { note: String::new() },
+        },
         by: "Lan".into(),
         at: Timestamp::from_millis(5),
     }
@@ -260,7 +262,11 @@ async fn an_alert_rises_is_taken_and_goes() {
     );
     let answer = within("answer", running.ask.ask(acknowledge(&raised, "k"))).await.unwrap();
     let log = centre.alerts(2).await;
-    assert_eq!(answer, CommandOutcome::Done(log[1].clone()), "answered when it is in the log");
+    assert_eq!(
+        answer,
+        CommandOutcome::Done(Changed::Alert(Box::new(log[1].clone()))),
+        "answered when it is in the log"
+    );
     centre.hear(&[(9, 1.4)]).await;
     let log = centre.alerts(3).await;
     assert_eq!((log[2].state, log[2].rev), (AlertState::Normal, 3));

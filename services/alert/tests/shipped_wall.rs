@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use sen_model::{Bound, Condition, DeviceId, Registry, Rule, Severity, registry_file};
+use sen_model::{Bound, Condition, DeviceId, Limit, Registry, Rule, Severity, registry_file};
 use toml::{Table, Value};
 
 fn read(name: &str) -> String {
@@ -44,10 +44,10 @@ fn every_level_of_a_tile_is_the_limit_and_severity_of_a_rule_and_the_other_way_r
         let about = rules.iter().filter(|rule| is_about(rule, tile, &registry));
         let mut of_rules: Vec<(f64, Severity)> = about
             .filter_map(|rule| match rule.condition {
-                Condition::Threshold { bound, .. } => {
+                Condition::Threshold { limit: Limit { bound, .. } } => {
                     Some((breaks_from(bound, digits)?, rule.severity))
                 }
-                Condition::Absence { .. } => None,
+                _ => None,
             })
             .collect();
         of_rules.sort_by(|a, b| a.0.total_cmp(&b.0));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use sen_model::{Bound, Rule, Severity};
+use sen_model::{Act as Taking, Bound, Limit, Rule, Severity};
 
 use super::*;
 use crate::fixtures::{at, device_id, limit, metric, registry, rule};
@@ -59,12 +59,19 @@ fn changes(records: &[AlertRecord]) -> Vec<(i64, Change)> {
     records.iter().map(|record| (record.started_at.as_millis(), record.change)).collect()
 }
 
+fn order(id: &AlertId, expected_rev: Option<u32>, note: &str) -> Order {
+    let act = Taking::Acknowledge { note: note.into() };
+    Order::Alert { alert: id.clone(), expected_rev, act }
+}
+
+fn done(record: &AlertRecord) -> CommandOutcome {
+    CommandOutcome::Done(Changed::Alert(Box::new(record.clone())))
+}
+
 fn acknowledge(id: &AlertId, key: &str, by: &str, expected_rev: Option<u32>) -> Command {
     Command {
         idempotency_key: key.into(),
-        alert: id.clone(),
-        expected_rev,
-        order: Order::Acknowledge { note: "đã gọi".into() },
+        order: order(id, expected_rev, "đã gọi"),
         by: by.into(),
         at: at(50),
     }
@@ -107,7 +114,7 @@ fn the_lifecycle_is_that_of_isa_18_2() {
     let (outcome, record) = desk.carry_out(&acknowledge(&id, "k", "Lan", Some(2)), at(51));
     let record = record.unwrap();
     assert_eq!((record.rev, record.state), (3, AlertState::Normal));
-    assert_eq!(outcome, CommandOutcome::Done(record));
+    assert_eq!(outcome, done(&record));
     assert_eq!(desk.open_count(), 0);
 
     let (mut desk, subject, id) = desk_with_one();
@@ -145,7 +152,7 @@ fn commands_tell_who_was_first() {
     assert_eq!(desk.carry_out(&unknown, at(51)), (CommandOutcome::Unknown, None));
 
     let (first, record) = desk.carry_out(&acknowledge(&id, "k1", "Lan", Some(1)), at(51));
-    assert!(matches!(&first, CommandOutcome::Done(done) if Some(done) == record.as_ref()));
+    assert_eq!(Some(&first), record.as_ref().map(done).as_ref());
     let again = desk.carry_out(&acknowledge(&id, "k1", "Lan", Some(1)), at(52));
     assert_eq!(again, (first, None), "the same key gets the same answer");
 
@@ -157,7 +164,8 @@ fn commands_tell_who_was_first() {
     }
     // Lan's answer was lost in a crash, and she asks again with a new key.
     let (outcome, record) = desk.carry_out(&acknowledge(&id, "k5", "Lan", Some(1)), at(54));
-    assert!(matches!(outcome, CommandOutcome::Done(held) if held.rev == 2) && record.is_none());
+    assert!(matches!(outcome, CommandOutcome::Done(Changed::Alert(held)) if held.rev == 2));
+    assert!(record.is_none());
 
     tell_one(&mut desk, &clear(&subject, 10, 60), 61);
     let (outcome, _) = desk.carry_out(&acknowledge(&id, "k6", "Minh", Some(2)), at(62));
@@ -168,7 +176,7 @@ fn commands_tell_who_was_first() {
 fn notes_are_cut_to_a_length_the_log_takes() {
     let (mut desk, _, id) = desk_with_one();
     let mut command = acknowledge(&id, "k", &"x".repeat(9_999), None);
-    command.order = Order::Acknowledge { note: "ghi".repeat(9_999) };
+    command.order = order(&id, None, &"ghi".repeat(9_999));
     let taken = desk.carry_out(&command, at(51)).1.unwrap().acknowledgement.unwrap();
     assert_eq!((taken.note.chars().count(), taken.by.chars().count()), (NOTE_CHARS, NAME_CHARS));
 }
@@ -276,8 +284,9 @@ fn a_full_list_lets_the_least_severe_of_the_oldest_go_and_never_what_still_holds
 
 #[test]
 fn the_end_of_an_episode_is_told_by_the_side_of_its_limit() {
-    let threshold =
-        |bound, clear| Condition::Threshold { bound, clear, for_ms: 0, clear_for_ms: 0 };
+    let threshold = |bound, clear| Condition::Threshold {
+        limit: Limit { bound, clear, for_ms: 0, clear_for_ms: 0 },
+    };
     for (condition, value, vi, en) in [
         (limit(None, 0, 0), Some(1.5), "đã xuống dưới ngưỡng, mực nước 1,5", "has fallen below"),
         (limit(None, 0, 0), None, "đã xuống dưới ngưỡng tại", "has fallen below the limit at"),
@@ -325,7 +334,7 @@ fn a_key_is_for_one_order_about_one_alert() {
     let told = desk.carry_out(&acknowledge(&other, "k", "Lan", None), at(52));
     assert_eq!(told, (CommandOutcome::KeyReused, None));
     assert_eq!(desk.alerts[&other].state, AlertState::Unacknowledged);
-    let order = Order::Acknowledge { note: "khác".into() };
+    let order = order(&id, None, "khác");
     let told = desk.carry_out(&Command { order, ..acknowledge(&id, "k", "Lan", None) }, at(53));
     assert_eq!(told, (CommandOutcome::KeyReused, None));
     let (told, _) = desk.carry_out(&acknowledge(&id, "k", "Lan", None), at(54));

@@ -1,6 +1,6 @@
 //! Which series rules judge, quality, absence, and new sets of rules.
 
-use sen_model::{Bound, RuleId, Selector};
+use sen_model::{Bound, Limit, RuleId, Selector};
 
 use super::*;
 use crate::fixtures::{at, batch, device_id, level, limit, metric, reading, registry, rule};
@@ -154,10 +154,7 @@ fn a_rule_in_another_edition_begins_anew_and_the_rest_goes_on() {
     let mut engine = engine(&[first.clone(), second.clone()]);
     judge(&mut engine, &[level("stn-a", 1, 2.0)]);
     let stricter = Condition::Threshold {
-        bound: Bound::AtLeast(1.5),
-        clear: None,
-        for_ms: 0,
-        clear_for_ms: 0,
+        limit: Limit { bound: Bound::AtLeast(1.5), clear: None, for_ms: 0, clear_for_ms: 0 },
     };
     let edited = Rule { condition: stricter, ..first };
     let renamed = Rule { name: sen_model::Text::new("Tên mới", "New name"), ..second };

@@ -1,7 +1,7 @@
 //! Crashes at any point: the alert log ends up as if there had been none.
 
 use proptest::prelude::*;
-use sen_model::{AlertId, Change, Condition, Order};
+use sen_model::{Act as Taking, AlertId, Change, Condition, Order};
 
 use super::*;
 use crate::fixtures::{at, batch, limit, reading, registry, rule};
@@ -150,9 +150,11 @@ fn begin(
 fn acknowledge(alert: AlertId, now: i64) -> Command {
     Command {
         idempotency_key: format!("{now}"),
-        alert,
-        expected_rev: None,
-        order: Order::Acknowledge { note: String::new() },
+        order: Order::Alert {
+            alert,
+            expected_rev: None,
+            act: Taking::Acknowledge { note: String::new() },
+        },
         by: "Lan".into(),
         at: at(now),
     }

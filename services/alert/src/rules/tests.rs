@@ -79,14 +79,19 @@ fn reads_both_kinds_of_rule() {
     let rules = parse(GOOD, &registry()).unwrap();
     let [flood, silent] = rules.as_slice() else { panic!("{rules:?}") };
     let expected = Condition::Threshold {
-        bound: Bound::AtLeast(1.6),
-        clear: Some(1.55),
-        for_ms: 120_000,
-        clear_for_ms: 0,
+        limit: sen_model::Limit {
+            bound: Bound::AtLeast(1.6),
+            clear: Some(1.55),
+            for_ms: 120_000,
+            clear_for_ms: 0,
+        },
     };
     assert_eq!(flood.condition, expected);
     assert_eq!(flood.owner.vi, "Ban Chỉ huy");
-    assert!(flood.needs_acknowledgement() && !silent.needs_acknowledgement());
+    assert!(
+        flood.needs_acknowledgement(flood.severity)
+            && !silent.needs_acknowledgement(silent.severity)
+    );
     assert_eq!(silent.condition, Condition::Absence { missing_ms: 600_000 });
 }
 
@@ -170,7 +175,9 @@ fn the_rules_we_ship_stand_against_the_devices_we_ship() {
     let rules = parse(&read("rules.toml"), &registry).unwrap();
     let level = |id: &str| {
         let rule = rules.iter().find(|rule| rule.id.as_str() == id).unwrap();
-        let Condition::Threshold { bound, .. } = rule.condition else { panic!("{id}") };
+        let Condition::Threshold { limit: sen_model::Limit { bound, .. } } = rule.condition else {
+            panic!("{id}")
+        };
         (bound.limit(), rule.severity.level())
     };
     assert_eq!(level("flood-cao-lanh-3"), (2.3, 1));

@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+use sen_model::Bound;
+
 use super::*;
 
 const TOP: f64 = 10.0;

@@ -208,7 +208,7 @@ pub(crate) async fn acknowledge(
 }
 
 fn answer(outcome: CommandOutcome) -> Result<AlertRecord, Problem> {
-    let conflict = |name, detail| Problem::new(StatusCode::CONFLICT, name, detail);
+    let conflict = |name, detail: &str| Problem::new(StatusCode::CONFLICT, name, detail);
     match outcome {
         CommandOutcome::Done(Changed::Alert(record)) => Ok(*record),
         CommandOutcome::Done(Changed::Desk(_)) => {
