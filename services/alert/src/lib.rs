@@ -9,6 +9,7 @@
 //! Durations (`for`, `clear_for`) run on event time only: if a device falls silent, nothing is
 //! raised or cleared by the passing of time, and an absence rule says so instead.
 
+pub mod backtest;
 mod book;
 mod desk;
 mod engine;
