@@ -24,6 +24,7 @@ use sen_model::{
 };
 use sen_store::{Point, SeriesId, Span, Store, StoreError};
 
+use crate::engine::Timing;
 use crate::evaluator::{Evaluator, Remembered};
 use crate::transition::Transition;
 use tally::Episodes;
@@ -41,6 +42,9 @@ const LEAST_POINTS: usize = 1_000;
 const LOOK_MS: i64 = 5 * SECOND_MS;
 /// Nothing heard from anybody for longer than this: the centre was down.
 const DOWN_MS: i64 = MINUTE_MS;
+/// Everything is received when it is measured, so nothing is late; but the window of a series that
+/// fell silent is over after so long.
+const LATE_AFTER_MS: i64 = 5 * MINUTE_MS;
 /// The device that reports for the centre itself, whose readings show that it was up.
 const CENTRE: &str = "sen-centre";
 
@@ -241,8 +245,8 @@ impl Play {
         let side = |rules: &[Rule]| {
             let registry = Arc::clone(&ask.registry);
             let memory = Remembered::default();
-            // Everything is received when it is measured: nothing is late.
-            let evaluator = Evaluator::new(rules, registry, i64::MAX, memory, begin);
+            let timing = Timing { late_after_ms: LATE_AFTER_MS, wait_ms: 0 };
+            let evaluator = Evaluator::new(rules, registry, timing, memory, begin);
             Side { evaluator, episodes: Episodes::default(), found: Vec::new() }
         };
         Self {
@@ -310,7 +314,7 @@ impl Play {
         while at.since_ms(self.looked_at) >= LOOK_MS {
             self.looked_at = self.looked_at.plus_ms(LOOK_MS);
             for side in &mut self.sides {
-                side.evaluator.judge_silence(self.looked_at, &mut side.found);
+                side.evaluator.tick(self.looked_at, &mut side.found);
             }
             self.collect();
         }

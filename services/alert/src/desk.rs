@@ -27,8 +27,8 @@ use std::collections::{HashMap, VecDeque};
 
 use sen_model::alert::Acknowledgement;
 use sen_model::{
-    Act, AlertId, AlertRecord, AlertState, Change, Changed, Command, CommandOutcome, Condition,
-    Order, Registry, Text, Timestamp,
+    Act, AlertId, AlertRecord, AlertState, Change, Changed, Command, CommandOutcome, Order,
+    Registry, Text, Timestamp,
 };
 
 use crate::transition::{Subject, Transition};
@@ -220,17 +220,15 @@ fn raised(
     };
     let Subject { edition, device, metric, .. } = subject;
     let rule = &edition.rule;
-    let scene = Scene::new(registry, rule, device, metric.as_ref());
+    let scene = Scene::new(registry, subject);
     let version = edition.version.to_string();
-    let (rule_id, severity) = (rule.id.clone(), rule.severity);
+    let (rule_id, severity) = (rule.id.clone(), edition.severity);
     Some(AlertRecord {
         metric: metric.clone(),
         area: scene.area(),
         value: *value,
-        limit: match rule.condition {
-            Condition::Threshold { limit } => Some(limit.bound.limit()),
-            _ => None,
-        },
+        limit: edition.known_limit(),
+        level: edition.level,
         event_time: *event_time,
         recorded_at: now,
         late: *late,
@@ -256,10 +254,9 @@ fn cleared(
     let Transition::Clear { subject, ceased_at, event_time, value, .. } = transition else {
         return None;
     };
-    let Subject { edition, device, metric, .. } = subject;
-    let needs = edition.rule.needs_acknowledgement(held.severity);
+    let needs = subject.edition.rule.needs_acknowledgement(held.severity);
     let mut record = returned(held, needs, *event_time, *ceased_at, now)?;
-    record.text = Scene::new(registry, &edition.rule, device, metric.as_ref()).cleared(*value);
+    record.text = Scene::new(registry, subject).cleared(*value, *event_time);
     record.value = *value;
     Some(record)
 }

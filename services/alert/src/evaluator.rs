@@ -9,10 +9,11 @@ use sen_model::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Timing};
 use crate::found::{Change, Found};
 use crate::groups::{GroupMemory, Groups, News, Step, parts_of};
 use crate::happenings::{EventMemory, Happenings};
+use crate::hearing::Complaint;
 use crate::memory::Memory;
 use crate::scope::Place;
 use crate::transition::{Edition, Subject, Transition};
@@ -44,7 +45,7 @@ pub(crate) struct Evaluator {
     groups: Groups,
     happenings: Happenings,
     rules: Vec<Arc<Rule>>,
-    late_after_ms: i64,
+    timing: Timing,
     /// What the engine found just now.
     fresh: Vec<Transition>,
     /// What the other stages found just now.
@@ -56,18 +57,19 @@ impl Evaluator {
     pub(crate) fn new(
         rules: &[Rule],
         registry: Arc<Registry>,
-        late_after_ms: i64,
+        timing: Timing,
         memory: Remembered,
         now: Timestamp,
     ) -> Self {
         let (singles, editions) = sorted(rules);
         let Remembered { engine, groups, events } = memory;
-        let engine = Engine::new(&singles, Arc::clone(&registry), late_after_ms, engine, now);
+        let engine = Engine::new(&singles, Arc::clone(&registry), timing, engine, now);
         let groups = Groups::new(&editions, Arc::clone(&registry), groups);
+        let late_after_ms = timing.late_after_ms;
         let happenings = Happenings::new(&editions, registry, late_after_ms, events, now);
         let rules = editions.into_iter().map(|edition| edition.rule).collect();
         let (fresh, found) = (Vec::new(), Vec::new());
-        Self { engine, groups, happenings, rules, late_after_ms, fresh, found }
+        Self { engine, groups, happenings, rules, timing, fresh, found }
     }
 
     /// Puts other rules in force, from the next reading and event on.
@@ -76,7 +78,7 @@ impl Evaluator {
         self.engine.replace(&singles, Arc::clone(registry), now);
         self.groups = Groups::new(&editions, Arc::clone(registry), self.groups.memory());
         let events = self.happenings.memory();
-        let late_after_ms = self.late_after_ms;
+        let late_after_ms = self.timing.late_after_ms;
         self.happenings =
             Happenings::new(&editions, Arc::clone(registry), late_after_ms, events, now);
         self.rules = editions.into_iter().map(|edition| edition.rule).collect();
@@ -101,10 +103,10 @@ impl Evaluator {
         self.tell(out);
     }
 
-    /// Looks for what the clock decides: silence, and the end of happenings. Call it only when
-    /// everything received before `now` has been judged.
-    pub(crate) fn judge_silence(&mut self, now: Timestamp, out: &mut Vec<Transition>) {
-        self.engine.judge_silence(now, &mut self.fresh);
+    /// What the clock alone decides: what has waited, windows that are over, silence, and the end
+    /// of happenings. Call it only when everything received before `now` has been judged.
+    pub(crate) fn tick(&mut self, now: Timestamp, out: &mut Vec<Transition>) {
+        self.engine.tick(now, &mut self.fresh);
         self.pass_on(out);
         self.happenings.judge_quiet(now, &mut self.found);
         self.feed_found();
@@ -165,6 +167,11 @@ impl Evaluator {
         }
     }
 
+    /// Rules that turned out not to be judgeable, each once.
+    pub(crate) fn complaints(&mut self) -> Vec<Complaint> {
+        self.engine.complaints()
+    }
+
     /// A copy of what is remembered.
     pub(crate) fn memory(&self) -> Remembered {
         Remembered {
@@ -222,9 +229,7 @@ fn sorted(rules: &[Rule]) -> (Vec<Rule>, Vec<Edition>) {
         !matches!(rule.condition, Condition::Events { .. }) && parts_of(&rule.condition).is_empty()
     };
     let singles = rules.iter().filter(is_single).cloned().collect();
-    let edition =
-        |rule: &Rule| Edition { version: rule.version().into(), rule: Arc::new(rule.clone()) };
-    (singles, rules.iter().map(edition).collect())
+    (singles, rules.iter().flat_map(Edition::all_of).collect())
 }
 
 /// A transition as a part of groups.

@@ -28,7 +28,7 @@ pub(crate) enum Change {
 impl Found {
     /// The id of the episode.
     pub(crate) fn id(&self) -> AlertId {
-        let Edition { rule, version } = &self.edition;
+        let Edition { rule, version, .. } = &self.edition;
         AlertId::of_episode(&rule.id, version, &self.place.device, None, self.started_at)
     }
 }

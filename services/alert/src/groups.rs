@@ -243,7 +243,7 @@ impl Groups {
     /// Takes over an episode that a log knows to be open and that this memory has lost.
     pub(crate) fn adopt(&mut self, record: &AlertRecord) {
         let same = |group: &&mut Group| {
-            let Edition { rule, version } = &group.edition;
+            let Edition { rule, version, .. } = &group.edition;
             rule.id == record.rule && **version == *record.rule_version
         };
         let Some(group) = self.groups.iter_mut().find(same) else { return };
@@ -276,7 +276,7 @@ impl Groups {
     /// A copy of what it remembers.
     pub(crate) fn memory(&self) -> GroupMemory {
         let remembered = |group: &Group| {
-            let Edition { rule, version } = &group.edition;
+            let Edition { rule, version, .. } = &group.edition;
             let circles = group.circles.iter().map(|(place, it)| (place.clone(), it.clone()));
             (rule.id.clone(), version.to_string(), circles.collect())
         };
@@ -434,7 +434,7 @@ impl Group {
     }
 
     fn id(&self, place: &Place, told: &Told) -> AlertId {
-        let Edition { rule, version } = &self.edition;
+        let Edition { rule, version, .. } = &self.edition;
         let device = told.device.as_ref().unwrap_or(&place.device);
         AlertId::of_episode(&rule.id, version, device, None, Timestamp::from_millis(told.began))
     }

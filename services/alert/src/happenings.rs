@@ -163,7 +163,7 @@ impl Happenings {
     /// The ids of the episodes this stage holds open.
     pub(crate) fn open(&self) -> Vec<AlertId> {
         let mut open = Vec::new();
-        for Counting { edition: Edition { rule, version }, spells } in &self.rules {
+        for Counting { edition: Edition { rule, version, .. }, spells } in &self.rules {
             for (place, spell) in spells {
                 let began = spell.episode.filter(|(_, is_open)| *is_open);
                 let began = began.map(|(began, _)| Timestamp::from_millis(began));
@@ -183,7 +183,7 @@ impl Happenings {
     /// A copy of what it remembers.
     pub(crate) fn memory(&self) -> EventMemory {
         let remembered = |counting: &Counting| {
-            let Edition { rule, version } = &counting.edition;
+            let Edition { rule, version, .. } = &counting.edition;
             let spells =
                 counting.spells.iter().map(|(place, spell)| (place.clone(), spell.clone()));
             (rule.id.clone(), version.to_string(), spells.collect())

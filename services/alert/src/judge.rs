@@ -15,7 +15,8 @@ use sen_model::{
 use serde::{Deserialize, Serialize};
 
 use crate::desk::Desk;
-use crate::engine::{Counts, Engine};
+use crate::engine::{Counts, Engine, Timing};
+use crate::hearing::Complaint;
 use crate::memory::Memory;
 use crate::transition::Transition;
 
@@ -76,13 +77,13 @@ impl Judge {
     pub(crate) fn new(
         rules: &[Rule],
         registry: Arc<Registry>,
-        late_after_ms: i64,
+        timing: Timing,
         saved: Option<Saved>,
         desk: Desk,
         now: Timestamp,
     ) -> Self {
         let memory = saved.map_or_else(Memory::default, |saved| saved.memory);
-        let mut engine = Engine::new(rules, Arc::clone(&registry), late_after_ms, memory, now);
+        let mut engine = Engine::new(rules, Arc::clone(&registry), timing, memory, now);
         desk.open().into_iter().filter(|alert| holds(alert)).for_each(|alert| engine.adopt(alert));
         Self { engine, desk, registry, transitions: Vec::new() }
     }
@@ -106,9 +107,9 @@ impl Judge {
         self.record(now, out);
     }
 
-    /// Looks for silence. Call it only when every reading received before `now` has been judged.
+    /// Looks for silence, and for whatever else the clock decides. Call it only when every reading received before `now` has been judged.
     pub(crate) fn judge_silence(&mut self, now: Timestamp, out: &mut Vec<AlertRecord>) {
-        self.engine.judge_silence(now, &mut self.transitions);
+        self.engine.tick(now, &mut self.transitions);
         self.record(now, out);
     }
 
@@ -171,6 +172,11 @@ impl Judge {
     /// What the engine did so far.
     pub(crate) fn counts(&self) -> Counts {
         self.engine.counts()
+    }
+
+    /// Rules that turned out not to be judgeable, each once.
+    pub(crate) fn complaints(&mut self) -> Vec<Complaint> {
+        self.engine.complaints()
     }
 
     fn record(&mut self, now: Timestamp, out: &mut Vec<AlertRecord>) {

@@ -2,7 +2,9 @@
 //! change to the topic `alerts` before anyone else sees it.
 //!
 //! Read in this order: [`rules`] (the file), `track` and `silence` (what a limit and an absence
-//! remember and find), `engine` (all rules over all series), `desk` (the lifecycle and the
+//! remember and find), `gauge`, `panes` and `expression` (what other kinds of rule make of a
+//! reading before a track judges it), `schedule` (when a rule is judged at all), `hearing` (one
+//! device before its rules), `engine` (all rules over all series), `desk` (the lifecycle and the
 //! commands), `judge` (both, and the checkpoint), `service` (the shell: log, clock, file, queue).
 //! Everything but the shell is pure and deterministic.
 //!
@@ -14,16 +16,24 @@ mod book;
 mod desk;
 mod engine;
 mod evaluator;
+mod expression;
 #[cfg(test)]
 mod fixtures;
 mod found;
+mod gauge;
 mod groups;
 mod happenings;
+mod hearing;
 mod journal;
 mod judge;
 mod memory;
+mod panes;
+mod queue;
+mod recent;
+mod rehearsal;
 mod rule_file;
 pub mod rules;
+mod schedule;
 mod scope;
 mod selection;
 mod service;
@@ -42,6 +52,8 @@ use sen_model::{AlertRecord, Command, CommandOutcome, Progress, ReadingBatch, Re
 use serde::Deserialize;
 use tokio::sync::watch;
 
+pub use rehearsal::Rehearsal;
+
 use rule_file::RuleFile;
 use service::Service;
 
@@ -55,6 +67,11 @@ pub struct Config {
     /// A breach in a reading that took longer than this to reach us is marked late, in
     /// milliseconds.
     pub late_after_ms: i64,
+    /// How long a reading waits for those of its device that were measured before it, in
+    /// milliseconds; 0 = it is judged as it comes. Whatever comes in another order within it gives
+    /// exactly the alerts of the sorted readings, and every alert comes so much later.
+    #[serde(default)]
+    pub wait_ms: i64,
     /// How often silence is looked for and the rules file is looked at, in milliseconds.
     pub tick_ms: u64,
 }
@@ -72,6 +89,7 @@ impl Config {
         let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         within("checkpoint_interval_ms", signed(self.checkpoint_interval_ms), 1, 600_000);
         within("late_after_ms", self.late_after_ms, 1_000, 86_400_000);
+        within("wait_ms", self.wait_ms, 0, self.late_after_ms);
         within("tick_ms", signed(self.tick_ms), 1, 10_000);
         problems
     }

@@ -15,6 +15,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
 use crate::desk::{Desk, MOST_CLOSED};
+use crate::engine::Timing;
 use crate::journal::Journal;
 use crate::judge::{Judge, Saved};
 use crate::rule_file::RuleFile;
@@ -87,7 +88,8 @@ impl Service {
         let next_rules = until_arrival(saved.as_ref(), &rules);
         let in_force = Arc::clone(&rules.borrow());
         let registry = Arc::clone(&ports.registry);
-        let judge = Judge::new(&in_force, registry, config.late_after_ms, saved, desk, now);
+        let timing = Timing { late_after_ms: config.late_after_ms, wait_ms: config.wait_ms };
+        let judge = Judge::new(&in_force, registry, timing, saved, desk, now);
         let mut ticks = interval(Duration::from_millis(config.tick_ms));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tracing::info!(next, open = judge.open_count(), rules = in_force.len(), "judging");
@@ -316,11 +318,18 @@ impl Service {
         }
     }
 
-    fn measure(&self) {
+    fn measure(&mut self) {
+        for complaint in self.judge.complaints() {
+            let (rule, problem) = (complaint.rule.as_str(), complaint.what);
+            tracing::warn!(rule, problem, "a rule cannot be judged");
+        }
         let counts = self.judge.counts();
         metrics::counter!("sen_alert_evaluations_total").absolute(counts.evaluations);
         metrics::counter!("sen_alert_forgotten_total").absolute(counts.forgotten);
         metrics::counter!("sen_alert_refused_total").absolute(counts.refused);
+        metrics::counter!("sen_alert_uncounted_total").absolute(counts.uncounted);
+        metrics::counter!("sen_alert_unreferenced_total").absolute(counts.unreferenced);
+        metrics::counter!("sen_alert_expressions_failed_total").absolute(counts.failed);
         metrics::gauge!("sen_alert_open").set(self.judge.open_count() as f64);
         let behind = (self.ports.readings.head() + 1).saturating_sub(self.reader.position());
         metrics::gauge!("sen_alert_lag_packets").set(behind as f64);

@@ -60,7 +60,7 @@ devices = ["stn-my-tho"]
 {condition}
 source = "QĐ 05/2020/QĐ-TTg"
 owner = {{ vi = "Ban Chỉ huy", en = "Command" }}
-response = {{ vi = "Báo ngay", en = "Tell at once" }}
+response = {{ steps = [{{ vi = "Báo ngay", en = "Tell at once" }}], consequence = {{ vi = "Ngập", en = "Flooding" }}, within = "5m" }}
 "#
     )
 }
@@ -149,7 +149,8 @@ impl Centre {
             health: health.clone(),
         };
         let checkpoint_interval_ms = self.checkpoint_interval_ms;
-        let config = Config { checkpoint_interval_ms, late_after_ms: 60_000, tick_ms: 2 };
+        let config =
+            Config { checkpoint_interval_ms, late_after_ms: 60_000, wait_ms: 0, tick_ms: 2 };
         Ok((Alert::bind(config, self.rule_file(), ports)?, ask, health))
     }
 

@@ -59,7 +59,7 @@ impl Episodes {
                     let trial = trial(&subject, started_at, registry);
                     let place = self.all.len();
                     if self.open.insert(trial.id.clone(), place).is_none() {
-                        let level = level(&subject);
+                        let level = subject.edition.level;
                         self.all.push(Episode { trial, raised_at: event_time, level });
                     }
                 }
@@ -109,7 +109,7 @@ fn trial(subject: &Subject, started_at: Timestamp, registry: &Registry) -> Trial
     Trial {
         id: subject.episode(started_at),
         rule: subject.edition.rule.id.clone(),
-        severity: subject.edition.rule.severity,
+        severity: subject.edition.severity,
         device: subject.device.clone(),
         metric: subject.metric.clone(),
         area: subject.area.clone().or_else(area),
@@ -117,10 +117,6 @@ fn trial(subject: &Subject, started_at: Timestamp, registry: &Registry) -> Trial
         ended_at: None,
         chatter: false,
     }
-}
-
-fn level(_: &Subject) -> u8 {
-    0
 }
 
 /// What one rule of the tried set, or of the set in force, came to.

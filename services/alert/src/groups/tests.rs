@@ -39,7 +39,7 @@ fn rule_id(id: &str) -> RuleId {
 
 fn edition(id: &str, condition: Condition) -> Edition {
     let rule = Rule { selector: Selector::default(), ..fixtures::rule(id, condition) };
-    Edition { version: rule.version().into(), rule: Arc::new(rule) }
+    Edition::all_of(&rule).swap_remove(0)
 }
 
 fn composite(of: &[&str], least: u32, scope: Scope, for_ms: i64) -> Condition {

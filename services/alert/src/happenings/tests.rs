@@ -20,7 +20,7 @@ fn condition(least: u32, within_ms: i64, quiet_ms: i64) -> Condition {
 
 fn edition(condition: Condition) -> Edition {
     let rule = Rule { selector: Selector::default(), ..rule("fire", condition) };
-    Edition { version: rule.version().into(), rule: Arc::new(rule) }
+    Edition::all_of(&rule).swap_remove(0)
 }
 
 const LATE_AFTER_MS: i64 = 1_000_000;

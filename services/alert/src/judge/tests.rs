@@ -1,10 +1,12 @@
 //! Crashes at any point: the alert log ends up as if there had been none.
 
 use proptest::prelude::*;
-use sen_model::{Act as Taking, AlertId, Change, Condition, Order};
+use sen_model::{AlertId, Change, Condition, Order};
 
 use super::*;
 use crate::fixtures::{at, batch, limit, reading, registry, rule};
+
+const TIMING: Timing = Timing { late_after_ms: 60_000, wait_ms: 0 };
 
 #[derive(Clone, Debug)]
 enum Act {
@@ -144,7 +146,7 @@ fn begin(
     let mut desk = saved.as_ref().map_or_else(Desk::default, Saved::desk);
     let from = saved.as_ref().map_or(0, |saved| saved.alerts_next as usize - 1);
     log[from..].iter().for_each(|record| desk.fold(record.clone()));
-    Judge::new(&sets()[rules], Arc::clone(registry), 60_000, saved, desk, at(0))
+    Judge::new(&sets()[rules], Arc::clone(registry), TIMING, saved, desk, at(0))
 }
 
 fn acknowledge(alert: AlertId, now: i64) -> Command {
@@ -153,7 +155,7 @@ fn acknowledge(alert: AlertId, now: i64) -> Command {
         order: Order::Alert {
             alert,
             expected_rev: None,
-            act: Taking::Acknowledge { note: String::new() },
+            act: sen_model::Act::Acknowledge { note: String::new() },
         },
         by: "Lan".into(),
         at: at(now),
@@ -220,7 +222,7 @@ proptest! {
 fn a_series_that_chatters_leaves_one_open_alert_a_rule_and_a_small_checkpoint() {
     let registry = Arc::new(registry());
     let rules = [rule("first", limit(None, 0, 0)), rule("second", limit(Some(1.4), 0, 0))];
-    let mut judge = Judge::new(&rules, Arc::clone(&registry), 60_000, None, Desk::default(), at(0));
+    let mut judge = Judge::new(&rules, Arc::clone(&registry), TIMING, None, Desk::default(), at(0));
     let (mut log, mut most_open) = (Vec::new(), 0);
     for n in 0..5_000 {
         let value = if n % 2 == 0 { 1.0 } else { 1.9 };
@@ -244,7 +246,7 @@ fn a_silence_raised_before_a_crash_is_neither_doubled_nor_lost() {
     let new = |log: &[AlertRecord], now| {
         let mut desk = Desk::default();
         log.iter().for_each(|record| desk.fold(record.clone()));
-        Judge::new(&rules, Arc::clone(&registry), 60_000, None, desk, at(now))
+        Judge::new(&rules, Arc::clone(&registry), TIMING, None, desk, at(now))
     };
     let mut judge = new(&[], 0);
     let readings = [level("stn-a", 1_000), level("stn-b", 5_500)];
@@ -274,7 +276,7 @@ fn a_restart_in_the_middle_of_the_time_does_not_begin_it_anew() {
     let rules = [rule("slow", limit(None, 300_000, 0))];
     let level = |ms| batch("stn-a", ms, vec![reading(ms, 2.0)]);
     let new =
-        |saved| Judge::new(&rules, Arc::clone(&registry), 60_000, saved, Desk::default(), at(0));
+        |saved| Judge::new(&rules, Arc::clone(&registry), TIMING, saved, Desk::default(), at(0));
     let (mut judge, mut out) = (new(None), Vec::new());
     judge.judge(&level(0), at(0), &mut out);
     judge.judge(&level(150_000), at(150_000), &mut out);
@@ -288,7 +290,7 @@ fn a_restart_in_the_middle_of_the_time_does_not_begin_it_anew() {
 
 #[test]
 fn a_checkpoint_of_another_form_is_not_read() {
-    let judge = Judge::new(&[], Arc::new(registry()), 1, None, Desk::default(), at(0));
+    let judge = Judge::new(&[], Arc::new(registry()), TIMING, None, Desk::default(), at(0));
     let mut saved = judge.save(1, &[]);
     assert!(Saved::decode(&saved.encode().unwrap()).is_some());
     saved.v += 1;
