@@ -5,8 +5,8 @@
 //! [`sequence`]), by event time, and not of the order in which that became known. A part holds from
 //! its raise to its clear, its own delays included; a group then begins when the condition of the
 //! part that made it enough began, and is raised when that part was raised (and `for` later, once
-//! event time has come that far). Composites may be made of composites; a rule that is made of
-//! itself is never judged.
+//! event time has come that far). Outside its schedule it does not hold. Composites may be made of
+//! composites; a rule that is made of itself is never judged.
 //!
 //! What is guaranteed, in each scope:
 //! - Told in the order of their event times, and in any order over scopes, the parts give exactly
@@ -29,6 +29,7 @@ mod parts;
 mod sequence;
 mod stretch;
 mod told;
+mod watches;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -38,6 +39,7 @@ use sen_model::{AlertId, AlertRecord, Condition, DeviceId, Registry, RuleId, Tim
 use serde::{Deserialize, Serialize};
 
 use crate::found::{Change, Found};
+use crate::schedule;
 use crate::scope::Place;
 use crate::selection::selects;
 use crate::transition::Edition;
@@ -394,7 +396,14 @@ impl Group {
         now: i64,
     ) -> (Vec<Finding>, Option<i64>) {
         let Some(mut circle) = self.circles.remove(place) else { return (Vec::new(), None) };
-        let stretches = self.stretches(circle.parts.all(), registry);
+        let when = self.edition.rule.when.as_ref();
+        let whole = self.stretches(circle.parts.all(), registry);
+        let edge = whole.iter().any(|stretch| stretch.until.is_none()).then_some(when).flatten();
+        let edge = edge.map(|when| schedule::next_edge(when, Timestamp::from_millis(now)));
+        let stretches = match when {
+            Some(when) => watches::cut(whole, when, now),
+            None => whole,
+        };
         let for_ms = match self.edition.rule.condition {
             Condition::Composite { for_ms, .. } => for_ms,
             _ => 0,
@@ -410,6 +419,7 @@ impl Group {
         circle.floor = circle.floor.max(floor);
         let waiting = stretches.iter().filter(|stretch| stretch.until.is_none());
         let due = waiting.map(|stretch| stretch.from.saturating_add(for_ms));
+        let due = due.chain(edge.map(Timestamp::as_millis));
         circle.due = due.filter(|due| *due > now).min();
         let due = circle.due;
         self.circles.insert(place.clone(), circle);

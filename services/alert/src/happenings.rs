@@ -4,6 +4,7 @@
 //! - An episode is raised by the event that makes it enough: so many (that differ in what the rule
 //!   names) within `within_ms` of event time. It begins with the first of them. What was counted
 //!   in one episode counts in no other.
+//! - Outside the schedule of the rule nothing counts, and what is open ends.
 //! - It ends when nothing that counts has been *received* for `quiet_ms`: by the clock, not
 //!   counting the time we did not listen; or, at the latest, when something is received that came
 //!   so long after the last. So the events alone, in the order of the log, settle which episodes
@@ -16,11 +17,12 @@ use std::sync::Arc;
 
 use sen_model::condition::Scope;
 use sen_model::time::DAY_MS;
-use sen_model::{AlertId, AreaCode, Condition, Device, Event, Registry, RuleId, Timestamp};
+use sen_model::{AlertId, AreaCode, Condition, Device, Event, Registry, Rule, RuleId, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::found::{Change, Found};
+use crate::schedule;
 use crate::scope::Place;
 use crate::selection::selects;
 use crate::transition::Edition;
@@ -147,15 +149,16 @@ impl Happenings {
     /// `now` has been judged.
     pub(crate) fn judge_quiet(&mut self, now: Timestamp, out: &mut Vec<Found>) {
         for counting in &mut self.rules {
-            let Condition::Events { quiet_ms, .. } = counting.edition.rule.condition else {
-                continue;
-            };
-            for (place, spell) in &mut counting.spells {
+            let Counting { edition, spells } = counting;
+            let Condition::Events { quiet_ms, .. } = edition.rule.condition else { continue };
+            for (place, spell) in spells.iter_mut().filter(|(_, spell)| spell.is_open()) {
                 let counted_from = spell.heard.max(self.resumed_at.as_millis());
-                if now.as_millis().saturating_sub(counted_from) > quiet_ms {
-                    let edition = &counting.edition;
-                    out.extend(spell.end(quiet_ms).map(|over| over.found(edition, place)));
-                }
+                let is_quiet = now.as_millis().saturating_sub(counted_from) > quiet_ms;
+                let closes = spell.closes(&edition.rule).filter(|at| *at <= now.as_millis());
+                let quiet = is_quiet.then_some(spell.heard.saturating_add(quiet_ms));
+                let over = [quiet, closes].into_iter().flatten().min();
+                let over = over.and_then(|at| spell.end(at));
+                out.extend(over.map(|over| over.found(edition, place)));
             }
         }
     }
@@ -204,7 +207,10 @@ impl Counting {
             return false;
         };
         let has = |(key, value): &(String, String)| event.attributes.get(key) == Some(value);
-        selects(&self.edition.rule.selector, &event.device, known) && attributes.iter().all(has)
+        let when = self.edition.rule.when.as_ref();
+        selects(&self.edition.rule.selector, &event.device, known)
+            && attributes.iter().all(has)
+            && when.is_none_or(|when| schedule::covers(when, event.event_time))
     }
 
     /// The scope an event counts in, and as what; none if it is in no such scope, or has nothing
@@ -250,9 +256,10 @@ impl Counting {
             return Taken::Judged;
         }
         let mut told = Vec::new();
-        if received.saturating_sub(spell.heard) > quiet_ms {
-            told.extend(spell.end(quiet_ms));
-        }
+        let quiet = spell.heard.saturating_add(quiet_ms);
+        let closes = spell.closes(&self.edition.rule).filter(|at| *at <= received);
+        let over = [Some(quiet).filter(|at| *at < received), closes].into_iter().flatten().min();
+        told.extend(over.and_then(|at| spell.end(at)));
         let is_newest = spell.seen.last().is_none_or(|last| last.0 <= seen.0);
         let at = spell.seen.partition_point(|known| *known < seen);
         spell.seen.insert(at, seen);
@@ -309,13 +316,19 @@ impl Spell {
         self.episode.is_some_and(|(_, is_open)| is_open)
     }
 
+    /// From when on the rule is not judged, at or after what was heard last.
+    fn closes(&self, rule: &Rule) -> Option<i64> {
+        let when = rule.when.as_ref().filter(|_| self.is_open())?;
+        schedule::closes(when, Timestamp::from_millis(self.heard)).map(Timestamp::as_millis)
+    }
+
     /// The open episode is over; what was counted in it counts no more.
-    fn end(&mut self, quiet_ms: i64) -> Option<Over> {
+    fn end(&mut self, ended: i64) -> Option<Over> {
         let (began, is_open) = self.episode.as_mut()?;
         std::mem::replace(is_open, false).then_some(())?;
         let last = self.seen.last().map_or(*began, |last| last.0);
         self.after = self.after.max(Some(last));
-        Some(Over::Ended { began: *began, last, ended: self.heard.saturating_add(quiet_ms) })
+        Some(Over::Ended { began: *began, last, ended })
     }
 
     /// Whether an event just taken in makes an episode.

@@ -152,6 +152,26 @@ fn our_own_absence_is_not_quiet_and_a_late_event_is_late() {
 }
 
 #[test]
+fn outside_its_hours_nothing_counts_and_what_is_open_ends() {
+    use sen_model::condition::{Hours, When};
+    use sen_model::time::HOUR_MS;
+    let hours = vec![Hours { from: 6 * 60, until: 8 * 60 }];
+    let mut edition = edition(condition(1, 0, 100 * HOUR_MS));
+    let when = Some(When { hours, ..When::default() });
+    edition.rule = Arc::new(Rule { when, ..(*edition.rule).clone() });
+    let memory = EventMemory::default();
+    let mut stage = Happenings::new(&[edition], Arc::new(registry()), LATE_AFTER_MS, memory, at(0));
+    let eight = DAY_MS + HOUR_MS;
+    assert_eq!(hear(&mut stage, &[event("a", "stn-a", eight)]), [""; 0]);
+    let told = hear(&mut stage, &[event("b", "stn-a", eight - 9)]);
+    assert_eq!(told, [format!("+stn-a {0} {0}", eight - 9)]);
+    assert_eq!(quiet(&mut stage, eight - 1), [""; 0]);
+    assert_eq!(quiet(&mut stage, eight + 5), [format!("-stn-a {} {eight}", eight - 9)]);
+    let next = DAY_MS + eight - 9;
+    assert_eq!(hear(&mut stage, &[event("c", "stn-a", next)]), [format!("+stn-a {next} {next}")]);
+}
+
+#[test]
 fn a_reporter_that_floods_costs_a_bounded_memory() {
     let mut stage = stage(condition(2, 1_000, 500));
     for n in 0..5_000 {
