@@ -9,6 +9,7 @@
 //!
 //! Events are in the log and not in the store: rules about them raise nothing here.
 
+mod answer;
 mod reach;
 mod tally;
 
@@ -29,6 +30,7 @@ use crate::evaluator::{Evaluator, Remembered};
 use crate::transition::Transition;
 use tally::Episodes;
 
+pub(crate) use answer::Answering;
 pub use tally::MOST_LISTED;
 
 /// How long a stretch is at first; it grows and shrinks with what it holds, within these bounds.

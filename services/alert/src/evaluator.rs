@@ -9,7 +9,7 @@ use sen_model::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Engine, Timing};
+use crate::engine::{Counts, Engine, Timing};
 use crate::found::{Change, Found};
 use crate::groups::{GroupMemory, Groups, News, Step, parts_of};
 use crate::happenings::{EventMemory, Happenings};
@@ -28,23 +28,13 @@ pub(crate) struct Remembered {
     events: EventMemory,
 }
 
-/// What was done since it was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    /// A rule looked at a value or an event.
-    pub(crate) evaluations: u64,
-    /// Readings and events older than what is remembered.
-    pub(crate) forgotten: u64,
-    /// Readings, events and parts that could not be judged for want of room.
-    pub(crate) refused: u64,
-}
-
 /// The stages and the rules they judge by.
 pub(crate) struct Evaluator {
     engine: Engine,
     groups: Groups,
     happenings: Happenings,
-    rules: Vec<Arc<Rule>>,
+    /// The rules that the engine does not judge.
+    others: Vec<Arc<Rule>>,
     timing: Timing,
     /// What the engine found just now.
     fresh: Vec<Transition>,
@@ -67,9 +57,9 @@ impl Evaluator {
         let groups = Groups::new(&editions, Arc::clone(&registry), groups);
         let late_after_ms = timing.late_after_ms;
         let happenings = Happenings::new(&editions, registry, late_after_ms, events, now);
-        let rules = editions.into_iter().map(|edition| edition.rule).collect();
+        let others = others(editions);
         let (fresh, found) = (Vec::new(), Vec::new());
-        Self { engine, groups, happenings, rules, timing, fresh, found }
+        Self { engine, groups, happenings, others, timing, fresh, found }
     }
 
     /// Puts other rules in force, from the next reading and event on.
@@ -81,7 +71,7 @@ impl Evaluator {
         let late_after_ms = self.timing.late_after_ms;
         self.happenings =
             Happenings::new(&editions, Arc::clone(registry), late_after_ms, events, now);
-        self.rules = editions.into_iter().map(|edition| edition.rule).collect();
+        self.others = others(editions);
     }
 
     /// Judges the readings of one packet.
@@ -153,10 +143,11 @@ impl Evaluator {
 
     /// The rule of this id, in the edition now in force.
     pub(crate) fn rule(&self, id: &RuleId) -> Option<&Rule> {
-        self.rules.iter().find(|rule| rule.id == *id).map(|rule| &**rule)
+        let other = || self.others.iter().find(|rule| rule.id == *id).map(|rule| &**rule);
+        self.engine.rule(id).or_else(other)
     }
 
-    /// What was done so far.
+    /// What was done so far, by all stages.
     pub(crate) fn counts(&self) -> Counts {
         let (engine, groups, events) =
             (self.engine.counts(), self.groups.counts(), self.happenings.counts());
@@ -164,6 +155,7 @@ impl Evaluator {
             evaluations: engine.evaluations + events.evaluations,
             forgotten: engine.forgotten + events.forgotten,
             refused: engine.refused + groups.refused + events.refused,
+            ..engine
         }
     }
 
@@ -223,13 +215,18 @@ impl Evaluator {
     }
 }
 
-/// The rules that the engine judges, and the edition of every rule.
+/// The rules that the engine judges, and the editions of the others.
 fn sorted(rules: &[Rule]) -> (Vec<Rule>, Vec<Edition>) {
     let is_single = |rule: &&Rule| {
         !matches!(rule.condition, Condition::Events { .. }) && parts_of(&rule.condition).is_empty()
     };
-    let singles = rules.iter().filter(is_single).cloned().collect();
-    (singles, rules.iter().flat_map(Edition::all_of).collect())
+    let (singles, others): (Vec<&Rule>, Vec<&Rule>) = rules.iter().partition(is_single);
+    let editions = others.into_iter().flat_map(Edition::all_of).collect();
+    (singles.into_iter().cloned().collect(), editions)
+}
+
+fn others(editions: Vec<Edition>) -> Vec<Arc<Rule>> {
+    editions.into_iter().map(|edition| edition.rule).collect()
 }
 
 /// A transition as a part of groups.

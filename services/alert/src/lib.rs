@@ -1,11 +1,13 @@
 //! Readings to alerts: judges every reading by the rules, keeps the alert desk, and writes every
-//! change to the topic `alerts` before anyone else sees it.
+//! change to the topic `alerts` before anyone else sees it. What is decided or found about the whole
+//! centre goes to the topic `desk`, and what rules on trial find to the topic `shadow`.
 //!
 //! Read in this order: [`rules`] (the file), `track` and `silence` (what a limit and an absence
 //! remember and find), `gauge`, `panes` and `expression` (what other kinds of rule make of a
 //! reading before a track judges it), `schedule` (when a rule is judged at all), `hearing` (one
 //! device before its rules), `engine` (all rules over all series), `desk` (the lifecycle and the
-//! commands), `judge` (both, and the checkpoint), `service` (the shell: log, clock, file, queue).
+//! commands), `trial` (rules on trial), `judge` (all of them, and the checkpoint), `service` (the
+//! shell: logs, clock, file, queue).
 //! Everything but the shell is pure and deterministic.
 //!
 //! Durations (`for`, `clear_for`) run on event time only: if a device falls silent, nothing is
@@ -13,6 +15,7 @@
 
 pub mod backtest;
 mod book;
+mod builtin;
 mod desk;
 mod engine;
 mod evaluator;
@@ -24,12 +27,14 @@ mod gauge;
 mod groups;
 mod happenings;
 mod hearing;
+mod inputs;
 mod journal;
 mod judge;
 mod memory;
 mod panes;
 mod queue;
 mod recent;
+mod records;
 mod rehearsal;
 mod rule_file;
 pub mod rules;
@@ -40,20 +45,26 @@ mod service;
 mod silence;
 mod track;
 mod transition;
+mod trial;
 mod wording;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sen_chassis::call::Answerer;
+use sen_chassis::call::{self, Answerer};
 use sen_chassis::{Clock, Health, Problem, Shutdown};
 use sen_log::{AppendError, Checkpoint, Cursor, ReadError, Topic};
-use sen_model::{AlertRecord, Command, CommandOutcome, Progress, ReadingBatch, Registry, Rule};
+use sen_model::{
+    AlertRecord, BacktestAnswer, BacktestAsk, Command, CommandOutcome, DeskRecord, Event, Progress,
+    ReadingBatch, Registry, Rule,
+};
+use sen_store::Store;
 use serde::Deserialize;
 use tokio::sync::watch;
 
 pub use rehearsal::Rehearsal;
 
+use backtest::Answering;
 use rule_file::RuleFile;
 use service::Service;
 
@@ -74,6 +85,8 @@ pub struct Config {
     pub wait_ms: i64,
     /// How often silence is looked for and the rules file is looked at, in milliseconds.
     pub tick_ms: u64,
+    /// How long a person may shelve an alert, at most, in milliseconds.
+    pub shelve_most_ms: i64,
 }
 
 impl Config {
@@ -91,6 +104,7 @@ impl Config {
         within("late_after_ms", self.late_after_ms, 1_000, 86_400_000);
         within("wait_ms", self.wait_ms, 0, self.late_after_ms);
         within("tick_ms", signed(self.tick_ms), 1, 10_000);
+        within("shelve_most_ms", self.shelve_most_ms, 60_000, 604_800_000);
         problems
     }
 }
@@ -101,8 +115,21 @@ pub struct Ports {
     pub readings: Topic<ReadingBatch>,
     /// What it writes; it must be the only one.
     pub alerts: Topic<AlertRecord>,
-    /// Its position in the readings.
+    /// What it writes of the whole centre; it must be the only one.
+    pub desk: Topic<DeskRecord>,
+    /// What it writes of rules on trial; it must be the only one.
+    pub shadow: Topic<AlertRecord>,
+    /// Happenings, which it judges, too.
+    pub events: Topic<Event>,
+    /// Its position in the readings, with all that it remembers.
     pub cursor: Cursor,
+    /// Its position in the events, so that none goes before it is judged; the checkpoint over the
+    /// readings has it, too.
+    pub events_cursor: Cursor,
+    /// The history that backtests are made over.
+    pub store: Store,
+    /// Those who want rules tried over it.
+    pub backtests: Answerer<BacktestAsk, BacktestAnswer>,
     /// What people and programs ask of the desk.
     pub commands: Answerer<Command, CommandOutcome>,
     /// Devices and places.
@@ -140,7 +167,7 @@ fn list(problems: &[Problem]) -> String {
 /// Why the service ended without being asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The readings or the alerts cannot be read.
+    /// The readings, the alerts or the desk cannot be read.
     #[error("cannot read the log")]
     Read(#[from] ReadError),
     /// An alert can never be written.
@@ -183,9 +210,22 @@ impl Alert {
         self.progress.subscribe()
     }
 
-    /// Judges until asked to stop, then drains the readings to the head, saves its position and
-    /// returns.
-    pub async fn run(self, shutdown: Shutdown) -> Result<(), RunError> {
-        Service::start(self).await?.run(&shutdown).await
+    /// Judges until asked to stop, then drains the readings and events to their heads, saves its
+    /// position and returns.
+    pub async fn run(mut self, shutdown: Shutdown) -> Result<(), RunError> {
+        let (_, nobody) = call::channel(1);
+        let answering = Answering {
+            asks: std::mem::replace(&mut self.ports.backtests, nobody),
+            store: self.ports.store.clone(),
+            registry: Arc::clone(&self.ports.registry),
+            in_force: self.rules.subscribe(),
+        };
+        let judging = Service::start(self).await?.run(&shutdown);
+        tokio::pin!(judging);
+        tokio::select! {
+            judged = &mut judging => return judged,
+            () = answering.run(&shutdown) => {}
+        }
+        judging.await
     }
 }

@@ -41,9 +41,14 @@ impl Place {
         Some(Self { device: DeviceId::new(PROVINCE).ok()?, area: None })
     }
 
+    /// Whether an id stands for the whole province.
+    pub(crate) fn is_province(device: &DeviceId) -> bool {
+        device.as_str() == PROVINCE
+    }
+
     /// Whether an id stands for an area or the province, and not for a device.
     pub(crate) fn is_pseudo(device: &DeviceId) -> bool {
-        let id = device.as_str();
-        id == PROVINCE || id.strip_prefix(AREA).is_some_and(|code| AreaCode::new(code).is_ok())
+        let code = device.as_str().strip_prefix(AREA);
+        Self::is_province(device) || code.is_some_and(|code| AreaCode::new(code).is_ok())
     }
 }

@@ -22,7 +22,8 @@ use sen_chassis::{Clock, Health, telemetry};
 use sen_log::{Log, Retention, Topic};
 use sen_model::time::DAY_MS;
 use sen_model::{
-    AlertRecord, Command, CommandOutcome, Event, Progress, Quarantined, ReadingBatch, Registry,
+    AlertRecord, BacktestAnswer, BacktestAsk, Command, CommandOutcome, DeskRecord, Event, Progress, Quarantined, ReadingBatch,
+    Registry,
 };
 use sen_store::Store;
 use tokio::sync::watch;
@@ -60,6 +61,9 @@ impl Role {
 /// Commands that wait for the alert service, at most; callers beyond it wait their turn.
 const OPEN_COMMANDS: usize = 64;
 
+/// Backtests that wait for their turn, at most.
+const OPEN_BACKTESTS: usize = 4;
+
 /// What the services share.
 struct Shared {
     settings: Settings,
@@ -72,6 +76,7 @@ struct Shared {
     topics: Topics,
     storage: PathBuf,
     commands: (Caller<Command, CommandOutcome>, Option<Answerer<Command, CommandOutcome>>),
+    backtests: (Caller<BacktestAsk, BacktestAnswer>, Option<Answerer<BacktestAsk, BacktestAnswer>>),
 }
 
 /// The topics of the log and how long each is kept below its cursors.
@@ -80,6 +85,8 @@ struct Topics {
     events: Topic<Event>,
     quarantine: Topic<Quarantined>,
     alerts: Topic<AlertRecord>,
+    desk: Topic<DeskRecord>,
+    shadow: Topic<AlertRecord>,
 }
 
 /// Readings are in the store once their cursors have passed; a day is kept for a second look.
@@ -88,8 +95,10 @@ const READINGS: Retention = Retention { keep_ms: DAY_MS, keep_bytes: 8 << 30 };
 const EVENTS: Retention = Retention { keep_ms: 90 * DAY_MS, keep_bytes: 4 << 30 };
 /// A month to mend a device in; a hostile one must not fill the disk.
 const QUARANTINE: Retention = Retention { keep_ms: 30 * DAY_MS, keep_bytes: 1 << 30 };
-/// Screens resume from it and history is told from it.
-const ALERTS: Retention = Retention { keep_ms: 365 * DAY_MS, keep_bytes: 4 << 30 };
+/// Who did what, when and why is kept for ever: alerts and what was decided at the desk.
+const FOR_EVER: Retention = Retention { keep_ms: i64::MAX, keep_bytes: u64::MAX };
+/// A season to judge a rule on trial by.
+const SHADOW: Retention = Retention { keep_ms: 90 * DAY_MS, keep_bytes: 1 << 30 };
 
 impl Topics {
     fn open(log: &Log) -> Result<Self, sen_log::OpenError> {
@@ -97,7 +106,9 @@ impl Topics {
             readings: log.topic("readings", READINGS)?,
             events: log.topic("events", EVENTS)?,
             quarantine: log.topic("quarantine", QUARANTINE)?,
-            alerts: log.vital_topic("alerts", ALERTS)?,
+            alerts: log.vital_topic("alerts", FOR_EVER)?,
+            desk: log.vital_topic("desk", FOR_EVER)?,
+            shadow: log.vital_topic("shadow", SHADOW)?,
         })
     }
 }
@@ -134,6 +145,7 @@ impl Shared {
         let archive = settings.archive.clone().map(Archive::new).transpose()?;
         let topics = Topics::open(&log)?;
         let (caller, answerer) = call::channel(OPEN_COMMANDS);
+        let (try_out, tried) = call::channel(OPEN_BACKTESTS);
         Ok(Self {
             settings,
             clock: Clock::system(),
@@ -145,6 +157,7 @@ impl Shared {
             topics,
             storage: place.data.clone(),
             commands: (caller, Some(answerer)),
+            backtests: (try_out, Some(tried)),
         })
     }
 }
@@ -167,8 +180,9 @@ async fn bind(
         (_, false) => None,
     };
     if alert.is_none() {
-        // Nobody here answers commands: callers are told so at once.
+        // Nobody here answers: callers are told so at once.
         shared.commands.1 = None;
+        shared.backtests.1 = None;
     }
     let stored = aggregate.as_ref().map_or_else(idle, sen_aggregate::Aggregate::progress);
     let evaluated = alert.as_ref().map_or_else(idle, sen_alert::Alert::progress);
@@ -276,7 +290,13 @@ fn alert(shared: &mut Shared) -> anyhow::Result<sen_alert::Alert> {
     let ports = sen_alert::Ports {
         readings: shared.topics.readings.clone(),
         alerts: shared.topics.alerts.clone(),
+        desk: shared.topics.desk.clone(),
+        shadow: shared.topics.shadow.clone(),
+        events: shared.topics.events.clone(),
         cursor: shared.log.cursor(&shared.topics.readings, "alert")?,
+        events_cursor: shared.log.cursor(&shared.topics.events, "alert")?,
+        store: shared.store.clone(),
+        backtests: shared.backtests.1.take().context("only one alert service a process")?,
         commands: shared.commands.1.take().context("only one alert service a process")?,
         registry: Arc::clone(&shared.settings.registry),
         clock: shared.clock.clone(),
@@ -338,6 +358,7 @@ fn own_vitals(shared: &Shared, watched: Watched) -> Vitals {
         events: shared.topics.events.clone(),
         quarantine: shared.topics.quarantine.clone(),
         alerts: shared.topics.alerts.clone(),
+        desk: shared.topics.desk.clone(),
         stored: watched.stored,
         archived: watched.archived,
         evaluated: watched.judged,

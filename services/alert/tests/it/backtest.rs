@@ -1,7 +1,5 @@
 //! Backtests over a store with a known history: what they count, and what they leave out.
 
-#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
-
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
