@@ -505,7 +505,8 @@ fn the_rules_we_ship_stand_against_the_devices_we_ship() {
             assert!(is_patient, "one false value would raise {}", rule.id);
         }
     }
-    for device in registry.devices() {
+    // The probe's silence is told by the dead man, past the rules.
+    for device in registry.devices().filter(|device| device.kind != "probe") {
         let is_watched = rules.iter().any(|rule| {
             let is_absence = matches!(rule.condition, Condition::Absence { .. });
             is_absence && crate::selection::selects(&rule.selector, &device.id, Some(device))
