@@ -22,8 +22,8 @@ use sen_chassis::{Clock, Health, telemetry};
 use sen_log::{Log, Retention, Topic};
 use sen_model::time::DAY_MS;
 use sen_model::{
-    AlertRecord, BacktestAnswer, BacktestAsk, Command, CommandOutcome, DeskRecord, Event, Progress, Quarantined, ReadingBatch,
-    Registry,
+    AlertRecord, BacktestAnswer, BacktestAsk, Command, CommandOutcome, DeskRecord, Event, Progress,
+    Quarantined, ReadingBatch, Registry,
 };
 use sen_store::Store;
 use tokio::sync::watch;

@@ -108,7 +108,7 @@ async fn a_group_names_its_members_and_explains_them() {
     let centre = Centre::new("members", &(instant() + &part + &both));
     let running = centre.run();
     centre.hear(&[(1, 1.7), (2, 1.9), (3, 1.7)]).await;
-    let log = centre.alerts(4).await;
+    let log = centre.alerts(5).await;
     let changes: Vec<_> = log.iter().map(|record| (record.rule.as_str(), record.change)).collect();
     assert_eq!(
         changes,
@@ -117,6 +117,7 @@ async fn a_group_names_its_members_and_explains_them() {
             ("both", Change::Raised),
             ("instant", Change::Suppressed),
             ("both", Change::Cleared),
+            ("instant", Change::Unsuppressed),
         ]
     );
     assert_eq!(log[1].members.len(), 2);

@@ -60,7 +60,9 @@ devices = ["stn-my-tho"]
 {condition}
 source = "QĐ 05/2020/QĐ-TTg"
 owner = {{ vi = "Ban Chỉ huy", en = "Command" }}
-response = {{ vi = "Báo ngay", en = "Tell at once" }}
+response.steps = [{{ vi = "Báo ngay", en = "Tell at once" }}]
+response.consequence = {{ vi = "Ngập", en = "Flooding" }}
+response.within = "5m"
 "#
     )
 }
