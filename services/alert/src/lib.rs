@@ -5,9 +5,10 @@
 //! Read in this order: [`rules`] (the file), `track` and `silence` (what a limit and an absence
 //! remember and find), `gauge`, `panes` and `expression` (what other kinds of rule make of a
 //! reading before a track judges it), `schedule` (when a rule is judged at all), `hearing` (one
-//! device before its rules), `engine` (all rules over all series), `desk` (the lifecycle and the
+//! device before its rules), `engine` (all rules over all series), `happenings` (rules about events),
+//! `groups` (rules about alerts), `evaluator` (these three as one), `desk` (the lifecycle and the
 //! commands), `trial` (rules on trial), `judge` (all of them, and the checkpoint), `service` (the
-//! shell: logs, clock, file, queue).
+//! shell: logs, clock, file, queue); and [`backtest`] (the evaluator over the store).
 //! Everything but the shell is pure and deterministic.
 //!
 //! Durations (`for`, `clear_for`) run on event time only: if a device falls silent, nothing is
