@@ -50,8 +50,8 @@ mod words;
 use std::collections::{HashMap, VecDeque};
 
 use sen_model::{
-    AlertId, AlertRecord, Change, Command, CommandOutcome, DeskRecord, Entry, EntryId, Order, Rule,
-    Timestamp,
+    AlertId, AlertRecord, Change, Command, CommandOutcome, DeskRecord, DeviceId, Entry, EntryId,
+    Order, Rule, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -189,6 +189,11 @@ impl Desk {
     pub(crate) fn judged(&self) -> Vec<&AlertRecord> {
         let is_judged = |alert: &&AlertRecord| alert.holds() && !foreign::is_foreign(alert);
         self.open().into_iter().filter(is_judged).collect()
+    }
+
+    /// How many devices a device depends on.
+    pub(crate) fn depth(&self, device: &DeviceId) -> usize {
+        self.around.above(device).len()
     }
 
     /// How many alerts belong on the list.

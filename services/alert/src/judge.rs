@@ -5,12 +5,13 @@
 //! checkpoint, judging them is deterministic, ids are made of event time, and the desk, folded from
 //! the alert log, knows what was recorded before the crash.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use sen_model::{
-    AlertId, AlertRecord, Command, CommandOutcome, DeskRecord, Event, ReadingBatch, Registry, Rule,
-    Severity, Standing, Timestamp,
+    AlertId, AlertRecord, Command, CommandOutcome, DeskRecord, DeviceId, Event, ReadingBatch,
+    Registry, Rule, Severity, Standing, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -259,6 +260,7 @@ impl Judge {
 
     /// Takes what the engine found to where the standing of its rule says.
     fn record(&mut self, now: Timestamp, out: &mut Records) {
+        causes_first(&mut self.transitions, |device| self.desk.depth(device));
         for transition in self.transitions.drain(..) {
             let (Transition::Raise { subject, .. }
             | Transition::Join { subject, .. }
@@ -277,6 +279,25 @@ impl Judge {
 /// The rules of the file, and the centre's own.
 fn with_own(rules: &[Rule]) -> Vec<Rule> {
     rules.iter().cloned().chain(probe()).collect()
+}
+
+/// Of episodes that begin together, those that explain others go first, so that what is explained
+/// is so from its first record: worse levels before milder ones, what others depend on before them.
+fn causes_first(transitions: &mut [Transition], depth: impl Fn(&DeviceId) -> usize) {
+    let is_raise = |transition: &Transition| matches!(transition, Transition::Raise { .. });
+    for run in transitions.chunk_by_mut(|a, b| is_raise(a) && is_raise(b)) {
+        if run.len() > 1 {
+            run.sort_by_cached_key(|transition| {
+                let (Transition::Raise { subject, started_at, .. }
+                | Transition::Join { subject, started_at, .. }
+                | Transition::Clear { subject, started_at, .. }) = transition;
+                let (rule, level) = (subject.edition.rule.id.clone(), subject.edition.level);
+                let device = subject.device.clone();
+                let series = (depth(&device), device, rule, subject.metric.clone());
+                (series, Reverse(level), *started_at)
+            });
+        }
+    }
 }
 
 #[cfg(test)]

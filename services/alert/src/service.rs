@@ -43,10 +43,13 @@ const CHECKPOINT_SHARE: u32 = 50;
 /// Tries to write what waits when asked to stop; what is not written is judged again at the start.
 const LAST_TRIES: usize = 5;
 
+/// A command, and where its answer goes.
+type Asked = (Command, oneshot::Sender<CommandOutcome>);
+
 /// What wakes the loop.
 enum Step {
     Stop,
-    Asked(Option<(Command, oneshot::Sender<CommandOutcome>)>),
+    Asked(Option<Box<Asked>>),
     Retry,
     Tick,
     Heard(Heard),
@@ -84,9 +87,11 @@ impl Service {
         let Alert { config, file, rules, progress, checkpoint, ports } = alert;
         let now = Timestamp::from_millis(ports.clock.now_ms());
         let saved = checkpoint.as_ref().and_then(decode);
+        // No cursor of theirs: they are others than those of the checkpoint, or it is the first.
+        let are_same_events = ports.events_cursor.load()?.is_some();
         let next = checkpoint.as_ref().zip(saved.as_ref()).map(|(checkpoint, saved)| Places {
             readings: checkpoint.next,
-            events: saved.events_next,
+            events: if are_same_events { saved.events_next } else { ports.events.floor() },
         });
         let inputs = Inputs::new(ports.readings.clone(), ports.events.clone(), next);
         let next = inputs.next();
@@ -133,7 +138,7 @@ impl Service {
         loop {
             match self.wait(shutdown).await? {
                 Step::Stop => break,
-                Step::Asked(Some((command, to))) => self.carry_out(&command, to),
+                Step::Asked(Some(asked)) => self.carry_out(*asked),
                 Step::Asked(None) => self.has_askers = false,
                 Step::Retry => {}
                 Step::Tick => self.tick().await?,
@@ -150,7 +155,9 @@ impl Service {
         let retry = sleep_until(retry_at.unwrap_or_else(Instant::now));
         Ok(tokio::select! {
             () = shutdown.requested() => Step::Stop,
-            asked = self.ports.commands.next(), if has_room && self.has_askers => Step::Asked(asked),
+            asked = self.ports.commands.next(), if has_room && self.has_askers => {
+                Step::Asked(asked.map(Box::new))
+            }
             () = retry, if retry_at.is_some() => Step::Retry,
             _ = self.ticks.tick() => Step::Tick,
             heard = self.inputs.hear(STEP_PACKETS), if has_room => Step::Heard(heard?),
@@ -194,9 +201,9 @@ impl Service {
         });
     }
 
-    fn carry_out(&mut self, command: &Command, to: oneshot::Sender<CommandOutcome>) {
+    fn carry_out(&mut self, (command, to): Asked) {
         let now = self.now();
-        let outcome = self.judge.carry_out(command, now, &mut self.journal.records);
+        let outcome = self.judge.carry_out(&command, now, &mut self.journal.records);
         self.journal.answer(to, outcome);
     }
 

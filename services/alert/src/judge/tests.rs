@@ -364,3 +364,48 @@ fn a_rule_on_trial_is_seen_by_nobody_and_what_it_holds_is_told_when_it_has_passe
     judge.judge(&level(7, 1.0), at(7), &mut out);
     assert_eq!((out.alerts[1].change, out.alerts[1].rev), (Change::Cleared, 2));
 }
+
+#[test]
+fn of_what_begins_together_the_cause_is_told_first_and_the_rest_is_born_explained() {
+    let level = |severity, at_least| sen_model::Level {
+        severity,
+        limit: sen_model::Limit {
+            bound: sen_model::Bound::AtLeast(at_least),
+            clear: None,
+            for_ms: 0,
+            clear_for_ms: 0,
+        },
+    };
+    let levels = vec![
+        level(Severity::MEDIUM, 1.4),
+        level(Severity::HIGH, 1.5),
+        level(Severity::CRITICAL, 1.6),
+    ];
+    let mut flood = rule("flood", limit(None, 0, 0));
+    flood.condition = Condition::Levels { levels };
+    let mut devices: Vec<_> = registry().devices().cloned().collect();
+    // By name the station comes before the one it depends on.
+    devices[1].relations.gateway = Some(devices[2].id.clone());
+    let (station, gateway) = (devices[1].id.clone(), devices[2].id.clone());
+    let registry = Arc::new(Registry::new(devices, registry().places().to_vec()));
+    let rules = [flood, rule("silent", Condition::Absence { missing_ms: 5_000 })];
+    let (mut judge, mut out) = (over(&registry, &rules, &[], 0), Records::default());
+    judge.judge(&batch(station.as_str(), 1, vec![reading(1, 1.7)]), at(1), &mut out);
+    let told = |out: &Records| -> Vec<(u8, Change, bool)> {
+        out.alerts.iter().map(|r| (r.level, r.change, r.is_shown())).collect()
+    };
+    let raised = Change::Raised;
+    assert_eq!(told(&out), [(3, raised, true), (2, raised, false), (1, raised, false)]);
+    out.alerts.clear();
+    judge.judge(&batch(station.as_str(), 2, vec![reading(2, 1.0)]), at(2), &mut out);
+    let over: Vec<_> = out.alerts.iter().map(|r| (r.level, r.state.is_open())).collect();
+    assert_eq!(over, [(1, false), (2, false), (3, true)], "only the worst waits for a person");
+
+    out.alerts.clear();
+    judge.judge_silence(at(10_000), &mut out);
+    let silent: Vec<_> = out.alerts.iter().map(|r| (r.device.clone(), r.is_shown())).collect();
+    assert!(
+        silent.contains(&(gateway.clone(), true)) && silent.contains(&(station.clone(), false))
+    );
+    assert!(out.alerts.iter().all(|record| record.change == raised), "{silent:?}");
+}

@@ -60,9 +60,7 @@ devices = ["stn-my-tho"]
 {condition}
 source = "QĐ 05/2020/QĐ-TTg"
 owner = {{ vi = "Ban Chỉ huy", en = "Command" }}
-response.steps = [{{ vi = "Báo ngay", en = "Tell at once" }}]
-response.consequence = {{ vi = "Ngập", en = "Flooding" }}
-response.within = "5m"
+response = {{ steps = [{{ vi = "Báo ngay", en = "Tell at once" }}], consequence = {{ vi = "Ngập", en = "Flooding" }}, within = "5m" }}
 "#
     )
 }
