@@ -23,8 +23,8 @@ use sen_chassis::{Clock, Health, telemetry};
 use sen_log::{Log, Retention, Topic};
 use sen_model::time::DAY_MS;
 use sen_model::{
-    AlertRecord, Command, CommandOutcome, Delivery, Event, OnCallAnswer, OnCallAsk, OnCallRecord,
-    Progress, Quarantined, ReadingBatch, Registry,
+    AlertRecord, BacktestAnswer, BacktestAsk, Command, CommandOutcome, Delivery, DeskRecord, Event,
+    OnCallAnswer, OnCallAsk, OnCallRecord, Progress, Quarantined, ReadingBatch, Registry,
 };
 use sen_store::Store;
 use tokio::sync::watch;
@@ -77,6 +77,7 @@ struct Shared {
     topics: Topics,
     storage: PathBuf,
     commands: (Caller<Command, CommandOutcome>, Option<Answerer<Command, CommandOutcome>>),
+    backtests: (Caller<BacktestAsk, BacktestAnswer>, Option<Answerer<BacktestAsk, BacktestAnswer>>),
     asks: (Caller<OnCallAsk, OnCallAnswer>, Option<Answerer<OnCallAsk, OnCallAnswer>>),
 }
 
@@ -86,6 +87,7 @@ struct Topics {
     events: Topic<Event>,
     quarantine: Topic<Quarantined>,
     alerts: Topic<AlertRecord>,
+    desk: Topic<DeskRecord>,
     shadow: Topic<AlertRecord>,
     deliveries: Topic<Delivery>,
     oncall: Topic<OnCallRecord>,
@@ -97,14 +99,11 @@ const READINGS: Retention = Retention { keep_ms: DAY_MS, keep_bytes: 8 << 30 };
 const EVENTS: Retention = Retention { keep_ms: 90 * DAY_MS, keep_bytes: 4 << 30 };
 /// A month to mend a device in; a hostile one must not fill the disk.
 const QUARANTINE: Retention = Retention { keep_ms: 30 * DAY_MS, keep_bytes: 1 << 30 };
-/// Screens resume from it and history is told from it.
-const ALERTS: Retention = Retention { keep_ms: 365 * DAY_MS, keep_bytes: 4 << 30 };
+/// Who did what, when and why is kept for ever: alerts, what was decided at the desk, who was told
+/// what, and who stood in for whom.
+const FOR_EVER: Retention = Retention { keep_ms: i64::MAX, keep_bytes: u64::MAX };
 /// What rules on trial find, and the probe's records each ten seconds.
 const SHADOW: Retention = Retention { keep_ms: 90 * DAY_MS, keep_bytes: 1 << 30 };
-/// Who was told what, as long as the alerts themselves.
-const DELIVERIES: Retention = ALERTS;
-/// Browsers that take push messages stand in it until they are taken back.
-const ONCALL: Retention = Retention { keep_ms: i64::MAX, keep_bytes: u64::MAX };
 
 impl Topics {
     fn open(log: &Log) -> Result<Self, sen_log::OpenError> {
@@ -112,10 +111,11 @@ impl Topics {
             readings: log.topic("readings", READINGS)?,
             events: log.topic("events", EVENTS)?,
             quarantine: log.topic("quarantine", QUARANTINE)?,
-            alerts: log.vital_topic("alerts", ALERTS)?,
-            shadow: log.topic("shadow", SHADOW)?,
-            deliveries: log.vital_topic("deliveries", DELIVERIES)?,
-            oncall: log.vital_topic("oncall", ONCALL)?,
+            alerts: log.vital_topic("alerts", FOR_EVER)?,
+            desk: log.vital_topic("desk", FOR_EVER)?,
+            shadow: log.vital_topic("shadow", SHADOW)?,
+            deliveries: log.vital_topic("deliveries", FOR_EVER)?,
+            oncall: log.vital_topic("oncall", FOR_EVER)?,
         })
     }
 }
@@ -152,6 +152,7 @@ impl Shared {
         let archive = settings.archive.clone().map(Archive::new).transpose()?;
         let topics = Topics::open(&log)?;
         let (caller, answerer) = call::channel(OPEN_COMMANDS);
+        let (tester, tested) = call::channel(OPEN_ASKS);
         let (asker, asked) = call::channel(OPEN_ASKS);
         Ok(Self {
             settings,
@@ -164,6 +165,7 @@ impl Shared {
             topics,
             storage: place.data.clone(),
             commands: (caller, Some(answerer)),
+            backtests: (tester, Some(tested)),
             asks: (asker, Some(asked)),
         })
     }
@@ -191,7 +193,7 @@ async fn bind(
     };
     if alert.is_none() {
         // Nobody here answers commands: callers are told so at once.
-        shared.commands.1 = None;
+        (shared.commands.1, shared.backtests.1) = (None, None);
     }
     if notify.is_none() {
         shared.asks.1 = None;
@@ -302,6 +304,8 @@ fn alert(shared: &mut Shared) -> anyhow::Result<sen_alert::Alert> {
     let ports = sen_alert::Ports {
         readings: shared.topics.readings.clone(),
         alerts: shared.topics.alerts.clone(),
+        desk: shared.topics.desk.clone(),
+        shadow: shared.topics.shadow.clone(),
         cursor: shared.log.cursor(&shared.topics.readings, "alert")?,
         commands: shared.commands.1.take().context("only one alert service a process")?,
         registry: Arc::clone(&shared.settings.registry),
@@ -353,6 +357,11 @@ async fn gateway(
         events: shared.topics.events.clone(),
         quarantine: shared.topics.quarantine.clone(),
         alerts: shared.topics.alerts.clone(),
+        desk: shared.topics.desk.clone(),
+        shadow: shared.topics.shadow.clone(),
+        deliveries: shared.topics.deliveries.clone(),
+        oncall: shared.asks.0.clone(),
+        backtests: shared.backtests.0.clone(),
         store: shared.store.clone(),
         archive: shared.archive.clone(),
         kept: shared.settings.store.clone(),
@@ -383,6 +392,7 @@ fn own_vitals(shared: &Shared, watched: Watched) -> Vitals {
         events: shared.topics.events.clone(),
         quarantine: shared.topics.quarantine.clone(),
         alerts: shared.topics.alerts.clone(),
+        desk: shared.topics.desk.clone(),
         stored: watched.stored,
         archived: watched.archived,
         evaluated: watched.judged,

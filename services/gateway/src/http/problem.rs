@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sen_model::AlertRecord;
+use sen_model::{AlertRecord, Text};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -32,9 +32,25 @@ pub(crate) struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<super::schema::Alert>)]
     current: Option<Box<AlertRecord>>,
+    /// For a refused command: why, in both languages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<super::schema::Text>)]
+    text: Option<Text>,
+    /// For rules that cannot be read: each mistake.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<Mistake>,
     /// Seconds after which to ask again: the header `Retry-After`.
     #[serde(skip)]
     retry_after: Option<u32>,
+}
+
+/// A mistake in rules.
+#[derive(Debug, Serialize, ToSchema)]
+struct Mistake {
+    /// Where.
+    at: String,
+    /// What.
+    what: String,
 }
 
 impl Problem {
@@ -47,6 +63,8 @@ impl Problem {
             detail: detail.into(),
             parameter: None,
             current: None,
+            text: None,
+            problems: Vec::new(),
             retry_after: None,
         }
     }
@@ -83,6 +101,21 @@ impl Problem {
     pub(crate) fn of_parameter(mut self, name: String) -> Self {
         self.parameter = Some(name);
         self
+    }
+
+    /// It cannot be done as things stand.
+    pub(crate) fn refused(why: Text) -> Self {
+        let mut refused = Self::new(StatusCode::CONFLICT, "refused", &why.en);
+        refused.text = Some(why);
+        refused
+    }
+
+    /// Rules that cannot be read.
+    pub(crate) fn of_rules(mistakes: Vec<(String, String)>) -> Self {
+        let detail = "the rules have mistakes: see problems";
+        let mut bad = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-rules", detail);
+        bad.problems = mistakes.into_iter().map(|(at, what)| Mistake { at, what }).collect();
+        bad
     }
 
     /// With the alert as it is.

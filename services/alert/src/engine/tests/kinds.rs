@@ -134,6 +134,14 @@ fn a_window_is_judged_by_the_reading_that_passes_its_end_or_by_the_clock() {
 }
 
 #[test]
+fn a_clock_that_is_ahead_ends_no_window_before_its_time() {
+    let mut engine = engine(&[mean(1)]);
+    let ahead = |received_ms, event_ms| batch("stn-a", received_ms, vec![reading(event_ms, 2.0)]);
+    assert_eq!(judge(&mut engine, &[ahead(1_000, 5_000), ahead(8_000, 12_000)]), [""; 0]);
+    assert_eq!(judge(&mut engine, &[ahead(10_000, 14_000)]), ["+mean stn-a/level 10000"]);
+}
+
+#[test]
 fn a_window_with_too_few_readings_says_nothing() {
     let mut engine = engine(&[mean(3)]);
     let few = [level_of(1, 9.0), level_of(2, 9.0), level_of(30_000, 0.0)];

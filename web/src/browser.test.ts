@@ -1,6 +1,6 @@
-// What ties the wall to a browser: names, addresses, waits.
+// What ties a screen to a browser: names, addresses, waits.
 import { beforeEach, expect, test } from 'vitest';
-import { liveUrl, reconnectMax, screenName } from './wall';
+import { liveUrl, reconnectMax, screenName } from './browser';
 
 beforeEach(() => sessionStorage.clear());
 
