@@ -55,10 +55,6 @@ export class DeskState extends Live<DeskPorts> {
       this.devices = new Map(all.map((device) => [device.id, device]));
     });
     void this.until(async () => (this.map = await this.api.map()));
-    void this.until(async () => {
-      const { people } = await this.api.roster();
-      this.people = new Map(people.map((person) => [person.id, person]));
-    });
   }
 
   /** An order of its own for a form. */
@@ -115,6 +111,11 @@ export class DeskState extends Live<DeskPorts> {
     if (frame.type !== 'live') return;
     // Rules change while the centre runs.
     void this.until(async () => (this.rules = await this.api.ruleTexts()));
+    // A centre may have nobody on call.
+    void this.api.roster().then(
+      ({ people }) => (this.people = new Map(people.map((person) => [person.id, person]))),
+      (error: unknown) => console.warn('roster not loaded', String(error)),
+    );
   }
 
   protected override eachSecond(now: number): void {

@@ -35,7 +35,9 @@ export function rollUp(alerts: readonly AlertRecord[], floods: readonly Flood[])
   for (const alert of alerts) {
     if (standsAlone(alert, floods)) continue;
     const key = groupKey(alert);
-    members.set(key, [...(members.get(key) ?? []), alert]);
+    const held = members.get(key);
+    if (held) held.push(alert);
+    else members.set(key, [alert]);
   }
   return alerts.flatMap((alert): Row[] => {
     const of_group = members.get(groupKey(alert)) ?? [];

@@ -124,7 +124,9 @@ export class WallState extends Live<Ports> {
   protected override raised(record: AlertRecord): void {
     const now = this.ports.clock.now();
     this.new_until.set(record.id, now + NEW_MS);
-    if (!isUnacknowledged(record)) return;
+    // In a flood only the critical ones are heard: a bell for each would be one long noise.
+    const in_flood = this.centre.floods.some(({ desk }) => desk === record.field);
+    if (!isUnacknowledged(record) || (in_flood && record.severity > 1)) return;
     this.loudest = Math.min(this.loudest, record.severity);
     if (record.severity === 1) this.rotation = hold(this.rotation, record.field, now);
   }

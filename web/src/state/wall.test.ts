@@ -228,6 +228,17 @@ describe('new alerts', () => {
   });
 });
 
+test('in a flood only critical alerts are heard', () => {
+  goLive();
+  const flood = { desk: 'environment', started_at: new Date(T0).toISOString(), first_out: 'x', raised: 20 };
+  world.socket.say({ type: 'centre', floods: [flood] });
+  world.socket.say(alertFrame(10, alertRecord({ id: 'high', severity: 2 })));
+  expect(world.chimes).toEqual([]);
+  world.socket.say(alertFrame(11, alertRecord({ id: 'elsewhere', severity: 2, field: 'transport' })));
+  world.socket.say(alertFrame(12, alertRecord({ id: 'critical' })));
+  expect(world.chimes).toEqual(['high', 'critical']);
+});
+
 describe('acknowledging', () => {
   const asked = () => world.requests.filter(({ url }) => url.endsWith('/acknowledge'));
   const phase = () => wall.orders.of('one', 'acknowledge')?.phase;

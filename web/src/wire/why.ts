@@ -53,6 +53,8 @@ export interface Happening {
   kind: string;
   device: string | undefined;
   at: number | undefined;
+  /** What the reporter wrote. */
+  text: string;
   attributes: Record<string, string>;
 }
 
@@ -131,6 +133,7 @@ function happeningOf(value: unknown): Happening {
     kind: shape.optionalString(from, 'kind') ?? '',
     device: shape.optionalString(from, 'device'),
     at: shape.optionalTime(from, 'event_time'),
+    text: shape.optionalString(from, 'text') ?? '',
     attributes: attributesOf(from['attributes']),
   };
 }
