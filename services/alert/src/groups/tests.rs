@@ -1,10 +1,11 @@
 //! Groups beside a naive count of which parts hold at each moment, in whatever order the parts
 //! become known.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use sen_model::{AreaCode, Device, Relations, Rule, Selector};
+use sen_model::condition::Scope;
+use sen_model::{AreaCode, Device, DeviceId, Relations, Rule, Selector};
 
 use super::*;
 use crate::fixtures;
