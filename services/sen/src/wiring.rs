@@ -4,7 +4,8 @@
 //!  devices ──MQTT──▶ ingest ──readings──▶ aggregate ──▶ store, archive ────┐
 //!                      │  └──events, quarantine──────────────────────┐     ▼
 //!                      │            └─────readings──▶ alert ──alerts──▶ gateway ──▶ screens
-//!  sirens ◀──MQTT──────┴◀── notify ◀────────alerts──────┘▲──commands──────┘
+//!  sirens ◀──MQTT──────┴◀── notify ◀──alerts, shadow────┘▲──commands──────┘
+//!  people ◀──mail, push, webhooks──┴──deliveries, oncall─▶  (gateway)
 //! ```
 //!
 //! Every arrow with a name is a topic of the log, read by a durable cursor; the rest are calls
