@@ -99,8 +99,12 @@ pub(crate) struct Groups {
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct GroupMemory {
     now: i64,
-    rules: Vec<(RuleId, String, Vec<(Place, Circle)>)>,
+    /// By rule and version.
+    rules: Vec<(RuleId, String, Circles)>,
 }
+
+/// Every scope in which something is remembered.
+type Circles = Vec<(Place, Circle)>;
 
 /// The rules that a condition is made of, if it is one of a group.
 pub(crate) fn parts_of(condition: &Condition) -> Vec<&RuleId> {
@@ -115,7 +119,7 @@ pub(crate) fn parts_of(condition: &Condition) -> Vec<&RuleId> {
 impl Groups {
     /// The group rules among these editions, with what was remembered under the same edition.
     pub(crate) fn new(editions: &[Edition], registry: Arc<Registry>, memory: GroupMemory) -> Self {
-        let mut remembered: HashMap<(RuleId, String), Vec<(Place, Circle)>> =
+        let mut remembered: HashMap<(RuleId, String), Circles> =
             memory.rules.into_iter().map(|(id, version, it)| ((id, version), it)).collect();
         let group = |edition: &Edition| {
             let nearby = match edition.rule.condition {

@@ -93,7 +93,10 @@ pub(crate) struct Happenings {
 
 /// What a checkpoint keeps of the happenings.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct EventMemory(Vec<(RuleId, String, Vec<(Place, Spell)>)>);
+pub(crate) struct EventMemory(Vec<(RuleId, String, Spells)>);
+
+/// Every scope in which something is remembered.
+type Spells = Vec<(Place, Spell)>;
 
 impl Happenings {
     /// The event rules among these editions, with what was remembered under the same edition.
@@ -104,7 +107,7 @@ impl Happenings {
         memory: EventMemory,
         now: Timestamp,
     ) -> Self {
-        let mut remembered: HashMap<(RuleId, String), Vec<(Place, Spell)>> =
+        let mut remembered: HashMap<(RuleId, String), Spells> =
             memory.0.into_iter().map(|(id, version, spells)| ((id, version), spells)).collect();
         let mut by_kind: HashMap<String, Vec<usize>> = HashMap::new();
         let mut rules = Vec::new();
