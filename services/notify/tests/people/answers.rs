@@ -99,7 +99,7 @@ async fn changes_of_the_rota_count_at_once_and_survive_a_crash() {
     let OnCallAnswer::Roster(roster) = running.ask(OnCallAsk::Roster).await else { panic!() };
     let turn = &roster.teams[0].turns[0];
     assert_eq!((turn.person.as_str(), turn.stands_in), ("binh", true));
-    assert_eq!(roster.entries, [noted.clone()]);
+    assert_eq!(roster.entries, std::slice::from_ref(&noted));
     assert_eq!(roster.people.len(), 2);
     let cancel = OnCallAsk::Cancel { id: noted.id.clone(), by: "an".into(), at: now(&centre) };
     assert!(!changed(running.ask(cancel).await).open);
