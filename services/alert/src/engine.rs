@@ -233,6 +233,7 @@ impl Engine {
                     event_time: now,
                     value: None,
                     late: false,
+                    members: Vec::new(),
                 }));
             }
         }

@@ -119,7 +119,7 @@ impl World {
             desk: self.entries.len() as u64 + 1,
             shadow: 1,
         };
-        let saved = self.judge.save(nexts, &sets()[self.rules], at(self.now));
+        let saved = self.judge.save(nexts, 1, &sets()[self.rules], at(self.now));
         self.checkpoint = Some((saved.encode().unwrap(), self.readings.len()));
     }
 
@@ -268,7 +268,7 @@ fn a_series_that_chatters_leaves_one_open_alert_a_rule_and_a_small_checkpoint() 
     assert_eq!(most_open, 2);
     let raised = log.alerts.iter().filter(|record| record.change == Change::Raised).count();
     assert_eq!(raised, 5_000, "every episode is told");
-    let saved = judge.save(FIRST, &rules, at(0)).encode().unwrap();
+    let saved = judge.save(FIRST, 1, &rules, at(0)).encode().unwrap();
     assert!(saved.len() < 16_384, "{} bytes", saved.len());
 }
 
@@ -314,7 +314,7 @@ fn a_restart_in_the_middle_of_the_time_does_not_begin_it_anew() {
     let (mut judge, mut out) = (new(None), Records::default());
     judge.judge(&level(0), at(0), &mut out);
     judge.judge(&level(150_000), at(150_000), &mut out);
-    let saved = Saved::decode(&judge.save(FIRST, &rules, at(0)).encode().unwrap());
+    let saved = Saved::decode(&judge.save(FIRST, 1, &rules, at(0)).encode().unwrap());
     let mut judge = new(saved);
     judge.judge(&level(299_999), at(299_999), &mut out);
     assert_eq!(out.alerts, []);
@@ -325,7 +325,7 @@ fn a_restart_in_the_middle_of_the_time_does_not_begin_it_anew() {
 #[test]
 fn a_checkpoint_of_another_form_is_not_read() {
     let judge = over(&Arc::new(registry()), &[], &[], 0);
-    let mut saved = judge.save(FIRST, &[], at(0));
+    let mut saved = judge.save(FIRST, 1, &[], at(0));
     assert!(Saved::decode(&saved.encode().unwrap()).is_some());
     saved.v += 1;
     assert!(Saved::decode(&saved.encode().unwrap()).is_none());
@@ -349,7 +349,7 @@ fn a_rule_on_trial_is_seen_by_nobody_and_what_it_holds_is_told_when_it_has_passe
     assert!(out.alerts.is_empty());
 
     // A restart from a checkpoint, and from the log alone, tells nothing twice.
-    let saved = judge.save(Nexts { alerts: 1, desk: 1, shadow: 4 }, &rules, at(4));
+    let saved = judge.save(Nexts { alerts: 1, desk: 1, shadow: 4 }, 1, &rules, at(4));
     let mut past = Past::new(Saved::decode(&saved.encode().unwrap()), around(&registry));
     out.shadow.iter().for_each(|record| past.trial(record.clone()));
     let mut out = Records::default();
