@@ -1,5 +1,6 @@
 //! Stories: each starts the real binary with real parts around it and reads like what happened.
 
+mod alerts;
 mod archive;
 mod backup;
 mod bad_clocks;
@@ -8,17 +9,20 @@ mod bad_input;
 mod behind_a_broker;
 mod clients;
 mod configuration;
+mod crash_points;
 mod crashes;
 mod exports;
 mod fleet;
 mod full_disk;
 mod hostile;
 mod late;
+mod many_alerts;
 mod newcomer;
 mod oracle_run;
 mod outage;
 mod repeats;
 mod screens;
+mod storm;
 mod torn_log;
 
 use sen_tests::centre::Centre;
@@ -49,6 +53,12 @@ async fn alerts_of(centre: &Centre, rule: &str) -> anyhow::Result<Vec<Value>> {
     let mut alerts = centre.all("/alerts?state=all").await?;
     alerts.retain(|alert| alert["rule"] == rule);
     Ok(alerts)
+}
+
+/// A time as the API tells it, in milliseconds UTC.
+fn time_ms(text: &Value) -> i64 {
+    let time: sen_model::Timestamp = text.as_str().expect("a time").parse().expect("RFC 3339");
+    time.as_millis()
 }
 
 /// A time as it stands in a query.
