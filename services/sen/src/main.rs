@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod copy;
 mod export;
+mod probe;
 mod sirens;
 mod stages;
 mod vitals;

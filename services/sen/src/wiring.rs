@@ -29,6 +29,7 @@ use tokio::sync::watch;
 
 use crate::cli::Place;
 use crate::config::Settings;
+use crate::probe::{self, Probe};
 use crate::sirens::Sirens;
 use crate::stages::Stages;
 use crate::vitals::{self, Vitals};
@@ -193,6 +194,11 @@ async fn bind(
         let broker = addresses.mqtt.context("the simulator needs the MQTT endpoint")?;
         simulate(&shared.settings, broker, stages)?;
     }
+    // The way it goes must lie in this process, and there must be an endpoint to begin at.
+    let whole = wanted(Role::Ingest) && wanted(Role::Alert);
+    let probe = addresses.mqtt.filter(|_| whole);
+    let probe = probe.map(|broker| Probe::new(broker, shared.clock.clone()));
+    stages.add("probe", probe, Probe::run);
     stages.add("vitals", vitals, Vitals::run);
     // Beside whoever writes the store.
     let exporter = wanted(Role::Aggregate).then(|| exporter(shared)).flatten();
@@ -344,7 +350,8 @@ fn own_vitals(shared: &Shared, watched: Watched) -> Vitals {
 
 fn simulate(settings: &Settings, broker: SocketAddr, stages: &mut Stages) -> anyhow::Result<()> {
     // The centre reports for itself.
-    let others = settings.registry.devices().filter(|device| device.id.as_str() != vitals::DEVICE);
+    let is_own = |id: &str| id == vitals::DEVICE || id == probe::DEVICE;
+    let others = settings.registry.devices().filter(|device| !is_own(device.id.as_str()));
     let registry = Registry::new(others.cloned().collect(), settings.registry.places().to_vec());
     let ports =
         sen_simulator::Ports { registry: Arc::new(registry), broker, clock: Clock::system() };
