@@ -6,9 +6,10 @@ use std::path::Path;
 use anyhow::ensure;
 use rustix::process::Signal;
 use sen_log::{Log, Retention};
-use sen_model::AlertRecord;
+use sen_model::{AlertRecord, Registry, Rule, registry_file};
 
 use crate::centre::{Centre, append, copy};
+use crate::judging::parsed;
 
 /// Their kind.
 pub const KIND: &str = "trial";
@@ -41,6 +42,15 @@ lon = 106.36
     }
     append(config, "devices.toml", &text)?;
     append(config, "rules.toml", &rules.concat())
+}
+
+/// The devices and the rules of a configuration.
+pub fn configuration(config: &Path) -> anyhow::Result<(Registry, Vec<Rule>)> {
+    let read = |name: &str| std::fs::read_to_string(config.join(name));
+    let registry = registry_file::parse(&read("devices.toml")?, &read("places.toml")?);
+    let registry = registry.map_err(|faults| anyhow::anyhow!("{faults:#?}"))?;
+    let rules = parsed(&read("rules.toml")?, &registry);
+    Ok((registry, rules))
 }
 
 /// Names of devices.

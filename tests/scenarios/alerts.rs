@@ -3,13 +3,14 @@
 
 use anyhow::ensure;
 use sen_tests::centre::Centre;
+use sen_tests::chance::Chance;
 use sen_tests::device::Device;
-use sen_tests::judging::{episodes, must_agree, parsed, rule_text, shipped, shipped_registry};
+use sen_tests::judging::{episodes, must_agree, rule_text};
 use sen_tests::ledger::{payload_of, reading, topic_of};
 use sen_tests::oracle::Oracle;
 use sen_tests::oracle::alerts::of_readings;
 use sen_tests::screen::{Memory, Screen};
-use sen_tests::trial::{add, alert_log_of, names};
+use sen_tests::trial::{add, alert_log_of, configuration, names};
 use sen_tests::wait_for;
 use serde_json::Value;
 
@@ -106,10 +107,8 @@ async fn six_hours_at_once_tell_the_true_times_marked_late() -> anyhow::Result<(
     for some in reports.chunks(500) {
         device.publish(&topic_of(GAUGE), &payload_of(some)).await?;
     }
-    let registry = shipped_registry();
-    let rules = parsed(&shipped("rules.toml"), &registry);
-    let rules: Vec<_> =
-        rules.into_iter().filter(|of| of.selector.metrics.iter().any(|m| m.as_str() == LEVEL)).collect();
+    let (registry, mut rules) = configuration(&centre.config())?;
+    rules.retain(|rule| rule.selector.metrics.iter().any(|metric| metric.as_str() == LEVEL));
     let expected = of_readings(&rules, &registry, &Oracle::of(reports), i64::MIN);
     ensure!(expected.iter().filter(|episode| episode.rule.as_str() == rule).count() >= 2);
     wait_for("every end", async || {
@@ -131,6 +130,44 @@ async fn six_hours_at_once_tell_the_true_times_marked_late() -> anyhow::Result<(
         ensure!(record.late || !is_old, "not marked late: {record:?}");
     }
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readings_in_any_order_within_the_wait_are_one_alert_each() -> anyhow::Result<()> {
+    let lines = "metrics = [\"trial\"]\nseverity = 2\nat_least = 10\nclear = 5\nfor = \"15s\"\nclear_for = \"15s\"";
+    let rules = [rule_text("trial", lines)];
+    let wait = [("SEN__ALERT__WAIT_MS", "60000")];
+    let centre =
+        Centre::configured(&wait, |config| add(config, &names("trial", 1), 1_000, &rules))?;
+    let begun_ms = now_ms() - 60 * MINUTE_MS;
+    let mut chance = Chance::of(23);
+    let mut reports: Vec<_> = (0..900)
+        .map(|n| {
+            let value = if (n / 30) % 2 == 0 { 12.0 } else { 1.0 };
+            reading("trial-0", "trial", begun_ms + n * SECOND_MS, value)
+        })
+        .collect();
+    let (registry, mut in_force) = configuration(&centre.config())?;
+    in_force.retain(|rule| rule.id.as_str() == "trial");
+    let expected =
+        of_readings(&in_force, &registry, &Oracle::of(reports.clone()), i64::MIN);
+    ensure!(expected.len() == 15, "{expected:#?}");
+    reports.chunks_mut(30).for_each(|some| chance.shuffle(some));
+    // What is measured long afterwards frees what waits.
+    reports.push(reading("trial-0", "trial", begun_ms + 20 * MINUTE_MS, 1.0));
+    let mut device = Device::connect("trial-0", centre.mqtt_port()).await?;
+    for some in reports.chunks(20) {
+        device.publish(&topic_of("trial-0"), &payload_of(some)).await?;
+    }
+    wait_for("every end", async || {
+        let alerts = alerts_of(&centre, "trial").await.ok()?;
+        let over = alerts.iter().filter(|alert| alert["cleared_at"].is_string()).count();
+        (over == expected.len()).then_some(())
+    })
+    .await;
+    let mut told = episodes(&alert_log_of(centre).await?)?;
+    told.retain(|episode| episode.rule.as_str() == "trial");
+    must_agree(&told, &expected)
 }
 
 #[tokio::test(flavor = "multi_thread")]
