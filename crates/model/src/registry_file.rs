@@ -19,7 +19,14 @@
 //! lat = 10.348
 //! lon = 106.365
 //! metrics = ["water_level_m"]        # optional: only these of the kind's metrics
+//! tags = ["tidal"]                   # optional: free words that rules select by
+//! gateway = "gw-my-tho"              # optional, each a device: what it reports through, …
+//! power = "power-my-tho"             # … what measures its power supply, …
+//! uplink = "link-my-tho"             # … what measures its line to us, …
+//! upstream = "stn-my-thuan"          # … and the next device upstream on the same water or road
 //! ```
+
+mod relations;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -30,7 +37,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use crate::name::{AreaCode, DeviceId, Metric};
-use crate::registry::{Device, Field, MetricSpec, Place, PlaceKind, Registry, Relations};
+use crate::registry::{Device, Field, MetricSpec, Place, PlaceKind, Registry};
 use crate::text::Text;
 
 /// The two files, as faults name them.
@@ -112,8 +119,12 @@ fn parse_devices(walker: &mut Walker<'_>, places: &[Place]) -> (Vec<Device>, Vec
     let areas: BTreeSet<&AreaCode> = areas.filter_map(|place| place.area.as_ref()).collect();
     let entries = walker.entries(&mut file, "device");
     walker.nothing_left(&file);
-    let devices = entries.into_iter().filter_map(|entry| device(walker, entry, &kinds, &areas));
-    let devices = devices.collect();
+    let mut links = relations::Links::default();
+    let devices = entries
+        .into_iter()
+        .filter_map(|entry| device(walker, entry, &kinds, &areas, &mut links))
+        .collect();
+    links.check(walker);
     let open = kinds.into_iter().filter_map(|(name, kind)| kind.open.then_some(name));
     (devices, open.collect())
 }
@@ -151,6 +162,7 @@ fn device(
     mut entry: Entry<'_>,
     kinds: &BTreeMap<String, Kind>,
     areas: &BTreeSet<&AreaCode>,
+    links: &mut relations::Links,
 ) -> Option<Device> {
     let id = DeviceId::new(&entry.id);
     if let Err(error) = &id {
@@ -163,6 +175,8 @@ fn device(
     let own_field = walker.take(&mut entry, "field");
     let own_interval = walker.interval(&mut entry);
     let metrics = metrics_of(walker, &mut entry, kind.map(|(_, kind)| kind));
+    let tags = walker.take(&mut entry, "tags").unwrap_or_default();
+    let relations = links.take(walker, &mut entry);
     walker.nothing_left(&entry);
 
     let (kind, shared) = kind?;
@@ -186,8 +200,8 @@ fn device(
         lon: lon?,
         interval_ms,
         metrics,
-        tags: Vec::new(),
-        relations: Relations::default(),
+        tags,
+        relations,
     })
 }
 
@@ -395,96 +409,4 @@ impl<'t> Walker<'t> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const GOOD_PLACES: &str = r#"
-[[place]]
-id = "ward-28261"
-name = { vi = "Phường Mỹ Tho", en = "My Tho Ward" }
-kind = "smart_city_ward"
-lat = 10.35
-lon = 106.37
-area_km2 = 6.4
-area = "28261"
-"#;
-
-    const GOOD_DEVICES: &str = r#"
-[kind.river]
-field = "environment"
-interval_ms = 10_000
-metrics = [
-  { metric = "water_level_m", name = { vi = "Mực nước", en = "Water level" }, unit = "m", min = -3, max = 7.0 },
-  { metric = "flow_m3_s", name = { vi = "Lưu lượng", en = "Flow" }, unit = "m3/s" },
-]
-
-[[device]]
-id = "stn-my-tho"
-kind = "river"
-name = { vi = "Trạm Mỹ Tho", en = "Mỹ Tho station" }
-area = "28261"
-lat = 10.348
-lon = 106.365
-interval_ms = 20_000
-metrics = ["water_level_m"]
-"#;
-
-    #[test]
-    fn a_device_takes_what_its_kind_shares_and_may_say_its_own() {
-        let registry = parse(GOOD_DEVICES, GOOD_PLACES).unwrap();
-        assert!(registry.open_kinds().is_empty(), "nothing is open that nobody has opened");
-        let opened = GOOD_DEVICES.replace("[kind.river]", "[kind.river]\nopen = true");
-        let opened = parse(&opened, GOOD_PLACES).unwrap();
-        assert!(opened.open_kinds().contains("river"));
-        let device = registry.devices().next().unwrap();
-        assert_eq!((device.field, device.interval_ms), (Field::Environment, 20_000));
-        let [level] = &device.metrics[..] else { panic!("{:?}", device.metrics) };
-        assert_eq!((level.metric.as_str(), level.min), ("water_level_m", Some(-3.0)));
-        assert_eq!(registry.area(&device.area).unwrap().name.vi, "Phường Mỹ Tho");
-    }
-
-    #[test]
-    fn each_mistake_is_told_with_its_line_and_key() {
-        let broken = |good: &str, from: &str, to: &str| {
-            assert!(good.contains(from), "{from}");
-            good.replacen(from, to, 1)
-        };
-        let cases = [
-            ("area = \"28261\"", "area = \"28262\"", 14, "device.stn-my-tho.area"),
-            ("lat = 10.348", "lat = 106.3", 15, "device.stn-my-tho.lat"),
-            ("lon = 106.365", "lon = \"106\"", 16, "device.stn-my-tho.lon"),
-            ("lon = 106.365", "log = 106.3", 10, "device.stn-my-tho.lon"),
-            ("lon = 106.365", "lon = 106.3\nlog = 1", 17, "device.stn-my-tho.log"),
-            ("id = \"stn-my-tho\"", "", 10, "device[0].id"),
-            ("id = \"stn-my-tho\"", "id = \"trạm\"", 10, "device.trạm.id"),
-            ("kind = \"river\"", "kind = \"rivers\"", 12, "device.stn-my-tho.kind"),
-            ("interval_ms = 20_000", "interval_ms = 5", 17, "device.stn-my-tho.interval_ms"),
-            ("[\"water_level_m\"]", "[\"level\"]", 18, "device.stn-my-tho.metrics"),
-            ("min = -3", "min = 9", 2, "kind.river.metrics.water_level_m"),
-            ("field = \"environment\"", "field = \"nature\"", 3, "kind.river.field"),
-            ("[kind.river]", "[kind.river]\nopen = 1", 3, "kind.river.open"),
-            ("[kind.river]", "[kind.river", 2, "syntax"),
-            ("[[device]]", "[[devices]]", 10, "devices"),
-        ];
-        for (from, to, line, key) in cases {
-            let faults = parse(&broken(GOOD_DEVICES, from, to), GOOD_PLACES).unwrap_err();
-            let found = faults
-                .iter()
-                .any(|fault| (fault.file, fault.line, fault.key.as_str()) == (DEVICES, line, key));
-            assert!(found, "{from} -> {to}: {faults:#?}");
-        }
-    }
-
-    #[test]
-    fn ids_stand_once_and_all_mistakes_are_told_at_once() {
-        let (_, device) = GOOD_DEVICES.split_once("[[device]]").unwrap();
-        let twice = format!("{GOOD_DEVICES}[[device]]{device}").replace("28261", "28262");
-        let places = GOOD_PLACES.replace("10.35", "1.35");
-        let faults = parse(&twice, &places).unwrap_err();
-        let keys: Vec<_> = faults.iter().map(|fault| fault.key.as_str()).collect();
-        let device = "device.stn-my-tho";
-        let area = "device.stn-my-tho.area";
-        assert_eq!(keys, ["place.ward-28261.lat", device, area, area]);
-        assert!(faults[1].message.contains("line 11"), "{}", faults[1]);
-    }
-}
+mod tests;

@@ -1,45 +1,72 @@
 //! Pure: judges readings by rules. Deterministic: the same memory and the same readings in the
-//! same order give the same transitions; only absence looks at the clock, which is an argument.
+//! same order give the same transitions; only absence, windows of a series that fell silent, and
+//! the end of waiting look at the clock, which is an argument.
 //!
 //! Which rules judge a series is settled when the series is first seen. Only good readings raise
 //! or clear; readings of any quality end a silence.
+//!
+//! With a wait ([`Timing::wait_ms`]) the readings of a device are judged in the order of event
+//! time: any order of arrival within the wait, with any repeats, gives exactly the alerts of the
+//! sorted readings. Without it they are judged as they come, and a track makes the best of it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use sen_model::{
-    AlertId, AlertRecord, Condition, DeviceId, Metric, Quality, Reading, ReadingBatch, Registry,
-    Rule, RuleId, Timestamp,
+    AlertId, AlertRecord, Condition, DeviceId, Quality, ReadingBatch, Registry, Rule, RuleId,
+    SeriesKey, Timestamp,
 };
 
 use crate::book::RuleBook;
-use crate::memory::{Memory, Series, Watched};
-use crate::silence::Watch;
-use crate::track::{Finding, Stamp, Track, Zone};
-use crate::transition::{Edition, Subject, Transition};
+use crate::hearing::{Complaint, Complaints, Heard, Hearing, subject};
+use crate::memory::{Memory, Values, Watched};
+use crate::queue::Held;
+use crate::schedule;
+use crate::track::Stamp;
+use crate::transition::Transition;
 
 /// Tracks and watches in all, at most: beyond it new series are not judged, and counted.
-const MOST_TRACKS: usize = 500_000;
+pub(crate) const MOST_TRACKS: usize = 500_000;
+/// Latest values kept of a series that an expression names, at most.
+const MOST_VALUES: usize = 256;
+
+/// How long readings may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timing {
+    /// A breach in a reading that took longer than this is marked late; a window of a series that
+    /// fell silent is over when its end is so far back.
+    pub(crate) late_after_ms: i64,
+    /// How long a reading waits for those that were measured before it; 0 = not at all.
+    pub(crate) wait_ms: i64,
+}
 
 /// What the engine did since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// A rule looked at a value.
     pub(crate) evaluations: u64,
-    /// Readings older than the memory of their track.
+    /// Readings older than the memory of a rule about them.
     pub(crate) forgotten: u64,
     /// Readings that could not be judged for want of room for their series.
     pub(crate) refused: u64,
+    /// Readings that came too late for every window, or were too many for their pane.
+    pub(crate) uncounted: u64,
+    /// Expressions not judged because a named value was missing.
+    pub(crate) unreferenced: u64,
+    /// Expressions that failed.
+    pub(crate) failed: u64,
 }
 
 /// The rules and what they remember.
 pub(crate) struct Engine {
     book: RuleBook,
     devices: HashMap<DeviceId, Watched>,
-    late_after_ms: i64,
+    values: Values,
+    timing: Timing,
     tracks: usize,
     resumed_at: Timestamp,
     counts: Counts,
+    complaints: Complaints,
 }
 
 impl Engine {
@@ -47,42 +74,96 @@ impl Engine {
     pub(crate) fn new(
         rules: &[Rule],
         registry: Arc<Registry>,
-        late_after_ms: i64,
+        timing: Timing,
         memory: Memory,
         now: Timestamp,
     ) -> Self {
         let book = RuleBook::new(rules, registry);
-        let devices = memory.under(&book, now);
+        let (devices, values) = memory.under(&book, now);
         let tracks = devices.values().map(Watched::len).sum();
-        let counts = Counts::default();
-        Self { book, devices, late_after_ms, tracks, resumed_at: now, counts }
+        Self {
+            book,
+            devices,
+            values,
+            timing,
+            tracks,
+            resumed_at: now,
+            counts: Counts::default(),
+            complaints: Complaints::default(),
+        }
     }
 
     /// Puts other rules in force, from the next reading on.
     pub(crate) fn replace(&mut self, rules: &[Rule], registry: Arc<Registry>, now: Timestamp) {
         let memory = self.memory();
         self.book = RuleBook::new(rules, registry);
-        self.devices = memory.under(&self.book, now);
+        (self.devices, self.values) = memory.under(&self.book, now);
         self.tracks = self.devices.values().map(Watched::len).sum();
+        self.complaints = Complaints::default();
     }
 
     /// Judges the readings of one packet.
     pub(crate) fn judge(&mut self, batch: &ReadingBatch, out: &mut Vec<Transition>) {
-        let Self { book, devices, late_after_ms, tracks, counts, .. } = self;
-        let mut hearing =
-            Hearing { book, batch, late_after_ms: *late_after_ms, tracks, counts, out };
-        let watched = match devices.get_mut(&batch.device) {
-            Some(watched) => watched,
-            None => {
-                let Some(watched) = hearing.meet() else { return };
-                devices.entry(batch.device.clone()).or_insert(watched)
-            }
-        };
-        hearing.hear(None, &mut watched.watches);
+        self.note_values(batch);
+        let Some((mut hearing, watched)) = self.call(batch, out) else { return };
+        let received_at = batch.received_at;
+        let (timing, Watched { watches, series: all, queue }) = (hearing.timing, watched);
+        hearing.hear(None, watches, received_at);
         for reading in &batch.readings {
-            if let Some(series) = hearing.series(watched, &reading.metric) {
-                hearing.hear(Some(&reading.metric), &mut series.watches);
-                hearing.judge(&mut series.tracks, reading);
+            let Some(series) = hearing.series(all, &reading.metric, received_at) else { continue };
+            hearing.hear(Some(&reading.metric), &mut series.watches, received_at);
+            if reading.quality != Quality::Good {
+                continue;
+            }
+            let heard = Heard::now(reading, received_at, timing);
+            if timing.wait_ms == 0 {
+                hearing.judge(series, heard);
+            } else if !series.is_empty() {
+                let metric = reading.metric.clone();
+                queue.push(Held::new(heard.at(), metric, reading.value, received_at));
+            }
+        }
+        while let Some(held) = queue.pop(timing.wait_ms) {
+            if let Some(series) = hearing.series(all, &held.1, held.received_at()) {
+                hearing.judge(series, Heard::held(&held, timing));
+            }
+        }
+    }
+
+    /// The device of a packet before the rules, with its memory; `None` if no rule is about it.
+    fn call<'a>(
+        &'a mut self,
+        batch: &'a ReadingBatch,
+        out: &'a mut Vec<Transition>,
+    ) -> Option<(Hearing<'a>, &'a mut Watched)> {
+        let Self { book, devices, values, timing, tracks, counts, complaints, .. } = self;
+        let (device, timing) = (&batch.device, *timing);
+        let mut hearing = Hearing { book, device, timing, values, tracks, counts, complaints, out };
+        if !devices.contains_key(device) {
+            let metrics = batch.readings.iter().map(|reading| &reading.metric);
+            let judged = metrics.filter(|metric| book.looks_at(metric));
+            let mut watched = book.watch(device, judged, batch.received_at);
+            watched.series.retain(|series| !series.is_empty());
+            if watched.len() == 0 || !hearing.has_room(watched.len()) {
+                return None;
+            }
+            devices.insert(device.clone(), watched);
+        }
+        devices.get_mut(device).map(|watched| (hearing, watched))
+    }
+
+    /// Keeps the values that expressions ask for, as soon as they come.
+    fn note_values(&mut self, batch: &ReadingBatch) {
+        if !self.book.has_references() {
+            return;
+        }
+        for reading in batch.readings.iter().filter(|reading| reading.quality == Quality::Good) {
+            if self.book.refers_to(&batch.device, &reading.metric) {
+                let (device, metric) = (batch.device.clone(), reading.metric.clone());
+                let recent = self.values.entry(SeriesKey { device, metric }).or_default();
+                let at = Stamp(reading.event_time.as_millis(), reading.sequence);
+                recent.note(at, reading.value);
+                recent.forget(i64::MAX, MOST_VALUES);
             }
         }
     }
@@ -92,9 +173,32 @@ impl Engine {
         self.resumed_at = now;
     }
 
-    /// Looks for what has been silent for too long. Call it only when every reading received
-    /// before `now` has been judged.
-    pub(crate) fn judge_silence(&mut self, now: Timestamp, out: &mut Vec<Transition>) {
+    /// What the clock alone decides: readings have waited long enough, windows are over, somebody
+    /// has been silent for too long. Call it only when every reading received before `now` has
+    /// been judged.
+    pub(crate) fn tick(&mut self, now: Timestamp, out: &mut Vec<Transition>) {
+        self.close_windows(now, out);
+        self.judge_silence(now, out);
+    }
+
+    /// Judges what has waited long enough by the clock, and the windows that are over by it.
+    fn close_windows(&mut self, now: Timestamp, out: &mut Vec<Transition>) {
+        let Self { book, devices, values, timing, tracks, counts, complaints, .. } = self;
+        let timing = *timing;
+        for (device, Watched { series: all, queue, .. }) in devices {
+            let mut hearing =
+                Hearing { book, device, timing, values, tracks, counts, complaints, out };
+            while let Some(held) = queue.pop_by_clock(timing.wait_ms, now) {
+                if let Some(series) = hearing.series(all, &held.1, held.received_at()) {
+                    hearing.judge(series, Heard::held(&held, timing));
+                }
+            }
+            all.iter_mut().for_each(|series| hearing.close_windows(series, now));
+        }
+    }
+
+    /// Looks for what has been silent for too long.
+    fn judge_silence(&mut self, now: Timestamp, out: &mut Vec<Transition>) {
         for (device, watched) in &mut self.devices {
             let whole = watched.watches.iter_mut().map(|watch| (None, watch));
             let single = watched.series.iter_mut().flat_map(|series| {
@@ -104,6 +208,17 @@ impl Engine {
             for (metric, (number, watch)) in whole.chain(single) {
                 let edition = &self.book.editions[*number];
                 let Condition::Absence { missing_ms } = edition.rule.condition else { continue };
+                let when = edition.rule.when.as_ref();
+                if when.is_some_and(|when| !schedule::covers(when, now)) {
+                    out.extend(watch.rest(now).map(|started_at| Transition::Clear {
+                        subject: subject(edition, device, metric),
+                        started_at,
+                        ceased_at: now,
+                        event_time: now,
+                        value: None,
+                    }));
+                    continue;
+                }
                 let silent = watch.judge(now, self.resumed_at, missing_ms);
                 out.extend(silent.map(|started_at| Transition::Raise {
                     subject: subject(edition, device, metric),
@@ -143,8 +258,8 @@ impl Engine {
                 for (number, watch) in &series.watches {
                     add(*number, device, Some(&series.metric), watch.open());
                 }
-                for (number, track) in &series.tracks {
-                    add(*number, device, Some(&series.metric), track.open());
+                for (number, track) in series.all_tracks() {
+                    add(number, device, Some(&series.metric), track.open());
                 }
             }
         }
@@ -161,116 +276,14 @@ impl Engine {
         self.counts
     }
 
+    /// Rules that turned out not to be judgeable, each once.
+    pub(crate) fn complaints(&mut self) -> Vec<Complaint> {
+        self.complaints.take()
+    }
+
     /// A copy of what it remembers.
     pub(crate) fn memory(&self) -> Memory {
-        Memory::of(&self.book, &self.devices)
-    }
-}
-
-/// One packet before the engine.
-struct Hearing<'a> {
-    book: &'a RuleBook,
-    batch: &'a ReadingBatch,
-    late_after_ms: i64,
-    tracks: &'a mut usize,
-    counts: &'a mut Counts,
-    out: &'a mut Vec<Transition>,
-}
-
-impl Hearing<'_> {
-    /// A memory of a device that is not remembered, if any rule is about what it sends.
-    fn meet(&mut self) -> Option<Watched> {
-        let metrics = self.batch.readings.iter().map(|reading| &reading.metric);
-        let judged = metrics.filter(|metric| self.book.looks_at(metric));
-        let mut watched = self.book.watch(&self.batch.device, judged, self.batch.received_at);
-        watched.series.retain(|series| !series.is_empty());
-        (watched.len() > 0 && self.has_room(watched.len())).then_some(watched)
-    }
-
-    /// The memory of a series, new if need be; `None` if no rule is about it.
-    fn series<'w>(&mut self, watched: &'w mut Watched, metric: &Metric) -> Option<&'w mut Series> {
-        if !self.book.looks_at(metric) {
-            return None;
-        }
-        let found = watched.series.iter().position(|series| series.metric == *metric);
-        if let Some(index) = found {
-            return watched.series.get_mut(index);
-        }
-        let series = self.book.series(&self.batch.device, metric, self.batch.received_at);
-        // An empty series is remembered too, so that its rules are not sought again; but only for
-        // devices of the registry, whose number is known.
-        let is_stranger = !self.book.knows(&self.batch.device);
-        if (series.is_empty() && is_stranger) || !self.has_room(series.len()) {
-            return None;
-        }
-        watched.series.push(series);
-        watched.series.last_mut()
-    }
-
-    fn has_room(&mut self, more: usize) -> bool {
-        let has_room = *self.tracks + more <= MOST_TRACKS;
-        if has_room {
-            *self.tracks += more;
-        } else {
-            self.counts.refused += 1;
-        }
-        has_room
-    }
-
-    /// The packet ends the silences of its device or series.
-    fn hear(&mut self, metric: Option<&Metric>, watches: &mut [(usize, Watch)]) {
-        let received_at = self.batch.received_at;
-        for (number, watch) in watches {
-            let Some(started_at) = watch.hear(received_at) else { continue };
-            self.out.push(Transition::Clear {
-                subject: subject(&self.book.editions[*number], &self.batch.device, metric),
-                started_at,
-                ceased_at: received_at,
-                event_time: received_at,
-                value: None,
-            });
-        }
-    }
-
-    fn judge(&mut self, tracks: &mut [(usize, Track)], reading: &Reading) {
-        if reading.quality != Quality::Good {
-            return;
-        }
-        let is_old = self.batch.received_at.since_ms(reading.event_time) > self.late_after_ms;
-        let at = Stamp(reading.event_time.as_millis(), reading.sequence);
-        for (number, track) in tracks {
-            let edition = &self.book.editions[*number];
-            let Condition::Threshold { limit } = &edition.rule.condition else { continue };
-            self.counts.evaluations += 1;
-            let Some(findings) = track.judge(at, Zone::of(reading.value, limit), limit) else {
-                self.counts.forgotten += 1;
-                continue;
-            };
-            for finding in findings {
-                let subject = subject(edition, &self.batch.device, Some(&reading.metric));
-                self.out.push(told(finding, subject, reading.value, is_old));
-            }
-        }
-    }
-}
-
-fn subject(edition: &Edition, device: &DeviceId, metric: Option<&Metric>) -> Subject {
-    Subject { edition: edition.clone(), device: device.clone(), metric: metric.cloned() }
-}
-
-fn told(finding: Finding, subject: Subject, value: f64, is_old: bool) -> Transition {
-    match finding {
-        Finding::Raised { started_at, event_time, out_of_order } => Transition::Raise {
-            subject,
-            started_at,
-            event_time,
-            value: Some(value),
-            late: out_of_order || is_old,
-        },
-        Finding::Cleared { started_at, ceased_at, event_time, from_this_reading } => {
-            let value = from_this_reading.then_some(value);
-            Transition::Clear { subject, started_at, ceased_at, event_time, value }
-        }
+        Memory::of(&self.book, &self.devices, &self.values)
     }
 }
 

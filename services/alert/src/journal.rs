@@ -1,4 +1,6 @@
-//! What is on its way to the alert log: records in order, and the answers that wait for them.
+//! What is on its way to the logs: records in order, and the answers that wait for them. Of one step
+//! the entries of the desk go first, then the alerts, which speak of them, then those of rules on
+//! trial; what a crash keeps from following is made again at the next start.
 //!
 //! If the disk is full or failing, records wait here while readings are still judged, up to a
 //! bound; then reading stops. Nothing is told to anyone before it is in the log.
@@ -7,30 +9,52 @@ use std::time::Duration;
 
 use sen_chassis::backoff::Backoff;
 use sen_log::{AppendError, Topic};
-use sen_model::{AlertRecord, CommandOutcome};
+use sen_model::{AlertRecord, CommandOutcome, DeskRecord};
+use sen_proto::Wire;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+
+use crate::judge::Nexts;
+use crate::records::Records;
 
 /// Records and answers that wait for the disk, at most: beyond it nothing more is judged.
 const MOST_WAITING: usize = 10_000;
 /// Delays between tries to append.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
-/// Records on their way to the log.
+/// The logs that only this service writes.
+pub(crate) struct Logs {
+    pub(crate) desk: Topic<DeskRecord>,
+    pub(crate) alerts: Topic<AlertRecord>,
+    pub(crate) shadow: Topic<AlertRecord>,
+}
+
+impl Logs {
+    /// Their next offsets.
+    pub(crate) fn nexts(&self) -> Nexts {
+        Nexts {
+            alerts: self.alerts.head() + 1,
+            desk: self.desk.head() + 1,
+            shadow: self.shadow.head() + 1,
+        }
+    }
+}
+
+/// Records on their way to the logs.
 pub(crate) struct Journal {
-    alerts: Topic<AlertRecord>,
-    /// Judged and not yet in the log, in order.
-    pub(crate) records: Vec<AlertRecord>,
+    pub(crate) logs: Logs,
+    /// Judged and not yet in its log, in order.
+    pub(crate) records: Records,
     answers: Vec<(oneshot::Sender<CommandOutcome>, CommandOutcome)>,
     backoff: Backoff,
     retry_at: Option<Instant>,
 }
 
 impl Journal {
-    /// Nothing on its way.
-    pub(crate) fn new(alerts: Topic<AlertRecord>) -> Self {
+    /// Nothing on its way but these records.
+    pub(crate) fn new(logs: Logs, records: Records) -> Self {
         let backoff = Backoff::new(RETRY.0, RETRY.1, 1);
-        Self { alerts, records: Vec::new(), answers: Vec::new(), backoff, retry_at: None }
+        Self { logs, records, answers: Vec::new(), backoff, retry_at: None }
     }
 
     /// Whether more may be judged.
@@ -59,8 +83,8 @@ impl Journal {
             return Ok(());
         }
         if !self.records.is_empty() {
-            match self.alerts.append(self.records.clone()).await {
-                Ok(_) => self.written(),
+            match self.write().await {
+                Ok(()) => self.written(),
                 Err(error @ (AppendError::TooLarge { .. } | AppendError::Closed)) => {
                     return Err(error);
                 }
@@ -77,16 +101,25 @@ impl Journal {
         Ok(())
     }
 
+    /// One log after the other; what is in its log does not wait any more.
+    async fn write(&mut self) -> Result<(), AppendError> {
+        let Self { logs, records, .. } = self;
+        write(&logs.desk, &mut records.desk).await?;
+        let changes: Vec<_> =
+            records.alerts.iter().map(|record| (record.change, record.severity)).collect();
+        write(&logs.alerts, &mut records.alerts).await?;
+        for (change, severity) in changes {
+            let (change, severity) = (change.as_str(), severity.level().to_string());
+            metrics::counter!("sen_alert_changes_total", "change" => change, "severity" => severity)
+                .increment(1);
+        }
+        write(&logs.shadow, &mut records.shadow).await
+    }
+
     fn written(&mut self) {
         self.retry_at = None;
         if self.backoff.succeeded() {
-            tracing::info!(records = self.records.len(), "alerts are written again");
-        }
-        for record in self.records.drain(..) {
-            let severity = record.severity.level().to_string();
-            let change = record.change.as_str();
-            metrics::counter!("sen_alert_changes_total", "change" => change, "severity" => severity)
-                .increment(1);
+            tracing::info!("alerts are written again");
         }
     }
 
@@ -98,4 +131,12 @@ impl Journal {
         }
         self.retry_at = Some(Instant::now() + self.backoff.failed());
     }
+}
+
+async fn write<T: Wire + Clone>(log: &Topic<T>, records: &mut Vec<T>) -> Result<(), AppendError> {
+    if !records.is_empty() {
+        log.append(records.clone()).await?;
+        records.clear();
+    }
+    Ok(())
 }

@@ -9,15 +9,26 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use sen_model::{
-    AlertId, AlertRecord, AlertState, Command, CommandOutcome, ReadingBatch, Registry, Rule,
-    Severity, Timestamp,
+    AlertId, AlertRecord, Command, CommandOutcome, DeskRecord, ReadingBatch, Registry, Rule,
+    Severity, Standing, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::desk::Desk;
-use crate::engine::{Counts, Engine};
+use crate::desk::{self, Desk, Kept};
+use crate::engine::{Counts, Engine, Timing};
+use crate::hearing::Complaint;
 use crate::memory::Memory;
+use crate::records::Records;
 use crate::transition::Transition;
+use crate::trial::Trial;
+
+/// The next offsets of the logs the judge writes: everything before them was folded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Nexts {
+    pub(crate) alerts: u64,
+    pub(crate) desk: u64,
+    pub(crate) shadow: u64,
+}
 
 /// What a checkpoint keeps beside the position in the readings.
 #[derive(Debug, Serialize, Deserialize)]
@@ -29,14 +40,16 @@ pub(crate) struct Saved {
     /// so that an edit of the file just before a crash makes no other alerts of the same readings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rules: Option<Vec<Rule>>,
-    /// The open alerts as of `alerts_next`.
-    open: Vec<AlertRecord>,
-    /// The first offset of the alert log that may not be among them.
-    pub(crate) alerts_next: u64,
+    /// The desk as of `nexts`.
+    desk: Kept,
+    /// The open episodes of rules on trial as of `nexts`.
+    trial: Vec<AlertRecord>,
+    /// The first offsets of the logs that may not be among these.
+    pub(crate) nexts: Nexts,
 }
 
 /// The form of [`Saved`].
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 impl Saved {
     /// Reads a checkpoint; `None` if it is of another form.
@@ -49,16 +62,45 @@ impl Saved {
         self.rules.as_ref()
     }
 
-    /// The desk as it was; the log from `alerts_next` on is still to be folded into it.
-    pub(crate) fn desk(&self) -> Desk {
-        let mut desk = Desk::default();
-        self.open.iter().cloned().for_each(|record| desk.fold(record));
-        desk
-    }
-
     /// The bytes of a checkpoint.
     pub(crate) fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
         serde_json::to_vec(self)
+    }
+}
+
+/// What the logs say, from a checkpoint on or from their beginning.
+#[derive(Debug, Default)]
+pub(crate) struct Past {
+    memory: Memory,
+    desk: Desk,
+    trial: Trial,
+}
+
+impl Past {
+    /// The past up to a checkpoint; without one, nothing. The logs after it are still to be folded.
+    pub(crate) fn new(saved: Option<Saved>, around: desk::Around) -> Self {
+        let mut past = Self { desk: Desk::new(around), ..Self::default() };
+        if let Some(saved) = saved {
+            past.memory = saved.memory;
+            past.desk.resume(saved.desk);
+            saved.trial.into_iter().for_each(|record| past.trial.fold(record));
+        }
+        past
+    }
+
+    /// Takes a record of the alert log.
+    pub(crate) fn alert(&mut self, record: AlertRecord) {
+        self.desk.fold(record);
+    }
+
+    /// Takes a record of the desk's log, after those of the alert log.
+    pub(crate) fn entry(&mut self, record: DeskRecord) {
+        self.desk.fold_entry(record);
+    }
+
+    /// Takes a record of the log of rules on trial.
+    pub(crate) fn trial(&mut self, record: AlertRecord) {
+        self.trial.fold(record);
     }
 }
 
@@ -66,49 +108,46 @@ impl Saved {
 pub(crate) struct Judge {
     engine: Engine,
     desk: Desk,
+    trial: Trial,
     registry: Arc<Registry>,
     transitions: Vec<Transition>,
 }
 
 impl Judge {
-    /// Goes on from a checkpoint (from nothing at the first start) and the desk as the alert log
-    /// has it.
+    /// Goes on from the past, by these rules.
     pub(crate) fn new(
         rules: &[Rule],
         registry: Arc<Registry>,
-        late_after_ms: i64,
-        saved: Option<Saved>,
-        desk: Desk,
+        timing: Timing,
+        past: Past,
         now: Timestamp,
+        out: &mut Records,
     ) -> Self {
-        let memory = saved.map_or_else(Memory::default, |saved| saved.memory);
-        let mut engine = Engine::new(rules, Arc::clone(&registry), late_after_ms, memory, now);
-        desk.open().into_iter().filter(|alert| holds(alert)).for_each(|alert| engine.adopt(alert));
-        Self { engine, desk, registry, transitions: Vec::new() }
+        let Past { memory, mut desk, trial } = past;
+        let mut engine = Engine::new(rules, Arc::clone(&registry), timing, memory, now);
+        desk.judged().into_iter().chain(trial.open()).for_each(|alert| engine.adopt(alert));
+        desk.take_rules(rules, now, out);
+        Self { engine, desk, trial, registry, transitions: Vec::new() }
     }
 
-    /// What a checkpoint must keep, once every record given so far is in the alert log, whose next
-    /// offset is `alerts_next`, and what comes after is judged by `rules`.
-    pub(crate) fn save(&self, alerts_next: u64, rules: &[Rule]) -> Saved {
-        let open = self.desk.open().into_iter().cloned().collect();
-        let rules = Some(rules.to_vec());
-        Saved { v: FORM, memory: self.engine.memory(), rules, open, alerts_next }
+    /// What a checkpoint must keep, once every record given so far is in its log, whose next
+    /// offsets are `nexts`, and what comes after is judged by `rules`.
+    pub(crate) fn save(&self, nexts: Nexts, rules: &[Rule], now: Timestamp) -> Saved {
+        let trial = self.trial.open().cloned().collect();
+        let (memory, desk) = (self.engine.memory(), self.desk.kept(now));
+        Saved { v: FORM, memory, rules: Some(rules.to_vec()), desk, trial, nexts }
     }
 
     /// Judges the readings of one packet.
-    pub(crate) fn judge(
-        &mut self,
-        batch: &ReadingBatch,
-        now: Timestamp,
-        out: &mut Vec<AlertRecord>,
-    ) {
+    pub(crate) fn judge(&mut self, batch: &ReadingBatch, now: Timestamp, out: &mut Records) {
         self.engine.judge(batch, &mut self.transitions);
         self.record(now, out);
     }
 
-    /// Looks for silence. Call it only when every reading received before `now` has been judged.
-    pub(crate) fn judge_silence(&mut self, now: Timestamp, out: &mut Vec<AlertRecord>) {
-        self.engine.judge_silence(now, &mut self.transitions);
+    /// Looks for silence, and for whatever else the clock decides. Call it only when every reading
+    /// received before `now` has been judged.
+    pub(crate) fn judge_silence(&mut self, now: Timestamp, out: &mut Records) {
+        self.engine.tick(now, &mut self.transitions);
         self.record(now, out);
     }
 
@@ -117,50 +156,66 @@ impl Judge {
         self.engine.resume(now);
     }
 
+    /// Does what is due at the desk. Call it only when the replay has reached the head.
+    pub(crate) fn pass_time(&mut self, now: Timestamp, out: &mut Records) {
+        self.desk.pass_time(now, out);
+    }
+
     /// Carries out a command.
     pub(crate) fn carry_out(
         &mut self,
         command: &Command,
         now: Timestamp,
-        out: &mut Vec<AlertRecord>,
+        out: &mut Records,
     ) -> CommandOutcome {
-        let (outcome, record) = self.desk.carry_out(command, now);
-        out.extend(record);
-        outcome
+        self.desk.carry_out(command, now, out)
     }
 
     /// Puts other rules in force, from the next reading on, and closes what nobody watches any
     /// more.
-    pub(crate) fn replace_rules(
-        &mut self,
-        rules: &[Rule],
-        now: Timestamp,
-        out: &mut Vec<AlertRecord>,
-    ) {
+    pub(crate) fn replace_rules(&mut self, rules: &[Rule], now: Timestamp, out: &mut Records) {
         self.engine.replace(rules, Arc::clone(&self.registry), now);
+        self.desk.take_rules(rules, now, out);
         self.withdraw(now, out);
     }
 
     /// Closes the alerts whose condition nobody watches any more: their rule was changed or
     /// removed, or their device left the registry. Only when the replay has reached the head: until
     /// then the engine may yet find what the log has.
-    pub(crate) fn withdraw(&mut self, now: Timestamp, out: &mut Vec<AlertRecord>) {
+    pub(crate) fn withdraw(&mut self, now: Timestamp, out: &mut Records) {
         let held: HashSet<AlertId> = self.engine.open().into_iter().collect();
-        let lost: Vec<AlertRecord> = self
-            .desk
-            .open()
-            .into_iter()
-            .filter(|alert| holds(alert) && !held.contains(&alert.id))
-            .cloned()
-            .collect();
-        for alert in lost {
+        for alert in self.lost(self.desk.judged().into_iter(), &held, Standing::InForce) {
             let rule = self.engine.rule(&alert.rule);
             let needs = rule.map_or(alert.severity <= Severity::HIGH, |rule| {
                 rule.needs_acknowledgement(alert.severity)
             });
             self.desk.withdraw(&alert.id, needs, now, out);
         }
+        for alert in self.lost(self.trial.open(), &held, Standing::Shadow) {
+            self.trial.withdraw(&alert.id, now, &mut out.shadow);
+            // A rule that has passed its trial: what it holds now is an alert from now on.
+            if held.contains(&alert.id) && self.has(&alert, Standing::InForce) {
+                self.desk.take_up(alert, now, out);
+            }
+        }
         self.desk.tidy(now, out);
+    }
+
+    /// Those that no rule of their standing holds open any more.
+    fn lost<'a>(
+        &self,
+        open: impl Iterator<Item = &'a AlertRecord>,
+        held: &HashSet<AlertId>,
+        standing: Standing,
+    ) -> Vec<AlertRecord> {
+        let is_lost =
+            |alert: &&AlertRecord| !held.contains(&alert.id) || !self.has(alert, standing);
+        open.filter(is_lost).cloned().collect()
+    }
+
+    /// Whether the rule of an alert is in force with a standing.
+    fn has(&self, alert: &AlertRecord, standing: Standing) -> bool {
+        self.engine.rule(&alert.rule).is_some_and(|rule| rule.standing == standing)
     }
 
     /// How many alerts belong on the list.
@@ -168,21 +223,35 @@ impl Judge {
         self.desk.open_count()
     }
 
+    /// How many of them are put aside.
+    pub(crate) fn standing(&self) -> desk::Standing {
+        self.desk.standing()
+    }
+
     /// What the engine did so far.
     pub(crate) fn counts(&self) -> Counts {
         self.engine.counts()
     }
 
-    fn record(&mut self, now: Timestamp, out: &mut Vec<AlertRecord>) {
+    /// Rules that turned out not to be judgeable, each once.
+    pub(crate) fn complaints(&mut self) -> Vec<Complaint> {
+        self.engine.complaints()
+    }
+
+    /// Takes what the engine found to where the standing of its rule says.
+    fn record(&mut self, now: Timestamp, out: &mut Records) {
         for transition in self.transitions.drain(..) {
-            self.desk.apply(&transition, &self.registry, now, out);
+            let (Transition::Raise { subject, .. } | Transition::Clear { subject, .. }) =
+                &transition;
+            match subject.edition.rule.standing {
+                Standing::InForce => self.desk.apply(&transition, now, out),
+                Standing::Shadow => {
+                    self.trial.apply(&transition, &self.registry, now, &mut out.shadow);
+                }
+                Standing::Part => {}
+            }
         }
     }
-}
-
-/// Whether the condition of an alert still holds, as far as the log knows.
-fn holds(alert: &AlertRecord) -> bool {
-    matches!(alert.state, AlertState::Unacknowledged | AlertState::Acknowledged)
 }
 
 #[cfg(test)]

@@ -1,9 +1,13 @@
 //! Readings to alerts: judges every reading by the rules, keeps the alert desk, and writes every
-//! change to the topic `alerts` before anyone else sees it.
+//! change to the topic `alerts` before anyone else sees it. What is decided or found about the whole
+//! centre goes to the topic `desk`, and what rules on trial find to the topic `shadow`.
 //!
 //! Read in this order: [`rules`] (the file), `track` and `silence` (what a limit and an absence
-//! remember and find), `engine` (all rules over all series), `desk` (the lifecycle and the
-//! commands), `judge` (both, and the checkpoint), `service` (the shell: log, clock, file, queue).
+//! remember and find), `gauge`, `panes` and `expression` (what other kinds of rule make of a
+//! reading before a track judges it), `schedule` (when a rule is judged at all), `hearing` (one
+//! device before its rules), `engine` (all rules over all series), `desk` (the lifecycle and the
+//! commands), `trial` (rules on trial), `judge` (all of them, and the checkpoint), `service` (the
+//! shell: logs, clock, file, queue).
 //! Everything but the shell is pure and deterministic.
 //!
 //! Durations (`for`, `clear_for`) run on event time only: if a device falls silent, nothing is
@@ -12,18 +16,28 @@
 mod book;
 mod desk;
 mod engine;
+mod expression;
 #[cfg(test)]
 mod fixtures;
+mod gauge;
+mod hearing;
 mod journal;
 mod judge;
 mod memory;
+mod panes;
+mod queue;
+mod recent;
+mod records;
+mod rehearsal;
 mod rule_file;
 pub mod rules;
+mod schedule;
 mod selection;
 mod service;
 mod silence;
 mod track;
 mod transition;
+mod trial;
 mod wording;
 
 use std::path::PathBuf;
@@ -32,9 +46,13 @@ use std::sync::Arc;
 use sen_chassis::call::Answerer;
 use sen_chassis::{Clock, Health, Problem, Shutdown};
 use sen_log::{AppendError, Checkpoint, Cursor, ReadError, Topic};
-use sen_model::{AlertRecord, Command, CommandOutcome, Progress, ReadingBatch, Registry, Rule};
+use sen_model::{
+    AlertRecord, Command, CommandOutcome, DeskRecord, Progress, ReadingBatch, Registry, Rule,
+};
 use serde::Deserialize;
 use tokio::sync::watch;
+
+pub use rehearsal::Rehearsal;
 
 use rule_file::RuleFile;
 use service::Service;
@@ -49,8 +67,15 @@ pub struct Config {
     /// A breach in a reading that took longer than this to reach us is marked late, in
     /// milliseconds.
     pub late_after_ms: i64,
+    /// How long a reading waits for those of its device that were measured before it, in
+    /// milliseconds; 0 = it is judged as it comes. Whatever comes in another order within it gives
+    /// exactly the alerts of the sorted readings, and every alert comes so much later.
+    #[serde(default)]
+    pub wait_ms: i64,
     /// How often silence is looked for and the rules file is looked at, in milliseconds.
     pub tick_ms: u64,
+    /// How long a person may shelve an alert, at most, in milliseconds.
+    pub shelve_most_ms: i64,
 }
 
 impl Config {
@@ -66,7 +91,9 @@ impl Config {
         let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         within("checkpoint_interval_ms", signed(self.checkpoint_interval_ms), 1, 600_000);
         within("late_after_ms", self.late_after_ms, 1_000, 86_400_000);
+        within("wait_ms", self.wait_ms, 0, self.late_after_ms);
         within("tick_ms", signed(self.tick_ms), 1, 10_000);
+        within("shelve_most_ms", self.shelve_most_ms, 60_000, 604_800_000);
         problems
     }
 }
@@ -77,6 +104,10 @@ pub struct Ports {
     pub readings: Topic<ReadingBatch>,
     /// What it writes; it must be the only one.
     pub alerts: Topic<AlertRecord>,
+    /// What it writes of the whole centre; it must be the only one.
+    pub desk: Topic<DeskRecord>,
+    /// What it writes of rules on trial; it must be the only one.
+    pub shadow: Topic<AlertRecord>,
     /// Its position in the readings.
     pub cursor: Cursor,
     /// What people and programs ask of the desk.
@@ -116,7 +147,7 @@ fn list(problems: &[Problem]) -> String {
 /// Why the service ended without being asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The readings or the alerts cannot be read.
+    /// The readings, the alerts or the desk cannot be read.
     #[error("cannot read the log")]
     Read(#[from] ReadError),
     /// An alert can never be written.

@@ -1,27 +1,51 @@
 //! Pure: reads `rules.toml`, telling every problem with its line and key, not only the first.
 //!
 //! The file speaks as people do (`at_least = 1.6`, `for = "5m"`); [`sen_model::Rule`] is what it
-//! means. Every `[[rule]]` is read key by key and checked against the registry, because a rule
-//! with a mistyped kind would never match anything and nobody would notice its silence.
+//! means. Every `[[rule]]` is read key by key and checked against the registry and the other rules,
+//! because a rule with a mistyped kind would never match anything and nobody would notice its
+//! silence. What each key means is told at the top of the file that is shipped.
 
 mod against;
+mod among;
+mod condition;
 mod duration;
+mod groups;
+mod response;
+mod schedule;
 mod section;
 
 use std::collections::{BTreeMap, HashMap};
 
 use sen_chassis::Problem;
 use sen_chassis::config::line_of;
-use sen_model::{Bound, Condition, Limit, Registry, Response, Rule, RuleId, Selector, Text};
+use sen_model::{Condition, Registry, Response, Rule, RuleId, Selector, Severity, Standing, Text};
 use toml::de::{DeTable, DeValue};
 
+use schedule::Calendar;
 use section::Section;
 
 /// What problems call the file.
 const FILE: &str = "rules.toml";
 
 /// Texts that rules share by name: `owner = "civil_defence"`.
-type Named = BTreeMap<String, Text>;
+type Owners = BTreeMap<String, Text>;
+/// Responses that rules share by name; none for one with a problem, which was told there.
+type Responses = BTreeMap<String, Option<Response>>;
+
+/// What rules share.
+struct Shared {
+    owners: Owners,
+    responses: Responses,
+    calendar: Calendar,
+}
+
+/// One rule of the file, while it is checked.
+struct Entry<'t> {
+    section: Section<'t>,
+    id: Option<RuleId>,
+    /// None if something that it must have is missing or wrong.
+    rule: Option<Rule>,
+}
 
 /// Reads the rules. On failure gives every problem there is, by line.
 pub fn parse(text: &str, registry: &Registry) -> Result<Vec<Rule>, Vec<Problem>> {
@@ -34,24 +58,34 @@ pub fn parse(text: &str, registry: &Registry) -> Result<Vec<Rule>, Vec<Problem>>
         return Err(errors.iter().map(told).collect());
     }
     let mut file = Section::new(text, root.into_inner(), 1);
-    let named = [file.take::<Named>("owners"), file.take::<Named>("responses")];
-    let [owners, responses] = named.map(Option::unwrap_or_default);
-    let elements = file.take_tables("rule");
+    let shared = Shared {
+        owners: file.take("owners").unwrap_or_default(),
+        responses: response::read_shared(&mut file),
+        calendar: schedule::read_calendar(&mut file),
+    };
+    let tables = file.take_tables("rule");
     let mut problems = file.finish();
 
-    let mut rules = Vec::new();
+    let mut entries: Vec<Entry<'_>> = Vec::new();
     let mut first_lines: HashMap<RuleId, usize> = HashMap::new();
-    for (line, table) in elements {
+    for (line, table) in tables {
         let mut section = Section::new(text, table, line);
-        let rule = read_rule(&mut section, &owners, &responses);
+        let id: Option<RuleId> = section.require("id");
+        let rule = read_rule(&mut section, id.clone(), &shared);
         if let Some(rule) = &rule {
             against::check(rule, registry, &mut section);
-            if let Some(first) = first_lines.get(&rule.id) {
-                section
-                    .problem("id", format!("`{}` is taken by the rule at line {first}", rule.id));
-            }
-            first_lines.entry(rule.id.clone()).or_insert(line);
         }
+        if let Some(id) = &id {
+            if let Some(first) = first_lines.get(id) {
+                section.problem("id", format!("`{id}` is taken by the rule at line {first}"));
+            }
+            first_lines.entry(id.clone()).or_insert(line);
+        }
+        entries.push(Entry { section, id, rule });
+    }
+    among::check(&mut entries, registry);
+    let mut rules = Vec::new();
+    for Entry { section, rule, .. } in entries {
         problems.extend(section.finish());
         rules.extend(rule);
     }
@@ -59,66 +93,95 @@ pub fn parse(text: &str, registry: &Registry) -> Result<Vec<Rule>, Vec<Problem>>
 }
 
 /// One rule; every key is looked at even if an earlier one is wrong.
-fn read_rule(section: &mut Section<'_>, owners: &Named, responses: &Named) -> Option<Rule> {
-    let id = section.require("id");
-    let name = section.require("name");
+fn read_rule(section: &mut Section<'_>, id: Option<RuleId>, shared: &Shared) -> Option<Rule> {
+    let name: Option<Text> = section.require("name");
     let field = section.require("field");
-    let severity = section.require("severity");
     let selector = Selector {
         devices: section.take("devices").unwrap_or_default(),
         kinds: section.take("kinds").unwrap_or_default(),
         areas: section.take("areas").unwrap_or_default(),
-        fields: Vec::new(),
-        tags: Vec::new(),
+        fields: section.take("fields").unwrap_or_default(),
+        tags: section.take("tags").unwrap_or_default(),
         metrics: section.take("metrics").unwrap_or_default(),
     };
-    let condition = read_condition(section);
-    let source: Option<String> = section.require("source");
-    let owner = read_text(section, "owner", "owners", owners);
-    let response = read_text(section, "response", "responses", responses);
-    let needs_acknowledgement = section.take("needs_acknowledgement");
-
-    if source.as_ref().is_some_and(|source| source.trim().is_empty()) {
-        section.problem("source", "say where the limit comes from and how sure that is");
-    }
-    for (key, text) in [("name", &name), ("owner", &owner), ("response", &response)] {
-        check_text(section, key, text.as_ref());
-    }
+    let own_severity = read_severity(section);
+    let condition = condition::read(section);
+    // Of a rule with levels it is the worst of them.
+    let severity = match &condition {
+        Some(Condition::Levels { levels }) => levels.iter().map(|level| level.severity).min(),
+        _ => own_severity,
+    };
+    let when = schedule::read(section, &shared.calendar);
+    let standing: Standing = section.take("standing").unwrap_or_default();
+    // What nobody gets to see needs nobody to act on it.
+    let is_part = standing == Standing::Part;
+    let source = read_source(section, is_part);
+    let owner = read_owner(section, &shared.owners, is_part);
+    let response = response::read(section, &shared.responses, is_part);
+    check_text(section, "name", name.as_ref());
+    let stage = section.take("stage").filter(|stage| {
+        if !(2..=5).contains(stage) {
+            section.problem("stage", "a stage that rules speak for is 2, 3, 4 or 5");
+        }
+        (2..=5).contains(stage)
+    });
     Some(Rule {
-        id: id?,
-        name: name?,
-        field: field?,
-        severity: severity?,
-        selector,
-        condition: condition?,
+        needs_acknowledgement: section.take("needs_acknowledgement"),
+        latched: section.take("latched").unwrap_or(false),
+        cause: section.take("cause"),
+        explains: section.take("explains").unwrap_or(false),
+        when,
+        standing,
+        stage,
         source: source?,
         owner: owner?,
-        response: Response {
-            steps: response.into_iter().collect(),
-            consequence: Text::default(),
-            within_ms: 0,
-        },
-        needs_acknowledgement,
-        when: None,
-        latched: false,
-        standing: sen_model::Standing::default(),
-        cause: None,
-        explains: false,
-        stage: None,
+        response: response?,
+        ..Rule::new(id?, name?, field?, severity?, selector, condition?)
     })
 }
 
-/// A text in place, or the name of one that rules share.
-fn read_text(section: &mut Section<'_>, key: &str, table: &str, named: &Named) -> Option<Text> {
-    if !matches!(section.peek(key), Some(DeValue::String(_))) {
-        return section.require(key);
+/// How bad it is, unless its levels say so.
+fn read_severity(section: &mut Section<'_>) -> Option<Severity> {
+    if !section.has("level") {
+        return section.require("severity");
     }
-    let name: String = section.take(key)?;
-    let text = named.get(&name).cloned();
-    if text.is_none() {
-        section.problem(key, format!("there is no `{name}` in [{table}]"));
+    if section.has("severity") {
+        section.skip("severity");
+        section.problem("severity", "each level has its own: say it there");
     }
-    text
+    None
+}
+
+fn read_source(section: &mut Section<'_>, is_part: bool) -> Option<String> {
+    if is_part && !section.has("source") {
+        return Some(String::new());
+    }
+    let source: String = section.require("source")?;
+    if source.trim().is_empty() {
+        section.problem("source", "say where the limit comes from and how sure that is");
+    }
+    Some(source)
+}
+
+/// The unit that must act: in place, or the name of one that rules share.
+fn read_owner(section: &mut Section<'_>, owners: &Owners, is_part: bool) -> Option<Text> {
+    const KEY: &str = "owner";
+    if is_part && !section.has(KEY) {
+        return Some(Text::default());
+    }
+    let owner = match section.peek(KEY) {
+        Some(DeValue::String(_)) => {
+            let name: String = section.take(KEY)?;
+            let owner = owners.get(&name).cloned();
+            if owner.is_none() {
+                section.problem(KEY, format!("there is no `{name}` in [owners]"));
+            }
+            owner
+        }
+        _ => section.require(KEY),
+    };
+    check_text(section, KEY, owner.as_ref());
+    owner
 }
 
 fn check_text(section: &mut Section<'_>, key: &str, text: Option<&Text>) {
@@ -128,58 +191,6 @@ fn check_text(section: &mut Section<'_>, key: &str, text: Option<&Text>) {
             section.problem(key, format!("`{language}` is empty"));
         }
     }
-}
-
-type MakeBound = fn(f64) -> Bound;
-const BOUNDS: [(&str, MakeBound); 4] = [
-    ("at_least", Bound::AtLeast),
-    ("above", Bound::Above),
-    ("at_most", Bound::AtMost),
-    ("below", Bound::Below),
-];
-
-/// The condition: one limit with its timing, or `missing`.
-fn read_condition(section: &mut Section<'_>) -> Option<Condition> {
-    let given: Vec<&str> = BOUNDS
-        .iter()
-        .map(|(key, _)| *key)
-        .chain(["missing"])
-        .filter(|key| section.has(key))
-        .collect();
-    let bounds: Vec<Bound> =
-        BOUNDS.iter().filter_map(|(key, make)| section.take_number(key).map(make)).collect();
-    let missing_ms = section.take_duration("missing");
-    let clear = section.take_number("clear");
-    let for_ms = section.take_duration("for");
-    let clear_for_ms = section.take_duration("clear_for");
-    match given.as_slice() {
-        [] => {
-            let one_of = "needs one of `at_least`, `above`, `at_most`, `below` or `missing`";
-            section.problem("rule", one_of);
-            return None;
-        }
-        [_] => {}
-        [first, second, ..] => {
-            section.problem(second, format!("`{first}` is given too: one condition a rule"));
-            return None;
-        }
-    }
-    if given == ["missing"] {
-        for key in ["clear", "for", "clear_for"] {
-            if section.was_given(key) {
-                section.problem(key, "makes no sense beside `missing`");
-            }
-        }
-        return missing_ms.map(|missing_ms| Condition::Absence { missing_ms });
-    }
-    let bound = *bounds.first()?;
-    if clear.is_some_and(|clear| bound.is_broken_by(clear)) {
-        let side = if bound.is_upper() { "below" } else { "above" };
-        let limit = bound.limit();
-        section.problem("clear", format!("must be {side} the limit {limit}, or it never clears"));
-    }
-    let (for_ms, clear_for_ms) = (for_ms.unwrap_or(0), clear_for_ms.unwrap_or(0));
-    Some(Condition::Threshold { limit: Limit { bound, clear, for_ms, clear_for_ms } })
 }
 
 #[cfg(test)]

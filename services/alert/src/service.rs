@@ -1,4 +1,5 @@
-//! The shell: readings, commands, the clock and the rules file in; records of alerts out.
+//! The shell: readings, commands, the clock and the rules file in; records of alerts and of the desk
+//! out.
 //!
 //! One loop, no tasks of its own. After each step what was judged is appended to the alert log;
 //! the next step begins when it is durable, or, while the disk takes nothing, at once and up to a
@@ -10,13 +11,16 @@ use std::time::Duration;
 use sen_chassis::Shutdown;
 use sen_chassis::clock::Stopwatch;
 use sen_log::{Checkpoint, Entry, Offset, ReadError, Reader, Topic};
-use sen_model::{AlertRecord, Command, CommandOutcome, Progress, ReadingBatch, Rule, Timestamp};
+use sen_model::{Command, CommandOutcome, Progress, ReadingBatch, Rule, Timestamp};
+use sen_proto::Wire;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
-use crate::desk::{Desk, MOST_CLOSED};
-use crate::journal::Journal;
-use crate::judge::{Judge, Saved};
+use crate::desk::{Around, MOST_CLOSED, MOST_ENDED};
+use crate::engine::Timing;
+use crate::journal::{Journal, Logs};
+use crate::judge::{Judge, Nexts, Past, Saved};
+use crate::records::Records;
 use crate::rule_file::RuleFile;
 use crate::{Alert, Config, Ports, RunError};
 
@@ -24,7 +28,7 @@ use crate::{Alert, Config, Ports, RunError};
 const PART: &str = "alert";
 /// Packets judged in one step, at most: what a command waits for.
 const STEP_PACKETS: usize = 1_024;
-/// Records of the alert log folded at once at the start.
+/// Records of a log folded at once at the start.
 const FOLD_RECORDS: usize = 4_096;
 /// The part of the centre without which nobody is heard.
 const INTAKE: &str = "ingest";
@@ -83,17 +87,25 @@ impl Service {
             (Some(checkpoint), Some(_)) => checkpoint.next,
             _ => ports.readings.floor(),
         };
-        let desk = fold(saved.as_ref(), &ports.alerts).await?;
+        let logs = Logs {
+            desk: ports.desk.clone(),
+            alerts: ports.alerts.clone(),
+            shadow: ports.shadow.clone(),
+        };
         let next_rules = until_arrival(saved.as_ref(), &rules);
         let in_force = Arc::clone(&rules.borrow());
         let registry = Arc::clone(&ports.registry);
-        let judge = Judge::new(&in_force, registry, config.late_after_ms, saved, desk, now);
+        let around = Around::new(Arc::clone(&registry), config.shelve_most_ms);
+        let past = fold(saved, around, &logs).await?;
+        let mut records = Records::default();
+        let timing = Timing { late_after_ms: config.late_after_ms, wait_ms: config.wait_ms };
+        let judge = Judge::new(&in_force, registry, timing, past, now, &mut records);
         let mut ticks = interval(Duration::from_millis(config.tick_ms));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tracing::info!(next, open = judge.open_count(), rules = in_force.len(), "judging");
         Ok(Self {
             reader: ports.readings.read_from(next),
-            journal: Journal::new(ports.alerts.clone()),
+            journal: Journal::new(logs, records),
             arrive_at: Some(ports.readings.head()),
             save_at: Instant::now() + Duration::from_millis(config.checkpoint_interval_ms),
             saved_next: next,
@@ -204,6 +216,9 @@ impl Service {
         let changed = self.file.changed(&self.ports.registry, &self.ports.health);
         self.next_rules = changed.or(self.next_rules.take());
         self.take_rules().await?;
+        if self.arrive_at.is_none() && self.journal.has_room() {
+            self.judge.pass_time(now, &mut self.journal.records);
+        }
         self.measure();
         Ok(())
     }
@@ -245,6 +260,7 @@ impl Service {
             self.arrive_at = None;
             self.judge.resume(now);
             self.judge.withdraw(now, &mut self.journal.records);
+            self.judge.pass_time(now, &mut self.journal.records);
             tracing::info!(next, "every reading so far is judged");
         }
         if let Some((tick, _)) = self.silence_at.take_if(|(_, head)| next > *head) {
@@ -292,7 +308,7 @@ impl Service {
     async fn save_for(&mut self, rules: &[Rule]) -> bool {
         let stopwatch = Stopwatch::start();
         let next = self.reader.position();
-        let saved = self.judge.save(self.ports.alerts.head() + 1, rules);
+        let saved = self.judge.save(self.journal.logs.nexts(), rules, self.now());
         let result = match saved.encode() {
             Ok(state) => self.ports.cursor.save(next, state).await.map_err(|e| e.to_string()),
             Err(error) => Err(error.to_string()),
@@ -316,12 +332,25 @@ impl Service {
         }
     }
 
-    fn measure(&self) {
+    fn measure(&mut self) {
+        for complaint in self.judge.complaints() {
+            let (rule, problem) = (complaint.rule.as_str(), complaint.what);
+            tracing::warn!(rule, problem, "a rule cannot be judged");
+        }
         let counts = self.judge.counts();
         metrics::counter!("sen_alert_evaluations_total").absolute(counts.evaluations);
         metrics::counter!("sen_alert_forgotten_total").absolute(counts.forgotten);
         metrics::counter!("sen_alert_refused_total").absolute(counts.refused);
+        metrics::counter!("sen_alert_uncounted_total").absolute(counts.uncounted);
+        metrics::counter!("sen_alert_unreferenced_total").absolute(counts.unreferenced);
+        metrics::counter!("sen_alert_expressions_failed_total").absolute(counts.failed);
         metrics::gauge!("sen_alert_open").set(self.judge.open_count() as f64);
+        let standing = self.judge.standing();
+        metrics::gauge!("sen_alert_shelved").set(standing.shelved as f64);
+        metrics::gauge!("sen_alert_suppressed").set(standing.suppressed as f64);
+        metrics::gauge!("sen_alert_out_of_service").set(standing.out_of_service as f64);
+        metrics::gauge!("sen_alert_chattering").set(standing.chattering as f64);
+        metrics::gauge!("sen_alert_flooded_desks").set(standing.flooded_desks as f64);
         let behind = (self.ports.readings.head() + 1).saturating_sub(self.reader.position());
         metrics::gauge!("sen_alert_lag_packets").set(behind as f64);
     }
@@ -375,17 +404,33 @@ fn until_arrival(
     Some(Vec::clone(&next))
 }
 
-/// The desk as the alert log has it: from the checkpoint, or from all that is kept.
-async fn fold(saved: Option<&Saved>, alerts: &Topic<AlertRecord>) -> Result<Desk, RunError> {
-    let mut desk = saved.map_or_else(Desk::default, Saved::desk);
-    // Somewhat further back than needed, to know alerts that ended lately.
-    let from = saved.map_or(1, |saved| saved.alerts_next.saturating_sub(MOST_CLOSED as u64));
-    let mut reader = alerts.read_from(from.max(alerts.floor()));
+/// What the logs say: from the checkpoint on, or all that is kept. Somewhat further back than
+/// needed, to know what has ended lately.
+async fn fold(saved: Option<Saved>, around: Around, logs: &Logs) -> Result<Past, RunError> {
+    let nexts = saved.as_ref().map(|saved| saved.nexts);
+    let from = |next: fn(&Nexts) -> u64, most: usize| {
+        nexts.as_ref().map_or(1, |nexts| next(nexts).saturating_sub(most as u64))
+    };
+    let mut past = Past::new(saved, around);
+    read(&logs.alerts, from(|nexts| nexts.alerts, MOST_CLOSED), |record| past.alert(record))
+        .await?;
+    read(&logs.desk, from(|nexts| nexts.desk, MOST_ENDED), |record| past.entry(record)).await?;
+    read(&logs.shadow, from(|nexts| nexts.shadow, MOST_CLOSED), |record| past.trial(record))
+        .await?;
+    Ok(past)
+}
+
+async fn read<T: Wire + Clone>(
+    log: &Topic<T>,
+    from: Offset,
+    mut take: impl FnMut(T),
+) -> Result<(), RunError> {
+    let mut reader = log.read_from(from.max(log.floor()));
     loop {
         let entries = reader.available(FOLD_RECORDS).await?;
         if entries.is_empty() {
-            return Ok(desk);
+            return Ok(());
         }
-        entries.iter().for_each(|entry| desk.fold((*entry.record).clone()));
+        entries.iter().for_each(|entry| take((*entry.record).clone()));
     }
 }

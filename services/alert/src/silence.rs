@@ -51,6 +51,13 @@ impl Watch {
         Some(Timestamp::from_millis(self.heard))
     }
 
+    /// Nobody minds its silence now: it is counted from here at the earliest. Gives the start of the
+    /// episode this ends.
+    pub(crate) fn rest(&mut self, now: Timestamp) -> Option<Timestamp> {
+        self.heard = self.heard.max(now.as_millis());
+        self.open.take().map(Timestamp::from_millis)
+    }
+
     /// Takes over an episode that the alert log knows and this memory lost in a crash.
     pub(crate) fn adopt(&mut self, start: Timestamp) {
         self.open = Some(start.as_millis());
@@ -79,6 +86,16 @@ mod tests {
         assert_eq!(watch.judge(at(9_000), at(0), 5_000), None, "told once");
         assert_eq!(watch.hear(at(9_500)), Some(at(1_000)));
         assert_eq!(watch.open(), None);
+    }
+
+    #[test]
+    fn outside_its_schedule_silence_ends_and_is_counted_anew_afterwards() {
+        let mut watch = Watch::new(at(0));
+        assert_eq!(watch.judge(at(6_000), at(0), 5_000), Some(at(0)));
+        assert_eq!(watch.rest(at(7_000)), Some(at(0)));
+        assert_eq!(watch.rest(at(8_000)), None);
+        assert_eq!(watch.judge(at(13_000), at(0), 5_000), None);
+        assert_eq!(watch.judge(at(13_001), at(0), 5_000), Some(at(8_000)));
     }
 
     #[test]

@@ -53,7 +53,8 @@ impl Stamp {
         }
     }
 
-    fn time(self) -> Timestamp {
+    /// Its event time.
+    pub(crate) fn time(self) -> Timestamp {
         Timestamp::from_millis(self.0)
     }
 }

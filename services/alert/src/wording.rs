@@ -1,16 +1,19 @@
 //! Pure: the words of an alert, in both languages, with place, value and limit filled in.
 
+mod language;
+
 use sen_model::{
-    AlertRecord, AreaCode, Bound, Condition, Device, DeviceId, Limit, Metric, Registry, Rule, Text,
+    AlertRecord, AreaCode, Bound, Condition, Device, DeviceId, Limit, Metric, Registry, Text,
     Timestamp,
 };
 
-/// Decimals shown, at most: an operator reads 1.62 m, not 1.6180339 m.
-const MOST_DECIMALS: usize = 2;
+use crate::schedule;
+use crate::transition::{Edition, Subject};
+use language::{ENGLISH, VIETNAMESE, Words, decimals, minute, roman, unit, within};
 
 /// Where an alert is and what it is about, in words.
 pub(crate) struct Scene<'a> {
-    rule: &'a Rule,
+    edition: &'a Edition,
     id: &'a DeviceId,
     device: Option<&'a Device>,
     metric: Option<&'a Metric>,
@@ -19,15 +22,11 @@ pub(crate) struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     /// The scene of a rule about a device, and a metric of it.
-    pub(crate) fn new(
-        registry: &'a Registry,
-        rule: &'a Rule,
-        id: &'a DeviceId,
-        metric: Option<&'a Metric>,
-    ) -> Self {
+    pub(crate) fn new(registry: &'a Registry, subject: &'a Subject) -> Self {
+        let Subject { edition, device: id, metric } = subject;
         let device = registry.device(id);
         let area = device.and_then(|device| registry.area(&device.area)).map(|place| &place.name);
-        Self { rule, id, device, metric, area }
+        Self { edition, id, device, metric: metric.as_ref(), area }
     }
 
     /// The commune of the device.
@@ -37,68 +36,115 @@ impl<'a> Scene<'a> {
 
     /// What to say when the episode begins.
     pub(crate) fn raised(&self, value: Option<f64>, started_at: Timestamp) -> Text {
-        self.both(|words, name| {
-            let what = match (value, self.limit()) {
-                (Some(value), Some(limit)) => self.reading(words, value, limit),
-                _ => self.silence(words, started_at),
-            };
-            format!("{name}: {what} {} {}", words.at, self.place(words))
+        self.both(|words| match value {
+            Some(value) => self.breach(words, value),
+            None => self.silence(words, started_at),
         })
     }
 
     /// What to say when it is over: only what is known, which side of this limit it is on now. It
     /// may well be beyond a lower limit still.
-    pub(crate) fn cleared(&self, value: Option<f64>) -> Text {
-        self.both(|words, name| {
-            let what = match (value, self.limit()) {
-                (Some(value), Some(limit)) => {
-                    format!("{}, {}", self.side(words, value), self.reading(words, value, limit))
-                }
-                (None, Some(limit)) => self.side(words, self.clear().unwrap_or(limit)).to_owned(),
-                _ => words.heard.to_owned(),
-            };
-            format!("{name}: {what} {} {}", words.at, self.place(words))
+    pub(crate) fn cleared(&self, value: Option<f64>, event_time: Timestamp) -> Text {
+        let when = self.edition.rule.when.as_ref();
+        let is_outside = when.is_some_and(|when| !schedule::covers(when, event_time));
+        self.both(|words| {
+            let end = if is_outside { words.outside } else { self.end(words, value) };
+            match value {
+                Some(value) => format!("{end}, {}", self.now(words, value)),
+                None => end.to_owned(),
+            }
         })
     }
 
-    /// On which side of the limit a value is that does not break it. Right at the limit it can be
-    /// only where the limit itself is allowed.
-    fn side(&self, words: &Words, value: f64) -> &'static str {
-        match self.rule.condition {
-            Condition::Threshold {
-                limit: Limit { bound: Bound::Above(limit) | Bound::Below(limit), .. },
-            } if value == limit => words.within,
-            Condition::Threshold { limit } if !limit.bound.is_upper() => words.risen,
-            _ => words.fallen,
+    /// How the condition ended.
+    fn end(&self, words: &Words, value: Option<f64>) -> &'static str {
+        match self.edition.rule.condition {
+            Condition::Threshold { .. } | Condition::Levels { .. } | Condition::Window { .. } => {
+                let limit = &self.edition.limit;
+                let good = limit.clear.unwrap_or(limit.bound.limit());
+                side(words, value.unwrap_or(good), limit)
+            }
+            Condition::Rate { .. } | Condition::Delta { .. } => words.within,
+            Condition::Frozen { .. } => words.moves,
+            Condition::Expression { .. } => words.untrue,
+            _ => words.heard,
         }
     }
 
-    fn clear(&self) -> Option<f64> {
-        match self.rule.condition {
-            Condition::Threshold { limit } => limit.clear,
-            _ => None,
+    /// What is wrong: "mực nước 1,62 m (ngưỡng 1,60 m)".
+    fn breach(&self, words: &Words, value: f64) -> String {
+        let shown = self.now(words, value);
+        match self.edition.rule.condition {
+            Condition::Frozen { for_ms, .. } => {
+                let metric = self.metric_name(words);
+                let (value, long) = (self.plain(words, value), words.duration(for_ms));
+                format!("{metric} {} {value} {} {long}", words.stuck, words.all_the_time)
+            }
+            Condition::Expression { .. } => format!("{shown}, {}", words.holds),
+            _ => shown,
         }
     }
 
-    fn both(&self, say: impl Fn(&Words, &str) -> String) -> Text {
-        Text::new(say(&VIETNAMESE, &self.rule.name.vi), say(&ENGLISH, &self.rule.name.en))
-    }
-
-    fn limit(&self) -> Option<f64> {
-        match self.rule.condition {
-            Condition::Threshold { limit } => Some(limit.bound.limit()),
-            _ => None,
-        }
-    }
-
-    /// "mực nước 1,62 m (ngưỡng 1,60 m)".
-    fn reading(&self, words: &Words, value: f64, limit: f64) -> String {
-        let spec = self.metric.and_then(|metric| self.device?.metric(metric));
-        let unit = spec.map_or(String::new(), |spec| unit(&spec.unit));
-        let decimals = decimals(value).max(decimals(limit));
-        let (value, limit) = (words.number(value, decimals), words.number(limit, decimals));
+    /// The value with all that belongs to it.
+    fn now(&self, words: &Words, value: f64) -> String {
         let metric = self.metric_name(words);
-        format!("{metric} {value}{unit} ({} {limit}{unit})", words.limit)
+        let limit = self.edition.limit.bound.limit();
+        match self.edition.rule.condition {
+            Condition::Rate { per_ms, .. } => {
+                let per = words.per(per_ms);
+                format!("{metric} {}", self.change(words, (value, limit), &per, &per))
+            }
+            Condition::Delta { within_ms, .. } => {
+                let reach = format!(" {} {}", words.in_time, words.duration(within_ms));
+                format!("{metric} {}", self.change(words, (value, limit), &reach, ""))
+            }
+            Condition::Window { window_ms, statistic, .. } => {
+                let of = words.statistic(statistic, &words.duration(window_ms));
+                format!("{metric} {of} {}", self.against(words, value, limit))
+            }
+            Condition::Threshold { .. } | Condition::Levels { .. } => {
+                format!("{metric} {}", self.against(words, value, limit))
+            }
+            _ => format!("{metric} {}", self.plain(words, value)),
+        }
+    }
+
+    /// "tăng 0,42 m trong 1 giờ (ngưỡng 0,30 m)": a change is told by its direction, and without
+    /// its sign where the limit has the same one.
+    fn change(
+        &self,
+        words: &Words,
+        (value, limit): (f64, f64),
+        of_value: &str,
+        of_limit: &str,
+    ) -> String {
+        let direction = if value < 0.0 { words.falls } else { words.rises };
+        let shown_limit = if value * limit > 0.0 { limit.abs() } else { limit };
+        let unit = self.unit();
+        let digits = decimals(value).max(decimals(limit));
+        let (value, limit) = (words.number(value.abs(), digits), words.number(shown_limit, digits));
+        format!("{direction} {value}{unit}{of_value} ({} {limit}{unit}{of_limit})", words.limit)
+    }
+
+    /// "1,62 m (ngưỡng 1,60 m)".
+    fn against(&self, words: &Words, value: f64, limit: f64) -> String {
+        let unit = self.unit();
+        let digits = decimals(value).max(decimals(limit));
+        let (value, limit) = (words.number(value, digits), words.number(limit, digits));
+        format!("{value}{unit} ({} {limit}{unit})", words.limit)
+    }
+
+    fn plain(&self, words: &Words, value: f64) -> String {
+        format!("{}{}", words.number(value, decimals(value)), self.unit())
+    }
+
+    fn unit(&self) -> String {
+        let spec = self.metric.and_then(|metric| self.device?.metric(metric));
+        let counts = matches!(
+            self.edition.rule.condition,
+            Condition::Window { statistic: sen_model::condition::Statistic::Count, .. }
+        );
+        spec.filter(|_| !counts).map_or(String::new(), |spec| unit(&spec.unit))
     }
 
     /// "không có số liệu mực nước từ 14:02 23/11".
@@ -119,6 +165,30 @@ impl<'a> Scene<'a> {
             Some(area) => format!("{device}, {}", (words.pick)(area)),
             None => device.to_owned(),
         }
+    }
+
+    /// "Báo động lũ Mỹ Tho, mức II: … tại Trạm Mỹ Tho, phường Mỹ Tho".
+    fn both(&self, say: impl Fn(&Words) -> String) -> Text {
+        let Edition { rule, level, .. } = self.edition;
+        let whole = |words: &Words| {
+            let level = match level {
+                0 => String::new(),
+                level => format!(", {} {}", words.level, roman(*level)),
+            };
+            let name = (words.pick)(&rule.name);
+            format!("{name}{level}: {} {} {}", say(words), words.at, self.place(words))
+        };
+        Text::new(whole(&VIETNAMESE), whole(&ENGLISH))
+    }
+}
+
+/// On which side of the limit a value is that does not break it. Right at the limit it can be
+/// only where the limit itself is allowed.
+fn side(words: &Words, value: f64, limit: &Limit) -> &'static str {
+    match limit.bound {
+        Bound::Above(bound) | Bound::Below(bound) if value == bound => words.within,
+        bound if !bound.is_upper() => words.risen,
+        _ => words.fallen,
     }
 }
 
@@ -146,139 +216,5 @@ pub(crate) fn displaced(record: &AlertRecord) -> Text {
     )
 }
 
-/// The words of one language.
-struct Words {
-    pick: fn(&Text) -> &str,
-    at: &'static str,
-    limit: &'static str,
-    fallen: &'static str,
-    risen: &'static str,
-    within: &'static str,
-    silent: &'static str,
-    since: &'static str,
-    heard: &'static str,
-    has_decimal_comma: bool,
-}
-
-const VIETNAMESE: Words = Words {
-    pick: |text| &text.vi,
-    at: "tại",
-    limit: "ngưỡng",
-    fallen: "đã xuống dưới ngưỡng",
-    risen: "đã tăng lên trên ngưỡng",
-    within: "đã về trong ngưỡng",
-    silent: "không có số liệu",
-    since: "từ",
-    heard: "đã có số liệu trở lại",
-    has_decimal_comma: true,
-};
-
-const ENGLISH: Words = Words {
-    pick: |text| &text.en,
-    at: "at",
-    limit: "limit",
-    fallen: "has fallen below the limit",
-    risen: "has risen above the limit",
-    within: "is within the limit again",
-    silent: "no readings",
-    since: "since",
-    heard: "readings again",
-    has_decimal_comma: false,
-};
-
-impl Words {
-    fn number(&self, number: f64, decimals: usize) -> String {
-        let text = format!("{number:.decimals$}");
-        if self.has_decimal_comma { text.replace('.', ",") } else { text }
-    }
-}
-
-/// How many decimals a number needs, up to the most that are shown.
-fn decimals(number: f64) -> usize {
-    let text = format!("{number:.MOST_DECIMALS$}");
-    let fraction = text.rsplit('.').next().unwrap_or_default();
-    fraction.trim_end_matches('0').len()
-}
-
-/// A UCUM unit as people write it, with the space before it; nothing for pure numbers.
-fn unit(ucum: &str) -> String {
-    let shown = match ucum {
-        "" | "1" => return String::new(),
-        "Cel" => "°C",
-        "ug/m3" => "µg/m³",
-        "mg/m3" => "mg/m³",
-        "m3/s" => "m³/s",
-        "MBy" => "MB",
-        "%" => return "%".to_owned(),
-        other if other.starts_with('[') => return String::new(),
-        other if other.starts_with('{') && other.ends_with('}') => return String::new(),
-        other => &other.replace(['{', '}'], ""),
-    };
-    format!(" {shown}")
-}
-
-/// A name within a sentence: "Mực nước" becomes "mực nước", but "VN_AQI" and "PM2.5" stay.
-fn within(name: &str) -> String {
-    let mut letters = name.chars();
-    match (letters.next(), letters.next()) {
-        (Some(first), Some(second)) if second.is_lowercase() || second == ' ' => {
-            first.to_lowercase().chain([second]).chain(letters).collect()
-        }
-        _ => name.to_owned(),
-    }
-}
-
-/// Hour and day in Vietnam: `14:02 23/11`.
-fn minute(time: Timestamp) -> String {
-    let text = time.to_string();
-    if !text.contains('T') {
-        return text;
-    }
-    match (text.get(11..16), text.get(8..10), text.get(5..7)) {
-        (Some(minute), Some(day), Some(month)) => format!("{minute} {day}/{month}"),
-        _ => text,
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_shown_with_the_decimals_they_need() {
-        for (number, count, vi) in [
-            (1.6, 1, "1,6"),
-            (151.0, 0, "151"),
-            (1.618, 2, "1,62"),
-            (-0.5, 1, "-0,5"),
-            (1e9, 0, "1000000000"),
-        ] {
-            assert_eq!(decimals(number), count, "{number}");
-            assert_eq!(VIETNAMESE.number(number, count), vi);
-        }
-    }
-
-    #[test]
-    fn units_and_times_are_what_people_read() {
-        for (ucum, shown) in [
-            ("m", " m"),
-            ("1", ""),
-            ("{lamps}", ""),
-            ("[pH]", ""),
-            ("{VND}/kg", " VND/kg"),
-            ("Cel", " °C"),
-            ("MBy", " MB"),
-            ("%", "%"),
-        ] {
-            assert_eq!(unit(ucum), shown);
-        }
-        for (name, shown) in
-            [("Mực nước", "mực nước"), ("VN_AQI", "VN_AQI"), ("pH", "pH"), ("", "")]
-        {
-            assert_eq!(within(name), shown);
-        }
-        let time: Timestamp = "2026-11-23T07:02:05Z".parse().unwrap();
-        assert_eq!(minute(time), "14:02 23/11");
-        assert!(minute(Timestamp::from_millis(i64::MAX)).ends_with("ms"));
-    }
-}
+mod tests;

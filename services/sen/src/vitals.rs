@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sen_aggregate::Archived;
+use sen_chassis::clock::Stopwatch;
 use sen_chassis::{Clock, Shutdown};
 use sen_gateway::ScreensState;
 use sen_log::{AppendError, Topic};
 use sen_model::{
-    AlertRecord, DeviceId, Event, InvalidName, Metric, Progress, Quality, Quarantined, Reading,
-    ReadingBatch, Timestamp,
+    AlertRecord, DeskRecord, DeviceId, Event, InvalidName, Metric, Progress, Quality, Quarantined,
+    Reading, ReadingBatch, Timestamp,
 };
 use tokio::sync::watch;
 
@@ -23,6 +24,27 @@ const SECOND_MS: i64 = 1_000;
 /// Bytes in the unit of `disk_free_mb`.
 const MEGABYTE: u64 = 1_000_000;
 
+/// The wall clock beside one that nobody can set.
+pub(crate) struct ClockWatch {
+    wall: Timestamp,
+    since: Stopwatch,
+}
+
+impl ClockWatch {
+    /// Compares from now on.
+    fn begin(now: Timestamp) -> Self {
+        Self { wall: now, since: Stopwatch::start() }
+    }
+
+    /// By how many whole seconds the wall clock was set since it was asked last, either way.
+    fn step_s(&mut self, now: Timestamp) -> u64 {
+        let passed_ms = i64::try_from(self.since.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let step_ms = now.since_ms(self.wall).saturating_sub(passed_ms);
+        *self = Self::begin(now);
+        step_ms.unsigned_abs() / SECOND_MS.unsigned_abs()
+    }
+}
+
 /// What is watched.
 pub(crate) struct Vitals {
     /// Where the reports go, and the first of the topics that are watched for damage.
@@ -33,6 +55,8 @@ pub(crate) struct Vitals {
     pub(crate) quarantine: Topic<Quarantined>,
     /// Watched for damage.
     pub(crate) alerts: Topic<AlertRecord>,
+    /// Watched for damage.
+    pub(crate) desk: Topic<DeskRecord>,
     /// How far the store has come; none if it is written elsewhere.
     pub(crate) stored: Option<watch::Receiver<Progress>>,
     /// How far the archive is behind; none if there is none.
@@ -55,13 +79,14 @@ impl Vitals {
         let device = DeviceId::new(DEVICE)?;
         let mut tick = tokio::time::interval(INTERVAL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let mut watch = ClockWatch::begin(Timestamp::from_millis(self.clock.now_ms()));
         loop {
             tokio::select! {
                 () = shutdown.requested() => return Ok(()),
                 _ = tick.tick() => {}
             }
             let received_at = Timestamp::from_millis(self.clock.now_ms());
-            let readings = self.readings_at(received_at)?;
+            let readings = self.readings_at(received_at, watch.step_s(received_at))?;
             let batch = ReadingBatch { device: device.clone(), received_at, readings };
             match self.readings.append(vec![batch]).await {
                 Ok(_) => {}
@@ -74,14 +99,21 @@ impl Vitals {
         }
     }
 
-    fn readings_at(&self, event_time: Timestamp) -> Result<Vec<Reading>, InvalidName> {
+    fn readings_at(
+        &self,
+        event_time: Timestamp,
+        clock_step_s: u64,
+    ) -> Result<Vec<Reading>, InvalidName> {
         let reading = |metric: &str, value: u64| {
             let metric = Metric::new(metric)?;
             #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
             let value = value as f64;
             Ok(Reading { metric, event_time, value, quality: Quality::Good, sequence: 0 })
         };
-        let mut readings = vec![reading("records_damaged", self.damaged())?];
+        let mut readings = vec![
+            reading("records_damaged", self.damaged())?,
+            reading("clock_step_s", clock_step_s)?,
+        ];
         if let Ok(disk) = rustix::fs::statvfs(&self.folder) {
             readings.push(reading("disk_free_mb", disk.f_bavail * disk.f_frsize / MEGABYTE)?);
         }
@@ -117,6 +149,7 @@ impl Vitals {
             + self.events.stats().damaged_records
             + self.quarantine.stats().damaged_records
             + self.alerts.stats().damaged_records
+            + self.desk.stats().damaged_records
     }
 }
 
@@ -142,6 +175,7 @@ mod tests {
             events: log.topic("events", keep).unwrap(),
             quarantine: log.topic("quarantine", keep).unwrap(),
             alerts: log.topic("alerts", keep).unwrap(),
+            desk: log.topic("desk", keep).unwrap(),
             stored: None,
             archived: None,
             evaluated: None,
@@ -151,7 +185,7 @@ mod tests {
             begun: Timestamp::default(),
         };
         let stale = |vitals: &Vitals| {
-            let readings = vitals.readings_at(Timestamp::default()).unwrap();
+            let readings = vitals.readings_at(Timestamp::default(), 0).unwrap();
             let found = readings.into_iter().find(|one| one.metric.as_str() == "screens_stale");
             found.map(|reading| reading.value)
         };
@@ -161,5 +195,15 @@ mod tests {
         vitals.screens = None;
         assert_eq!(stale(&vitals), None);
         log.close().await;
+    }
+
+    #[test]
+    fn a_clock_that_is_set_is_told_once_and_one_that_goes_on_never() {
+        let start = Timestamp::from_millis(1_000_000);
+        let mut watch = ClockWatch::begin(start);
+        assert_eq!(watch.step_s(start.plus_ms(3_600_500)), 3_600, "an hour ahead");
+        assert_eq!(watch.step_s(start.plus_ms(3_600_500)), 0, "told once");
+        assert_eq!(watch.step_s(start), 3_600, "and back");
+        assert_eq!(watch.step_s(start.plus_ms(900)), 0, "less than a second is how clocks go");
     }
 }

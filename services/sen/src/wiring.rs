@@ -22,7 +22,8 @@ use sen_chassis::{Clock, Health, telemetry};
 use sen_log::{Log, Retention, Topic};
 use sen_model::time::DAY_MS;
 use sen_model::{
-    AlertRecord, Command, CommandOutcome, Event, Progress, Quarantined, ReadingBatch, Registry,
+    AlertRecord, Command, CommandOutcome, DeskRecord, Event, Progress, Quarantined, ReadingBatch,
+    Registry,
 };
 use sen_store::Store;
 use tokio::sync::watch;
@@ -80,6 +81,8 @@ struct Topics {
     events: Topic<Event>,
     quarantine: Topic<Quarantined>,
     alerts: Topic<AlertRecord>,
+    desk: Topic<DeskRecord>,
+    shadow: Topic<AlertRecord>,
 }
 
 /// Readings are in the store once their cursors have passed; a day is kept for a second look.
@@ -88,8 +91,10 @@ const READINGS: Retention = Retention { keep_ms: DAY_MS, keep_bytes: 8 << 30 };
 const EVENTS: Retention = Retention { keep_ms: 90 * DAY_MS, keep_bytes: 4 << 30 };
 /// A month to mend a device in; a hostile one must not fill the disk.
 const QUARANTINE: Retention = Retention { keep_ms: 30 * DAY_MS, keep_bytes: 1 << 30 };
-/// Screens resume from it and history is told from it.
-const ALERTS: Retention = Retention { keep_ms: 365 * DAY_MS, keep_bytes: 4 << 30 };
+/// Who did what, when and why is kept for ever: alerts and what was decided at the desk.
+const FOR_EVER: Retention = Retention { keep_ms: i64::MAX, keep_bytes: u64::MAX };
+/// A season to judge a rule on trial by.
+const SHADOW: Retention = Retention { keep_ms: 90 * DAY_MS, keep_bytes: 1 << 30 };
 
 impl Topics {
     fn open(log: &Log) -> Result<Self, sen_log::OpenError> {
@@ -97,7 +102,9 @@ impl Topics {
             readings: log.topic("readings", READINGS)?,
             events: log.topic("events", EVENTS)?,
             quarantine: log.topic("quarantine", QUARANTINE)?,
-            alerts: log.vital_topic("alerts", ALERTS)?,
+            alerts: log.vital_topic("alerts", FOR_EVER)?,
+            desk: log.vital_topic("desk", FOR_EVER)?,
+            shadow: log.vital_topic("shadow", SHADOW)?,
         })
     }
 }
@@ -276,6 +283,8 @@ fn alert(shared: &mut Shared) -> anyhow::Result<sen_alert::Alert> {
     let ports = sen_alert::Ports {
         readings: shared.topics.readings.clone(),
         alerts: shared.topics.alerts.clone(),
+        desk: shared.topics.desk.clone(),
+        shadow: shared.topics.shadow.clone(),
         cursor: shared.log.cursor(&shared.topics.readings, "alert")?,
         commands: shared.commands.1.take().context("only one alert service a process")?,
         registry: Arc::clone(&shared.settings.registry),
@@ -338,6 +347,7 @@ fn own_vitals(shared: &Shared, watched: Watched) -> Vitals {
         events: shared.topics.events.clone(),
         quarantine: shared.topics.quarantine.clone(),
         alerts: shared.topics.alerts.clone(),
+        desk: shared.topics.desk.clone(),
         stored: watched.stored,
         archived: watched.archived,
         evaluated: watched.judged,

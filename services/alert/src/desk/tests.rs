@@ -1,21 +1,47 @@
-//! The lifecycle, the commands, and the words of the desk.
+//! The lifecycle and the words of the desk.
+
+mod acts;
+mod history;
+mod noise;
+mod orders;
 
 use std::sync::Arc;
 
-use proptest::prelude::*;
-use sen_model::{Act as Taking, Bound, Limit, Rule, Severity};
+use sen_model::{Act, AlertState, Bound, Changed, Condition, Limit, Rule, Severity};
 
+use super::answers::MOST_ANSWERS;
 use super::*;
 use crate::fixtures::{at, device_id, limit, metric, registry, rule};
-use crate::transition::Edition;
+use crate::transition::{Edition, Subject};
+use crate::wording::Scene;
+
+const HOUR_MS: i64 = 3_600_000;
 
 fn edition(rule: Rule) -> Edition {
-    Edition { version: rule.version().into(), rule: Arc::new(rule) }
+    Edition::all_of(&rule).remove(0)
+}
+
+fn flood_3() -> Rule {
+    rule("flood-3", limit(None, 0, 0))
 }
 
 fn subject() -> Subject {
-    let edition = edition(rule("flood-3", limit(None, 0, 0)));
-    Subject { edition, device: device_id("stn-a"), metric: Some(metric("level")) }
+    Subject {
+        edition: edition(flood_3()),
+        device: device_id("stn-a"),
+        metric: Some(metric("level")),
+    }
+}
+
+/// A desk of the small registry, with these rules in force.
+fn desk_under(rules: &[Rule]) -> Desk {
+    let mut desk = Desk::new(Around::new(Arc::new(registry()), 8 * HOUR_MS));
+    desk.take_rules(rules, at(0), &mut Records::default());
+    desk
+}
+
+fn desk() -> Desk {
+    desk_under(&[flood_3()])
 }
 
 fn raise(subject: &Subject, start: i64) -> Transition {
@@ -42,9 +68,9 @@ fn clear(subject: &Subject, start: i64, end: i64) -> Transition {
 
 /// Tells the desk one transition; gives what it recorded.
 fn tell(desk: &mut Desk, transition: &Transition, now: i64) -> Vec<AlertRecord> {
-    let mut out = Vec::new();
-    desk.apply(transition, &registry(), at(now), &mut out);
-    out
+    let mut out = Records::default();
+    desk.apply(transition, at(now), &mut out);
+    out.alerts
 }
 
 /// Tells the desk one transition that makes one record.
@@ -54,32 +80,45 @@ fn tell_one(desk: &mut Desk, transition: &Transition, now: i64) -> AlertRecord {
     out.remove(0)
 }
 
+/// Gives the desk a command; gives the answer and what it recorded.
+fn ask(desk: &mut Desk, command: &Command, now: i64) -> (CommandOutcome, Vec<AlertRecord>) {
+    let mut out = Records::default();
+    let outcome = desk.carry_out(command, at(now), &mut out);
+    (outcome, out.alerts)
+}
+
+/// Lets time pass; gives what was recorded.
+fn pass(desk: &mut Desk, now: i64) -> Records {
+    let mut out = Records::default();
+    desk.pass_time(at(now), &mut out);
+    out
+}
+
 /// What was recorded: which episode, and what happened to it.
 fn changes(records: &[AlertRecord]) -> Vec<(i64, Change)> {
     records.iter().map(|record| (record.started_at.as_millis(), record.change)).collect()
-}
-
-fn order(id: &AlertId, expected_rev: Option<u32>, note: &str) -> Order {
-    let act = Taking::Acknowledge { note: note.into() };
-    Order::Alert { alert: id.clone(), expected_rev, act }
 }
 
 fn done(record: &AlertRecord) -> CommandOutcome {
     CommandOutcome::Done(Changed::Alert(Box::new(record.clone())))
 }
 
-fn acknowledge(id: &AlertId, key: &str, by: &str, expected_rev: Option<u32>) -> Command {
+fn command(id: &AlertId, key: &str, by: &str, expected_rev: Option<u32>, act: Act) -> Command {
     Command {
         idempotency_key: key.into(),
-        order: order(id, expected_rev, "đã gọi"),
+        order: Order::Alert { alert: id.clone(), expected_rev, act },
         by: by.into(),
         at: at(50),
     }
 }
 
+fn acknowledge(id: &AlertId, key: &str, by: &str, expected_rev: Option<u32>) -> Command {
+    command(id, key, by, expected_rev, Act::Acknowledge { note: "đã gọi".into() })
+}
+
 /// A desk with one alert raised at 10.
 fn desk_with_one() -> (Desk, Subject, AlertId) {
-    let (mut desk, subject) = (Desk::default(), subject());
+    let (mut desk, subject) = (desk(), subject());
     let record = tell_one(&mut desk, &raise(&subject, 10), 11);
     (desk, subject, record.id)
 }
@@ -111,15 +150,14 @@ fn the_lifecycle_is_that_of_isa_18_2() {
         "{}",
         returned.text.vi
     );
-    let (outcome, record) = desk.carry_out(&acknowledge(&id, "k", "Lan", Some(2)), at(51));
-    let record = record.unwrap();
-    assert_eq!((record.rev, record.state), (3, AlertState::Normal));
-    assert_eq!(outcome, done(&record));
+    let (outcome, records) = ask(&mut desk, &acknowledge(&id, "k", "Lan", Some(2)), 51);
+    assert_eq!((records[0].rev, records[0].state), (3, AlertState::Normal));
+    assert_eq!(outcome, done(&records[0]));
     assert_eq!(desk.open_count(), 0);
 
     let (mut desk, subject, id) = desk_with_one();
-    let (_, record) = desk.carry_out(&acknowledge(&id, "k", "Lan", Some(1)), at(51));
-    assert_eq!(record.unwrap().state, AlertState::Acknowledged);
+    let (_, records) = ask(&mut desk, &acknowledge(&id, "k", "Lan", Some(1)), 51);
+    assert_eq!(records[0].state, AlertState::Acknowledged);
     let over = tell_one(&mut desk, &clear(&subject, 10, 60), 61);
     assert_eq!((over.rev, over.state), (3, AlertState::Normal));
     assert_eq!(over.acknowledgement.unwrap().by, "Lan");
@@ -129,7 +167,7 @@ fn the_lifecycle_is_that_of_isa_18_2() {
 fn a_notice_needs_nobody_to_take_it_off_the_list() {
     let low = Rule { severity: Severity::LOW, ..rule("notice", limit(None, 0, 0)) };
     let subject = Subject { edition: edition(low), ..subject() };
-    let mut desk = Desk::default();
+    let mut desk = desk();
     tell_one(&mut desk, &raise(&subject, 10), 11);
     let over = tell_one(&mut desk, &clear(&subject, 10, 20), 21);
     assert_eq!(over.state, AlertState::Normal);
@@ -146,44 +184,8 @@ fn what_was_told_before_changes_nothing() {
 }
 
 #[test]
-fn commands_tell_who_was_first() {
-    let (mut desk, subject, id) = desk_with_one();
-    let unknown = acknowledge(&AlertId::from_text("nonsense"), "k0", "Lan", None);
-    assert_eq!(desk.carry_out(&unknown, at(51)), (CommandOutcome::Unknown, None));
-
-    let (first, record) = desk.carry_out(&acknowledge(&id, "k1", "Lan", Some(1)), at(51));
-    assert_eq!(Some(&first), record.as_ref().map(done).as_ref());
-    let again = desk.carry_out(&acknowledge(&id, "k1", "Lan", Some(1)), at(52));
-    assert_eq!(again, (first, None), "the same key gets the same answer");
-
-    for (key, by, seen) in [("k2", "Minh", Some(1)), ("k3", "Minh", Some(2)), ("k4", "Minh", None)]
-    {
-        let (outcome, record) = desk.carry_out(&acknowledge(&id, key, by, seen), at(53));
-        assert!(matches!(outcome, CommandOutcome::Stale(held) if held.rev == 2), "{key}");
-        assert!(record.is_none());
-    }
-    // Lan's answer was lost in a crash, and she asks again with a new key.
-    let (outcome, record) = desk.carry_out(&acknowledge(&id, "k5", "Lan", Some(1)), at(54));
-    assert!(matches!(outcome, CommandOutcome::Done(Changed::Alert(held)) if held.rev == 2));
-    assert!(record.is_none());
-
-    tell_one(&mut desk, &clear(&subject, 10, 60), 61);
-    let (outcome, _) = desk.carry_out(&acknowledge(&id, "k6", "Minh", Some(2)), at(62));
-    assert!(matches!(outcome, CommandOutcome::Over(held) if held.rev == 3));
-}
-
-#[test]
-fn notes_are_cut_to_a_length_the_log_takes() {
-    let (mut desk, _, id) = desk_with_one();
-    let mut command = acknowledge(&id, "k", &"x".repeat(9_999), None);
-    command.order = order(&id, None, &"ghi".repeat(9_999));
-    let taken = desk.carry_out(&command, at(51)).1.unwrap().acknowledgement.unwrap();
-    assert_eq!((taken.note.chars().count(), taken.by.chars().count()), (NOTE_CHARS, NAME_CHARS));
-}
-
-#[test]
 fn what_is_over_is_forgotten_in_the_end_and_what_is_open_never() {
-    let (mut desk, subject) = (Desk::default(), subject());
+    let (mut desk, subject) = (desk(), subject());
     let first = tell_one(&mut desk, &raise(&subject, 1), 1);
     let over = |n: i64| AlertRecord {
         id: AlertId::from_text(&format!("{n}")),
@@ -194,12 +196,9 @@ fn what_is_over_is_forgotten_in_the_end_and_what_is_open_never() {
     assert_eq!((desk.alerts.len(), desk.open_count()), (MOST_CLOSED + 1, 1));
     assert_eq!(desk.open()[0].id, first.id);
     for n in 0..MOST_ANSWERS + 10 {
-        desk.carry_out(
-            &acknowledge(&AlertId::from_text("no"), &format!("k{n}"), "Lan", None),
-            at(1),
-        );
+        ask(&mut desk, &acknowledge(&AlertId::from_text("no"), &format!("k{n}"), "Lan", None), 1);
     }
-    assert_eq!((desk.answers.len(), desk.keys.len()), (MOST_ANSWERS, MOST_ANSWERS));
+    assert_eq!(desk.answers.len(), MOST_ANSWERS);
 }
 
 #[test]
@@ -241,20 +240,20 @@ fn what_a_crash_cut_off_after_a_raise_is_done_when_it_is_told_again() {
     log.extend(tell(&mut desk, &clear(&subject, 10, 20), 21));
     log.extend(tell(&mut desk, &raise(&subject, 30), 31));
     for is_told_again in [true, false] {
-        let mut after = Desk::default();
+        let mut after = self::desk();
         log[..3].iter().for_each(|record| after.fold(record.clone()));
-        let mut out = Vec::new();
+        let mut out = Records::default();
         if is_told_again {
-            out.extend(tell(&mut after, &raise(&subject, 10), 31));
+            after.apply(&raise(&subject, 10), at(31), &mut out);
         }
         after.tidy(at(31), &mut out);
-        assert_eq!(out, log[3..]);
+        assert_eq!(out.alerts, log[3..]);
     }
 }
 
 #[test]
 fn a_full_list_lets_the_least_severe_of_the_oldest_go_and_never_what_still_holds() {
-    let (mut desk, holding) = (Desk::default(), subject());
+    let (mut desk, holding) = (desk(), subject());
     tell_one(&mut desk, &raise(&holding, 1), 1);
     let waiting = |n: usize, severity| {
         let state = AlertState::ReturnedUnacknowledged;
@@ -274,7 +273,7 @@ fn a_full_list_lets_the_least_severe_of_the_oldest_go_and_never_what_still_holds
     assert_eq!(desk.open_count(), MOST_OPEN);
 
     // Where every condition holds, nothing gives way.
-    let mut desk = Desk::default();
+    let mut desk = desk_under(&[]);
     for n in 0..MOST_OPEN + 2 {
         let device = device_id(&format!("d-{n}"));
         tell_one(&mut desk, &raise(&Subject { device, ..holding.clone() }, 1), 1);
@@ -317,97 +316,10 @@ fn the_end_of_an_episode_is_told_by_the_side_of_its_limit() {
         ),
         (Condition::Absence { missing_ms: 1 }, None, "đã có số liệu trở lại tại", "readings again"),
     ] {
-        let (registry, rule) = (registry(), rule("r", condition));
-        let (id, metric) = (device_id("stn-a"), metric("level"));
-        let text = Scene::new(&registry, &rule, &id, Some(&metric)).cleared(value);
+        let registry = registry();
+        let subject = Subject { edition: edition(rule("r", condition)), ..subject() };
+        let text = Scene::new(&registry, &subject).cleared(value, at(0));
         assert!(text.vi.contains(vi) && text.en.contains(en), "{vi}: {text:?}");
         assert!(!text.vi.contains("bình thường") && !text.en.contains("normal"), "{text:?}");
-    }
-}
-
-#[test]
-fn a_key_is_for_one_order_about_one_alert() {
-    let (mut desk, subject, id) = desk_with_one();
-    let other = Subject { device: device_id("stn-b"), ..subject };
-    let other = tell_one(&mut desk, &raise(&other, 10), 11).id;
-    desk.carry_out(&acknowledge(&id, "k", "Lan", None), at(51));
-    let told = desk.carry_out(&acknowledge(&other, "k", "Lan", None), at(52));
-    assert_eq!(told, (CommandOutcome::KeyReused, None));
-    assert_eq!(desk.alerts[&other].state, AlertState::Unacknowledged);
-    let order = order(&id, None, "khác");
-    let told = desk.carry_out(&Command { order, ..acknowledge(&id, "k", "Lan", None) }, at(53));
-    assert_eq!(told, (CommandOutcome::KeyReused, None));
-    let (told, _) = desk.carry_out(&acknowledge(&id, "k", "Lan", None), at(54));
-    assert!(matches!(told, CommandOutcome::Done(_)));
-}
-
-#[derive(Clone, Debug)]
-enum Act {
-    Raise(i64),
-    Clear(i64),
-    Acknowledge(i64, u8, Option<u32>),
-    Withdraw(i64),
-}
-
-fn acts() -> impl Strategy<Value = Vec<Act>> {
-    let alert = 0_i64..4;
-    let act = prop_oneof![
-        alert.clone().prop_map(Act::Raise),
-        alert.clone().prop_map(Act::Clear),
-        (alert.clone(), any::<u8>(), proptest::option::of(0_u32..4))
-            .prop_map(|(alert, key, rev)| Act::Acknowledge(alert, key, rev)),
-        alert.prop_map(Act::Withdraw),
-    ];
-    proptest::collection::vec(act, 0..60)
-}
-
-proptest! {
-    /// Whatever is told in whatever order: revisions count up by one, the first is the raise,
-    /// nothing follows the end, only the newest alert waits for a person after its condition has
-    /// gone, and folding the log gives the desk back.
-    #[test]
-    fn the_log_of_a_desk_is_a_lifecycle(acts in acts()) {
-        let (subject, registry) = (subject(), registry());
-        let mut desk = Desk::default();
-        let mut log: Vec<AlertRecord> = Vec::new();
-        for act in acts {
-            let id = |alert| subject.episode(at(alert));
-            match act {
-                Act::Raise(alert) => desk.apply(&raise(&subject, alert), &registry, at(9), &mut log),
-                Act::Clear(alert) => {
-                    desk.apply(&clear(&subject, alert, 9), &registry, at(9), &mut log);
-                }
-                Act::Acknowledge(alert, key, rev) => {
-                    let command = acknowledge(&id(alert), &format!("{key}"), "Lan", rev);
-                    log.extend(desk.carry_out(&command, at(9)).1);
-                }
-                Act::Withdraw(alert) => desk.withdraw(&id(alert), true, at(9), &mut log),
-            }
-            let open = desk.open();
-            let (newest, others) = open.split_last().map_or((None, &[][..]), |(n, o)| (Some(n), o));
-            let waits = |alert: &&AlertRecord| alert.state == AlertState::ReturnedUnacknowledged;
-            prop_assert!(!others.iter().any(waits), "{:?} before {:?}", others, newest);
-        }
-        let mut folded = Desk::default();
-        for record in &log {
-            let before = folded.alerts.get(&record.id);
-            let rev = before.map_or(0, |held| held.rev);
-            prop_assert_eq!(record.rev, rev + 1);
-            prop_assert_eq!(record.change == Change::Raised, rev == 0);
-            let may = match before.map(|held| held.state) {
-                None => [AlertState::Unacknowledged, AlertState::Unacknowledged],
-                Some(AlertState::Unacknowledged) => {
-                    [AlertState::Acknowledged, AlertState::ReturnedUnacknowledged]
-                }
-                Some(AlertState::Acknowledged | AlertState::ReturnedUnacknowledged) => {
-                    [AlertState::Normal, AlertState::Normal]
-                }
-                Some(AlertState::Normal) => return Err(TestCaseError::fail("after the end")),
-            };
-            prop_assert!(may.contains(&record.state), "{:?} to {:?}", before, record.state);
-            folded.fold(record.clone());
-        }
-        prop_assert_eq!(folded.open_count(), desk.open().len());
-        prop_assert_eq!(folded.alerts, desk.alerts);
     }
 }

@@ -1,14 +1,18 @@
 //! Which series rules judge, quality, absence, and new sets of rules.
 
-use sen_model::{Bound, Limit, RuleId, Selector};
+use sen_model::{Bound, Limit, Metric, Reading, Selector};
 
 use super::*;
 use crate::fixtures::{at, batch, device_id, level, limit, metric, reading, registry, rule};
 
+mod kinds;
+mod order;
+
 const LATE_AFTER_MS: i64 = 60_000;
+const TIMING: Timing = Timing { late_after_ms: LATE_AFTER_MS, wait_ms: 0 };
 
 fn engine(rules: &[Rule]) -> Engine {
-    Engine::new(rules, Arc::new(registry()), LATE_AFTER_MS, Memory::default(), at(0))
+    Engine::new(rules, Arc::new(registry()), TIMING, Memory::default(), at(0))
 }
 
 fn absence(missing_ms: i64) -> Condition {
@@ -39,7 +43,7 @@ fn judge(engine: &mut Engine, batches: &[ReadingBatch]) -> Vec<String> {
 
 fn silent(engine: &mut Engine, now: i64) -> Vec<String> {
     let mut out = Vec::new();
-    engine.judge_silence(at(now), &mut out);
+    engine.tick(at(now), &mut out);
     told(&out)
 }
 
@@ -152,9 +156,9 @@ fn a_rule_in_another_edition_begins_anew_and_the_rest_goes_on() {
     let second = rule("second", limit(None, 10, 0));
     let mut engine = engine(&[first.clone(), second.clone()]);
     judge(&mut engine, &[level("stn-a", 1, 2.0)]);
-    let stricter = Condition::Threshold {
-        limit: Limit { bound: Bound::AtLeast(1.5), clear: None, for_ms: 0, clear_for_ms: 0 },
-    };
+    let bound = Bound::AtLeast(1.5);
+    let stricter =
+        Condition::Threshold { limit: Limit { bound, clear: None, for_ms: 0, clear_for_ms: 0 } };
     let edited = Rule { condition: stricter, ..first };
     let renamed = Rule { name: sen_model::Text::new("Tên mới", "New name"), ..second };
     engine.replace(&[edited, renamed], Arc::new(registry()), at(2));
@@ -176,7 +180,7 @@ fn a_checkpoint_keeps_what_is_pending_open_and_heard() {
     assert_eq!(silent(&mut engine, 5_500), ["+silent stn-b/* 0"]);
     let bytes = serde_json::to_vec(&engine.memory()).unwrap();
     let memory = serde_json::from_slice(&bytes).unwrap();
-    let mut again = Engine::new(&rules, Arc::new(registry()), LATE_AFTER_MS, memory, at(90_000));
+    let mut again = Engine::new(&rules, Arc::new(registry()), TIMING, memory, at(90_000));
     assert_eq!(again.open(), engine.open());
     assert_eq!(judge(&mut again, &[level("stn-a", 1_010, 2.0)]), ["+slow stn-a/level 1000"]);
     assert_eq!(judge(&mut again, &[level("stn-b", 90_100, 0.0)]), ["-silent stn-b/* 0"]);

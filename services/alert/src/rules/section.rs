@@ -84,6 +84,61 @@ impl<'t> Section<'t> {
         duration::parse_ms(&text).map_err(|message| self.problem(key, message)).ok()
     }
 
+    /// Takes a duration longer than nothing, in milliseconds.
+    pub(super) fn take_span(&mut self, key: &str) -> Option<i64> {
+        let ms = self.take_duration(key)?;
+        if ms == 0 {
+            self.problem(key, "must be longer than nothing");
+        }
+        (ms > 0).then_some(ms)
+    }
+
+    /// Takes a duration longer than nothing that must be there.
+    pub(super) fn require_span(&mut self, key: &str) -> Option<i64> {
+        if !self.has(key) {
+            self.problem(key, "is missing");
+        }
+        self.take_span(key)
+    }
+
+    /// Takes a key whatever it says, so that its line is known and nobody misses it.
+    pub(super) fn skip(&mut self, key: &str) {
+        if let Some(value) = self.table.remove(key) {
+            self.lines.insert(key.to_owned(), line_of(self.text, value.span().start));
+        }
+    }
+
+    /// Takes a table, as a section of its own.
+    pub(super) fn take_section(&mut self, key: &str) -> Option<Section<'t>> {
+        let value = self.table.remove(key)?;
+        let line = line_of(self.text, value.span().start);
+        self.lines.insert(key.to_owned(), line);
+        match value.into_inner() {
+            DeValue::Table(table) => Some(Section::new(self.text, table, line)),
+            _ => {
+                self.problem(key, "must be a table");
+                None
+            }
+        }
+    }
+
+    /// Takes every key that is left and holds a table, each as a section of its own.
+    pub(super) fn take_sections(&mut self) -> Vec<(String, Section<'t>)> {
+        let keys: Vec<String> = self.table.keys().map(|key| key.get_ref().to_string()).collect();
+        let section = |key: String| self.take_section(&key).map(|section| (key, section));
+        keys.into_iter().filter_map(section).collect()
+    }
+
+    /// A table of this file, as a section of its own.
+    pub(super) fn within(&self, line: usize, table: DeTable<'t>) -> Section<'t> {
+        Section::new(self.text, table, line)
+    }
+
+    /// Takes over the problems of a section within this one.
+    pub(super) fn absorb(&mut self, inner: Section<'_>) {
+        self.problems.extend(inner.finish());
+    }
+
     /// Takes an array of tables, each with the line it begins at.
     pub(super) fn take_tables(&mut self, key: &str) -> Vec<(usize, DeTable<'t>)> {
         let Some(value) = self.table.remove(key) else { return Vec::new() };

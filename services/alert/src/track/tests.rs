@@ -15,7 +15,7 @@ fn limit(clear: Option<f64>, for_ms: i64, clear_for_ms: i64) -> Limit {
 fn run(limit: &Limit, readings: &[(i64, f64)]) -> (Track, Vec<Finding>) {
     let mut track = Track::default();
     let judge = |(ms, value): &(i64, f64)| {
-        track.judge(Stamp(*ms, 0), limit.zone(*value), limit).unwrap_or_default()
+        track.judge(Stamp(*ms, 0), Zone::of(*value, limit), limit).unwrap_or_default()
     };
     let findings = readings.iter().flat_map(judge).collect();
     (track, findings)
@@ -137,7 +137,8 @@ fn what_a_device_kept_while_it_was_away_is_one_late_episode_in_whatever_order_it
 fn two_episodes_within_one_millisecond_have_two_starts() {
     let limit = limit(None, 0, 0);
     let mut track = Track::default();
-    let mut judge = |sequence, value| track.judge(Stamp(7, sequence), limit.zone(value), &limit);
+    let mut judge =
+        |sequence, value| track.judge(Stamp(7, sequence), Zone::of(value, &limit), &limit);
     assert_eq!(judge(0, 11.0), Some(vec![raised(7, 7)]));
     assert_eq!(judge(1, 9.0), Some(vec![cleared(7, 7, 7, true)]));
     assert_eq!(judge(2, 11.0), Some(vec![raised(8, 7)]));
@@ -155,7 +156,7 @@ fn readings_older_than_the_memory_are_not_judged() {
 
 /// The episodes of sorted readings, found by looking through all of them again and again.
 fn oracle(limit: &Limit, readings: &[(i64, f64)]) -> Vec<Finding> {
-    let zone = |index: usize| limit.zone(readings[index].1);
+    let zone = |index: usize| Zone::of(readings[index].1, limit);
     let time = |index: usize| readings[index].0;
     // The first index from which on the zone has lasted for the duration, and where it began.
     let lasting = |from: usize, wanted: Zone, duration_ms: i64| {

@@ -115,7 +115,7 @@ metrics = ["{ALERTING}", "{}"]
 at_least = {LIMIT}
 source = "sen bench"
 owner = {{ vi = "Người đo", en = "Whoever measures" }}
-response = {{ vi = "Không", en = "None" }}
+response = {{ steps = [{{ vi = "Không", en = "None" }}], consequence = {{ vi = "Không", en = "None" }}, within = "1h" }}
 needs_acknowledgement = false
 "#,
         metrics.join("\", \"")

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use sen_model::{Bound, Condition, DeviceId, Limit, Registry, Rule, Severity, registry_file};
+use sen_model::{Bound, Condition, DeviceId, Registry, Rule, Severity, registry_file};
 use toml::{Table, Value};
 
 fn read(name: &str) -> String {
@@ -43,12 +43,14 @@ fn every_level_of_a_tile_is_the_limit_and_severity_of_a_rule_and_the_other_way_r
         let digits = tile["digits"].as_integer().unwrap().try_into().unwrap();
         let about = rules.iter().filter(|rule| is_about(rule, tile, &registry));
         let mut of_rules: Vec<(f64, Severity)> = about
-            .filter_map(|rule| match rule.condition {
-                Condition::Threshold { limit: Limit { bound, .. } } => {
-                    Some((breaks_from(bound, digits)?, rule.severity))
+            .flat_map(|rule| match &rule.condition {
+                Condition::Threshold { limit } => vec![(limit.bound, rule.severity)],
+                Condition::Levels { levels } => {
+                    levels.iter().map(|level| (level.limit.bound, level.severity)).collect()
                 }
-                _ => None,
+                _ => Vec::new(),
             })
+            .filter_map(|(bound, severity)| Some((breaks_from(bound, digits)?, severity)))
             .collect();
         of_rules.sort_by(|a, b| a.0.total_cmp(&b.0));
         let levels = tile.get("levels").and_then(Value::as_array).cloned().unwrap_or_default();

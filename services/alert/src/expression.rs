@@ -1,0 +1,253 @@
+//! Pure: conditions written in CEL, for what the other kinds of rule cannot say.
+//!
+//! An expression sees `value`, `quality`, `metric` and `event_time` (milliseconds UTC) of the
+//! reading, `device` (`id`, `name`, `kind`, `field`, `area`, `lat`, `lon`, `tags`, `interval_ms`),
+//! `area` (`code`, `name`), and the named values its rule asks for. It must say true or false.
+//! Nothing it does can stop the judging: what fails is an error value, counted and told once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use cel::{Context, ExecutionError, Program, Value};
+use sen_model::condition::Reference;
+use sen_model::{Device, DeviceId, Metric, Registry, Timestamp};
+
+/// What every expression sees.
+const KNOWN: [&str; 6] = ["value", "quality", "metric", "event_time", "device", "area"];
+/// Characters of an expression, at most.
+const MOST_CHARS: usize = 1_000;
+
+/// A reading before an expression.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Subject<'a> {
+    pub(crate) device: &'a DeviceId,
+    pub(crate) metric: &'a Metric,
+    pub(crate) event_time: Timestamp,
+    pub(crate) value: f64,
+}
+
+/// An expression ready to run.
+#[derive(Debug)]
+pub(crate) struct Expression {
+    program: Program,
+    /// Which of [`KNOWN`] it uses: the others are not prepared.
+    uses: [bool; KNOWN.len()],
+}
+
+impl Expression {
+    /// Reads an expression; the error says what is wrong with it.
+    pub(crate) fn compile(text: &str, references: &[Reference]) -> Result<Self, String> {
+        if text.chars().count() > MOST_CHARS {
+            return Err(format!("is longer than {MOST_CHARS} characters"));
+        }
+        let program = Program::compile(text).map_err(|error| format!("is not CEL: {error}"))?;
+        let found = program.references();
+        let uses = KNOWN.map(|name| found.has_variable(name));
+        if let Some(reference) = references.iter().find(|one| KNOWN.contains(&one.name.as_str())) {
+            return Err(format!("`{}` is taken: call the reference otherwise", reference.name));
+        }
+        if let Some(unused) = references.iter().find(|one| !found.has_variable(&one.name)) {
+            return Err(format!("does not use the reference `{}`", unused.name));
+        }
+        drop(found);
+        Ok(Self { program, uses })
+    }
+}
+
+/// What expressions are judged with: the functions of CEL, and what is known of each device. Made
+/// once, as it is many times dearer than an expression.
+pub(crate) struct Scope {
+    root: Context<'static, 'static>,
+    devices: HashMap<DeviceId, [Value; 2]>,
+}
+
+impl std::fmt::Debug for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scope").field("devices", &self.devices.len()).finish_non_exhaustive()
+    }
+}
+
+impl Scope {
+    /// The devices of a registry; of none, if there is no expression to judge.
+    pub(crate) fn new<'a>(registry: &Registry, devices: impl Iterator<Item = &'a Device>) -> Self {
+        let described = |device: &Device| (device.id.clone(), describe(device, registry));
+        Self { root: Context::default(), devices: devices.map(described).collect() }
+    }
+
+    /// Whether the expression is true for a reading; the named values are those it asks for.
+    pub(crate) fn holds(
+        &self,
+        expression: &Expression,
+        subject: Subject<'_>,
+        named: &[(&str, f64)],
+    ) -> Result<bool, String> {
+        match self.run(expression, subject, named) {
+            Ok(Value::Bool(holds)) => Ok(holds),
+            Ok(other) => Err(format!("says {other:?} instead of true or false")),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    fn run(
+        &self,
+        expression: &Expression,
+        subject: Subject<'_>,
+        named: &[(&str, f64)],
+    ) -> Result<Value, ExecutionError> {
+        let mut context = self.root.new_inner_scope();
+        for (name, _) in KNOWN.iter().zip(expression.uses).filter(|(_, is_used)| *is_used) {
+            context.add_variable_from_value(*name, self.known(name, subject));
+        }
+        for (name, value) in named {
+            context.add_variable_from_value(*name, Value::Float(*value));
+        }
+        expression.program.execute(&context)
+    }
+
+    fn known(&self, name: &str, subject: Subject<'_>) -> Value {
+        match name {
+            "value" => Value::Float(subject.value),
+            // Only good readings are judged.
+            "quality" => text("good"),
+            "metric" => text(subject.metric.as_str()),
+            "event_time" => Value::Int(subject.event_time.as_millis()),
+            "device" => self.device(subject.device, 0),
+            _ => self.device(subject.device, 1),
+        }
+    }
+
+    /// What is known of a device (0) or its area (1); of a stranger only its id.
+    fn device(&self, id: &DeviceId, which: usize) -> Value {
+        match (self.devices.get(id), which) {
+            (Some(known), _) => known[which].clone(),
+            (None, 0) => map([("id", text(id.as_str()))]),
+            (None, _) => map([]),
+        }
+    }
+}
+
+/// Whether an expression runs at all, tried on a device: mistyped fields and mixed types show only
+/// when it runs.
+pub(crate) fn try_out(
+    expression: &Expression,
+    references: &[Reference],
+    registry: &Registry,
+    (device, metric): (&Device, &Metric),
+) -> Result<(), String> {
+    let scope = Scope::new(registry, std::iter::once(device));
+    let named: Vec<(&str, f64)> =
+        references.iter().map(|reference| (reference.name.as_str(), 1.0)).collect();
+    let subject =
+        Subject { device: &device.id, metric, event_time: Timestamp::from_millis(0), value: 1.0 };
+    match scope.run(expression, subject, &named) {
+        Ok(Value::Bool(_)) => Ok(()),
+        Ok(other) => Err(format!("says {other:?} instead of true or false")),
+        // The numbers of the trial are no real ones.
+        Err(
+            ExecutionError::DivisionByZero(_)
+            | ExecutionError::RemainderByZero(_)
+            | ExecutionError::Overflow(..)
+            | ExecutionError::IndexOutOfBounds(_),
+        ) => Ok(()),
+        Err(ExecutionError::UndeclaredReference(name)) => {
+            Err(format!("there is no `{name}`: it can use {} and its references", KNOWN.join(", ")))
+        }
+        Err(error) => Err(format!("does not run: {error}")),
+    }
+}
+
+fn describe(device: &Device, registry: &Registry) -> [Value; 2] {
+    let tags: Vec<Value> = device.tags.iter().map(|tag| text(tag)).collect();
+    let about = map([
+        ("id", text(device.id.as_str())),
+        ("name", text(&device.name.vi)),
+        ("kind", text(&device.kind)),
+        ("field", text(device.field.as_str())),
+        ("area", text(device.area.as_str())),
+        ("lat", Value::Float(device.lat)),
+        ("lon", Value::Float(device.lon)),
+        ("tags", Value::List(Arc::new(tags))),
+        ("interval_ms", Value::Int(device.interval_ms)),
+    ]);
+    let name = registry.area(&device.area).map_or("", |place| place.name.vi.as_str());
+    [about, map([("code", text(device.area.as_str())), ("name", text(name))])]
+}
+
+fn text(text: &str) -> Value {
+    Value::String(Arc::new(text.to_owned()))
+}
+
+fn map<const N: usize>(fields: [(&str, Value); N]) -> Value {
+    let fields = fields.map(|(name, value)| (name.to_owned(), value));
+    Value::from(HashMap::from(fields))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{device_id, metric, registry};
+
+    fn judged(cel: &str, device: &str, value: f64, named: &[(&str, f64)]) -> Result<bool, String> {
+        let references: Vec<Reference> = named
+            .iter()
+            .map(|(name, _)| Reference {
+                name: (*name).to_owned(),
+                device: None,
+                metric: metric("level"),
+            })
+            .collect();
+        let expression = Expression::compile(cel, &references)?;
+        let registry = registry();
+        let scope = Scope::new(&registry, registry.devices());
+        let (device, metric) = (device_id(device), metric("level"));
+        let event_time = Timestamp::from_millis(1_000);
+        scope.holds(
+            &expression,
+            Subject { device: &device, metric: &metric, event_time, value },
+            named,
+        )
+    }
+
+    #[test]
+    fn an_expression_sees_the_reading_its_device_its_area_and_named_values() {
+        for (cel, device, value, named, expected) in [
+            ("value > 3", "stn-a", 3.5, &[][..], true),
+            ("value > 3", "stn-a", 3.0, &[], false),
+            ("value > 3 && device.kind == 'river'", "stn-a", 4.0, &[], true),
+            ("value > 3 && device.kind == 'river'", "pump-1", 4.0, &[], false),
+            ("area.code == '28261' && area.name.contains('Mỹ Tho')", "stn-a", 0.0, &[], true),
+            ("metric == 'level' && quality == 'good'", "stn-a", 0.0, &[], true),
+            ("event_time == 1000 && device.interval_ms == 1000", "stn-a", 0.0, &[], true),
+            ("value - upstream >= 0.5", "stn-a", 3.0, &[("upstream", 2.5)], true),
+            ("value - upstream >= 0.5", "stn-a", 3.0, &[("upstream", 2.6)], false),
+            ("'tidal' in device.tags", "stn-a", 0.0, &[], false),
+            ("has(device.kind)", "stranger", 0.0, &[], false),
+            ("device.id == 'stranger'", "stranger", 0.0, &[], true),
+            ("['a', 'b'].exists(x, device.id.endsWith(x))", "stn-a", 0.0, &[], true),
+        ] {
+            assert_eq!(judged(cel, device, value, named), Ok(expected), "{cel} {device}");
+        }
+    }
+
+    #[test]
+    fn what_fails_says_why_and_stops_nothing() {
+        for (cel, words) in [
+            ("value >", "is not CEL"),
+            ("valeu > 3", "Undeclared reference to 'valeu'"),
+            ("device.knd == 'river'", "No such key: knd"),
+            ("value", "instead of true or false"),
+            ("event_time / (event_time - 1000) > 0", "Division by zero"),
+            ("value + 'm' == '1m'", "Unsupported binary operator"),
+            ("9223372036854775807 + event_time > 0", "Overflow"),
+        ] {
+            let error = judged(cel, "stn-a", 1.0, &[]).unwrap_err();
+            assert!(error.contains(words), "{cel}: {error}");
+        }
+        let long = "true || ".repeat(200) + "true";
+        assert!(judged(&long, "stn-a", 1.0, &[]).unwrap_err().contains("longer than"));
+        assert!(judged("value > 1", "stn-a", 1.0, &[("b", 1.0)]).unwrap_err().contains("`b`"));
+        assert!(
+            judged("value > 1", "stn-a", 1.0, &[("value", 1.0)]).unwrap_err().contains("taken")
+        );
+    }
+}
