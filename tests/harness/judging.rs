@@ -22,6 +22,7 @@ use crate::centre::root;
 use crate::oracle::Report;
 use crate::oracle::alerts::Episode;
 use crate::pipeline::folder_in_memory;
+use crate::wait_for;
 
 const KEEP_ALL: Retention = Retention { keep_ms: i64::MAX, keep_bytes: u64::MAX };
 
@@ -71,6 +72,7 @@ pub struct Judging {
     setting: Setting,
     open: Open,
     folder: Folder,
+    looks: usize,
 }
 
 /// Where it is: removed at the end, or somebody else's.
@@ -100,6 +102,7 @@ struct Service {
     shutdown: Shutdown,
     progress: watch::Receiver<Progress>,
     rules: watch::Receiver<Arc<Vec<Rule>>>,
+    health: Health,
     /// The service would not listen for commands if nobody could ask.
     _ask: Caller<Command, CommandOutcome>,
 }
@@ -132,7 +135,7 @@ impl Judging {
         std::fs::write(folder.path().join("rules.toml"), &setting.rules)?;
         let clock = Clock::manual(setting.now_ms);
         let open = Open::over(folder.path(), &setting, &clock)?;
-        Ok(Self { clock, setting, open, folder })
+        Ok(Self { clock, setting, open, folder, looks: 0 })
     }
 
     /// Appends packets to the readings.
@@ -147,9 +150,30 @@ impl Judging {
     pub async fn judged(&mut self) -> anyhow::Result<()> {
         let head = self.open.readings.head();
         let judged = self.open.service.progress.wait_for(|progress| progress.next > head);
-        // By a clock of its own: tests may stop that of the runtime.
-        judged.await.context("the alert service died")?;
+        let judged = tokio::time::timeout(crate::PATIENCE, judged).await;
+        judged.context("the alert service lags")?.context("the alert service died")?;
         Ok(())
+    }
+
+    /// Sets the clock, and returns when the service has looked at it. Whenever it does it looks at
+    /// the rules file too: it is given one with mistakes, which it tells and does not take.
+    pub async fn look(&mut self, now_ms: i64) -> anyhow::Result<()> {
+        self.clock.set_ms(now_ms);
+        self.looks += 1;
+        let mistakes: String = (0..=self.looks % 2).map(|n| format!("mistake-{n} = 1\n")).collect();
+        std::fs::write(self.rules_file(), &mistakes)?;
+        let wanted = format!("{} problems", mistakes.lines().count());
+        wait_for("a look at the clock", async || {
+            let report = self.open.service.health.report();
+            let told = report.get("rules").cloned().flatten()?;
+            told.starts_with(&wanted).then_some(())
+        })
+        .await;
+        Ok(())
+    }
+
+    fn rules_file(&self) -> PathBuf {
+        self.folder.path().join("rules.toml")
     }
 
     /// The service dies, whatever it was doing, and a new one begins on what is on disk.
@@ -157,18 +181,20 @@ impl Judging {
         self.open.service.tasks.shutdown().await;
         // What the dead service had handed to the log is written before the next one looks.
         self.open.log.close().await;
-        let Self { clock, setting, open, folder } = self;
+        let Self { clock, setting, open, folder, looks } = self;
         drop(open);
         let open = Open::over(folder.path(), &setting, &clock)?;
-        Ok(Self { clock, setting, open, folder })
+        Ok(Self { clock, setting, open, folder, looks })
     }
 
     /// Puts other rules in force.
     pub async fn edit(&mut self, rules: &str) -> anyhow::Result<()> {
         let wanted = parsed(rules, &self.setting.registry);
-        std::fs::write(self.folder.path().join("rules.toml"), rules)?;
+        std::fs::write(self.rules_file(), rules)?;
         let in_force = &mut self.open.service.rules;
-        in_force.wait_for(|rules| **rules == wanted).await.context("the alert service died")?;
+        let taken = in_force.wait_for(|rules| **rules == wanted);
+        let taken = tokio::time::timeout(crate::PATIENCE, taken).await;
+        taken.context("the new rules are not taken")?.context("the alert service died")?;
         Ok(())
     }
 
@@ -197,25 +223,28 @@ impl Judging {
 impl Open {
     fn over(place: &Path, setting: &Setting, clock: &Clock) -> anyhow::Result<Self> {
         let config =
-            sen_log::Config { segment_bytes: 1 << 22, reserve_bytes: 0, record_bytes: 1 << 20 };
+            sen_log::Config { segment_bytes: 1 << 19, reserve_bytes: 0, record_bytes: 1 << 18 };
         let log = Log::open(place.join("log"), config)?;
         let readings = log.topic("readings", KEEP_ALL)?;
         let alerts = log.vital_topic("alerts", KEEP_ALL)?;
         let (ask, commands) = call::channel(8);
+        let health = Health::new();
         let ports = Ports {
             readings: readings.clone(),
             alerts: alerts.clone(),
+            desk: log.vital_topic("desk", KEEP_ALL)?,
+            shadow: log.vital_topic("shadow", KEEP_ALL)?,
             cursor: log.cursor(&readings, "alert")?,
             commands,
             registry: Arc::clone(&setting.registry),
             clock: clock.clone(),
-            health: Health::new(),
+            health: health.clone(),
         };
         let alert = Alert::bind(setting.config.clone(), place.join("rules.toml"), ports)?;
         let (progress, rules) = (alert.progress(), alert.rules());
         let (mut tasks, shutdown) = (JoinSet::new(), Shutdown::new());
         tasks.spawn(alert.run(shutdown.clone()));
-        let service = Service { tasks, shutdown, progress, rules, _ask: ask };
+        let service = Service { tasks, shutdown, progress, rules, health, _ask: ask };
         Ok(Self { log, readings, alerts, service })
     }
 }
@@ -317,12 +346,16 @@ pub fn reports_of(packets: &[ReadingBatch]) -> Vec<Report> {
     packets.iter().flat_map(of_packet).collect()
 }
 
-/// The shipped owners and responses, for rules of a test's own.
-pub fn preamble() -> String {
-    let shipped = shipped("rules.toml");
-    let (preamble, _) = shipped.split_once("\n[[rule]]").expect("rules are shipped");
-    preamble.to_owned()
-}
+/// An owner and a response, for rules files that have nothing else in common with the shipped one.
+pub const PREAMBLE: &str = r#"
+[owners]
+technology = { vi = "Sở Khoa học và Công nghệ", en = "Department of Science and Technology" }
+
+[responses.check_station]
+steps = [{ vi = "Gọi đơn vị quản lý trạm", en = "Call the keeper of the station" }]
+consequence = { vi = "Không ai biết nước lên", en = "Nobody learns that the water rises" }
+within = "1h"
+"#;
 
 /// A rule of a test's own; `lines` say what it selects and when it holds.
 pub fn rule_text(id: &str, lines: &str) -> String {

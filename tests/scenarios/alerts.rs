@@ -110,7 +110,7 @@ async fn six_hours_at_once_tell_the_true_times_marked_late() -> anyhow::Result<(
     let (registry, mut rules) = configuration(&centre.config())?;
     rules.retain(|rule| rule.selector.metrics.iter().any(|metric| metric.as_str() == LEVEL));
     let expected = of_readings(&rules, &registry, &Oracle::of(reports), i64::MIN);
-    ensure!(expected.iter().filter(|episode| episode.rule.as_str() == rule).count() >= 2);
+    ensure!(expected.iter().filter(|episode| episode.rule.as_str() == rule).count() >= 6);
     wait_for("every end", async || {
         let alerts = centre.all("/alerts?state=all").await.ok()?;
         let of_gauge = alerts.iter().filter(|alert| alert["device"] == GAUGE);
@@ -179,10 +179,12 @@ async fn a_centre_killed_in_the_middle_of_a_duration_tells_it_in_time() -> anyho
     let begun_ms = now_ms();
     let mut pause = tokio::time::interval(std::time::Duration::from_millis(EVERY_MS));
     let mut was_killed = false;
+    let mut reported = Vec::new();
     let raised = loop {
         pause.tick().await;
         let at_ms = now_ms();
         device.report("trial-0", "trial", at_ms, 12.0).await?;
+        reported.push(at_ms);
         if !was_killed && at_ms - begun_ms > FOR_MS / 2 {
             centre.restart()?;
             device = Device::connect("trial-0", centre.mqtt_port()).await?;
@@ -192,16 +194,15 @@ async fn a_centre_killed_in_the_middle_of_a_duration_tells_it_in_time() -> anyho
         if let Some(alert) = alerts.first() {
             break alert.clone();
         }
-        ensure!(at_ms - begun_ms < 2 * FOR_MS, "{} ms and no alert", at_ms - begun_ms);
+        ensure!(at_ms - begun_ms < 5 * FOR_MS, "{} ms and no alert", at_ms - begun_ms);
     };
     ensure!(was_killed, "it was raised too early: {raised}");
-    let first_ms = time_ms(&raised["started_at"]);
     let (raised_ms, recorded_ms) = (time_ms(&raised["event_time"]), time_ms(&raised["recorded_at"]));
-    ensure!(first_ms - begun_ms < 2 * SECOND_MS, "it starts with the breach: {raised}");
-    let late_ms = raised_ms - first_ms - FOR_MS;
-    ensure!((0..5 * SECOND_MS).contains(&late_ms), "{late_ms} ms after its time: {raised}");
+    ensure!(time_ms(&raised["started_at"]) == reported[0], "it starts with the breach: {raised}");
+    let due = reported.iter().find(|at_ms| **at_ms >= reported[0] + FOR_MS);
+    ensure!(due == Some(&raised_ms), "due at {due:?} of {reported:?}: {raised}");
     let told_ms = recorded_ms - raised_ms;
-    ensure!(told_ms < 5 * SECOND_MS, "told {told_ms} ms after it was measured: {raised}");
+    ensure!(told_ms < 10 * SECOND_MS, "told {told_ms} ms after it was measured: {raised}");
     Ok(())
 }
 

@@ -11,6 +11,7 @@ mod clients;
 mod configuration;
 mod crash_points;
 mod crashes;
+mod desk;
 mod exports;
 mod fleet;
 mod full_disk;
@@ -26,6 +27,7 @@ mod storm;
 mod torn_log;
 
 use sen_tests::centre::Centre;
+use sen_tests::screen::is_of;
 use serde_json::Value;
 
 /// Mỹ Tho's gauge on the Tiền river, and what it measures.
@@ -37,7 +39,7 @@ fn now_ms() -> i64 {
     sen_chassis::Clock::system().now_ms()
 }
 
-/// The id of the severest rule on the gauge's level: alarm level III.
+/// The id of the severest rule on the gauge's level, of which alarm level III is the critical one.
 async fn level_three(centre: &Centre) -> anyhow::Result<String> {
     let rules = centre.all("/rules").await?;
     let on_gauge = |rule: &&Value| {
@@ -48,10 +50,10 @@ async fn level_three(centre: &Centre) -> anyhow::Result<String> {
     Ok(rule["id"].as_str().expect("a rule has an id").to_owned())
 }
 
-/// The alerts of one rule, open or over.
+/// The alerts of one rule, open or over; of one with levels, those of its critical level.
 async fn alerts_of(centre: &Centre, rule: &str) -> anyhow::Result<Vec<Value>> {
     let mut alerts = centre.all("/alerts?state=all").await?;
-    alerts.retain(|alert| alert["rule"] == rule);
+    alerts.retain(|alert| is_of(alert, rule));
     Ok(alerts)
 }
 

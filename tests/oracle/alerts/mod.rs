@@ -4,7 +4,7 @@
 //! It is slow on purpose: it sorts all reports of a series, throws repeats out, and walks over them
 //! once for each rule. Of the model it takes the names of things and what a rule says.
 
-use sen_model::{Bound, Condition, Device, DeviceId, Limit, Metric, Registry, Rule, RuleId};
+use sen_model::{Bound, Condition, Device, DeviceId, Limit, Metric, Registry, Rule, RuleId, Standing};
 
 use super::Oracle;
 
@@ -48,7 +48,7 @@ pub fn of_readings(
     looked_ms: i64,
 ) -> Vec<Episode> {
     let mut episodes = Vec::new();
-    for rule in rules {
+    for rule in rules.iter().filter(|rule| rule.standing == Standing::InForce) {
         for series in told.series().filter(|series| {
             rule.selector.metrics.contains(&series.metric)
                 && is_about(rule, &series.device, registry.device(&series.device))
