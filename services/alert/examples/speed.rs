@@ -97,7 +97,7 @@ fn rule(number: usize, devices: Vec<DeviceId>, condition: Condition) -> Rule {
 /// So many rules, each about one device.
 fn about_one(count: usize, general_every: Option<usize>) -> Vec<Rule> {
     let one = |number: usize| {
-        let is_general = general_every.is_some_and(|every| number % every == 0);
+        let is_general = general_every.is_some_and(|every| number.is_multiple_of(every));
         let threshold = Condition::Threshold { limit: limit() };
         let condition = if is_general { general(number / 10) } else { threshold };
         rule(number, vec![device_id(number / METRICS % DEVICES)], condition)

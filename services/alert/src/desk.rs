@@ -50,8 +50,8 @@ mod words;
 use std::collections::{HashMap, VecDeque};
 
 use sen_model::{
-    AlertId, AlertRecord, Change, Command, CommandOutcome, DeskRecord, Entry, EntryId, Order, Rule,
-    Timestamp,
+    AlertId, AlertRecord, Change, Command, CommandOutcome, DeskRecord, DeviceId, Entry, EntryId,
+    Order, Rule, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -64,7 +64,7 @@ use chatter::Chatter;
 pub(crate) use entries::MOST_ENDED;
 use entries::{Entries, SEN, edition_id};
 use flood::Floods;
-use lifecycle::{cleared, over, raised, returned};
+use lifecycle::{cleared, joined, over, raised, returned};
 use list::OpenList;
 use shelves::Shelves;
 use stage::Speaking;
@@ -191,6 +191,11 @@ impl Desk {
         self.open().into_iter().filter(is_judged).collect()
     }
 
+    /// How many devices a device depends on.
+    pub(crate) fn depth(&self, device: &DeviceId) -> usize {
+        self.around.above(device).len()
+    }
+
     /// How many alerts belong on the list.
     pub(crate) fn open_count(&self) -> usize {
         self.list.len()
@@ -233,6 +238,7 @@ impl Desk {
     /// Adds the records a transition makes, if it changes anything.
     pub(crate) fn apply(&mut self, transition: &Transition, now: Timestamp, out: &mut Records) {
         let (Transition::Raise { subject, started_at, .. }
+        | Transition::Join { subject, started_at, .. }
         | Transition::Clear { subject, started_at, .. }) = transition;
         let id = subject.episode(*started_at);
         let registry = &self.around.registry;
@@ -244,6 +250,11 @@ impl Desk {
             }
             (Transition::Clear { .. }, Some(held)) => {
                 if let Some(record) = cleared(held, transition, registry, now) {
+                    self.record(record, out);
+                }
+            }
+            (Transition::Join { members, .. }, Some(held)) => {
+                if let Some(record) = joined(held, members, now) {
                     self.record(record, out);
                 }
             }

@@ -29,6 +29,8 @@ use crate::transition::Transition;
 pub(crate) const MOST_TRACKS: usize = 500_000;
 /// Latest values kept of a series that an expression names, at most.
 const MOST_VALUES: usize = 256;
+/// Series whose latest values are kept, at most: beyond it those of new ones are missing.
+const MOST_NAMED: usize = 100_000;
 
 /// How long readings may take.
 #[derive(Clone, Copy, Debug)]
@@ -160,7 +162,12 @@ impl Engine {
         for reading in batch.readings.iter().filter(|reading| reading.quality == Quality::Good) {
             if self.book.refers_to(&batch.device, &reading.metric) {
                 let (device, metric) = (batch.device.clone(), reading.metric.clone());
-                let recent = self.values.entry(SeriesKey { device, metric }).or_default();
+                let key = SeriesKey { device, metric };
+                if self.values.len() >= MOST_NAMED && !self.values.contains_key(&key) {
+                    self.counts.refused += 1;
+                    continue;
+                }
+                let recent = self.values.entry(key).or_default();
                 let at = Stamp(reading.event_time.as_millis(), reading.sequence);
                 recent.note(at, reading.value);
                 recent.forget(i64::MAX, MOST_VALUES);
@@ -226,6 +233,7 @@ impl Engine {
                     event_time: now,
                     value: None,
                     late: false,
+                    members: Vec::new(),
                 }));
             }
         }

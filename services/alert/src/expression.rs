@@ -250,4 +250,14 @@ mod tests {
             judged("value > 1", "stn-a", 1.0, &[("value", 1.0)]).unwrap_err().contains("taken")
         );
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_stops_the_reader(
+            words in proptest::collection::vec("[a-z]{1,3}|[0-9.]{1,4}|[-+*/%<>=!&|?:.,()\\[\\]{}'\"\\\\ ]|value|device|has|all|null|true|0x|u|r'|\\PC", 0..30),
+        ) {
+            let text = words.concat();
+            let _ = judged(&text, "stn-a", 1.0, &[]);
+        }
+    }
 }

@@ -25,29 +25,32 @@ pub(crate) struct Heard {
     value: f64,
     /// Whether it took longer to reach us than a live reading may.
     is_old: bool,
+    /// How far its series has come by it: never ahead of when it was heard, so that a device whose
+    /// clock is ahead ends no window before its time.
+    come_to: i64,
 }
 
 impl Heard {
     /// A reading of a packet.
     pub(crate) fn now(reading: &Reading, received_at: Timestamp, timing: Timing) -> Self {
         let at = Stamp(reading.event_time.as_millis(), reading.sequence);
-        Self { at, value: reading.value, is_old: is_old(at, received_at, timing) }
+        Self::at_place(at, reading.value, received_at, timing)
     }
 
     /// A reading that waited for others.
     pub(crate) fn held(held: &Held, timing: Timing) -> Self {
-        let is_old = is_old(held.0, held.received_at(), timing);
-        Self { at: held.0, value: held.value(), is_old }
+        Self::at_place(held.0, held.value(), held.received_at(), timing)
+    }
+
+    fn at_place(at: Stamp, value: f64, received_at: Timestamp, timing: Timing) -> Self {
+        let is_old = received_at.since_ms(at.time()) > timing.late_after_ms;
+        Self { at, value, is_old, come_to: at.0.min(received_at.as_millis()) }
     }
 
     /// The place of the reading in its series.
     pub(crate) fn at(&self) -> Stamp {
         self.at
     }
-}
-
-fn is_old(at: Stamp, received_at: Timestamp, timing: Timing) -> bool {
-    received_at.since_ms(at.time()) > timing.late_after_ms
 }
 
 /// A rule that cannot be judged, and why: told once for each edition of a rule.
@@ -238,7 +241,7 @@ impl Hearing<'_> {
         heard: Heard,
     ) {
         let Some(shape) = shape(&self.book.editions[number].rule.condition) else { return };
-        for (end, value) in panes.close(heard.at.0, &shape) {
+        for (end, value) in panes.close(heard.come_to, &shape) {
             self.find_window(number, track, metric, Heard { at: Stamp(end, 0), value, ..heard });
         }
         if panes.add(heard.at, heard.value, &shape) == Taken::Refused {
@@ -254,7 +257,7 @@ impl Hearing<'_> {
             let condition = &self.book.editions[*number].rule.condition;
             let Some(shape) = shape(condition).filter(|_| panes.is_waiting()) else { continue };
             for (end, value) in panes.close(until, &shape) {
-                let heard = Heard { at: Stamp(end, 0), value, is_old: false };
+                let heard = Heard { at: Stamp(end, 0), value, is_old: false, come_to: end };
                 self.find_window(*number, track, &series.metric, heard);
             }
         }
@@ -276,12 +279,15 @@ impl Hearing<'_> {
     ) {
         let edition = &self.book.editions[number];
         self.counts.evaluations += 1;
-        let (mut zone, mut limit) = (sight.zone, &edition.limit);
-        // Outside its schedule everything is good, and what is open ends without further delay.
-        let at_once = Limit { clear_for_ms: 0, ..edition.limit };
-        if edition.rule.when.as_ref().is_some_and(|when| !schedule::covers(when, heard.at.time())) {
-            (zone, limit) = (Zone::Good, &at_once);
-        }
+        let at_once;
+        let (zone, limit) = match &edition.rule.when {
+            // Outside its schedule everything is good, and what is open ends without further delay.
+            Some(when) if !schedule::covers(when, heard.at.time()) => {
+                at_once = Limit { clear_for_ms: 0, ..edition.limit };
+                (Zone::Good, &at_once)
+            }
+            _ => (sight.zone, &edition.limit),
+        };
         let Some(findings) = track.judge(heard.at, zone, limit) else {
             self.counts.forgotten += 1;
             return;
@@ -295,7 +301,8 @@ impl Hearing<'_> {
 
 /// A rule and what it judges.
 pub(crate) fn subject(edition: &Edition, device: &DeviceId, metric: Option<&Metric>) -> Subject {
-    Subject { edition: edition.clone(), device: device.clone(), metric: metric.cloned() }
+    let (edition, device, metric) = (edition.clone(), device.clone(), metric.cloned());
+    Subject { edition, device, metric, area: None }
 }
 
 fn told(finding: Finding, subject: Subject, value: f64, is_old: bool) -> Transition {
@@ -306,6 +313,7 @@ fn told(finding: Finding, subject: Subject, value: f64, is_old: bool) -> Transit
             event_time,
             value: Some(value),
             late: out_of_order || is_old,
+            members: Vec::new(),
         },
         Finding::Cleared { started_at, ceased_at, event_time, from_this_reading } => {
             let value = from_this_reading.then_some(value);

@@ -147,13 +147,16 @@ impl Panes {
     }
 }
 
+/// Start, partial and stamps of a pane.
+type KeptPane = (i64, String, Vec<(i64, u32)>);
+
 /// The form of [`Panes`] in a checkpoint: stamps as distances from the start of their pane,
 /// partials as the bytes of their message in hexadecimal digits (their sums are larger than the
 /// numbers of JSON).
 #[derive(Clone, Serialize, Deserialize)]
 struct Kept {
     #[serde(rename = "p")]
-    panes: Vec<(i64, String, Vec<(i64, u32)>)>,
+    panes: Vec<KeptPane>,
     #[serde(rename = "j", default, skip_serializing_if = "Option::is_none")]
     judged_to: Option<i64>,
 }

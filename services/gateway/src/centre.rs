@@ -1,17 +1,26 @@
 //! What every connection and every request looks at: the ports, the folds, the fixed pages.
 
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
 
+use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
 use sen_model::Timestamp;
 use tokio::sync::{Semaphore, watch};
 
+use crate::alerting::{Alerting, Watch};
 use crate::history::Histories;
+use crate::map::Outlines;
+use crate::notice::Notice;
 use crate::past::Past;
-use crate::projection::{Alerts, Counts, Latest, Screens, ScreensState};
+use crate::performance::Episodes;
+use crate::projection::{Alerts, Counts, Deliveries, Desk, Latest, Screens, ScreensState};
 use crate::ticks::Ticks;
+use crate::track::Tracks;
 use crate::wall::Wall;
+use crate::wire::FromServer;
 use crate::{Config, Ports};
 
 /// Shared by all tasks of the gateway. Locks are held for the time of one fold or one frame, and
@@ -27,10 +36,22 @@ pub(crate) struct Centre {
     pub(crate) since: Timestamp,
     /// The fold of the alert log.
     pub(crate) alerts: RwLock<Alerts>,
-    /// The offset `alerts` stands for.
-    pub(crate) alerts_as_of: watch::Sender<u64>,
-    /// The head of the alert log at the start: before `alerts` stands for it, it is not whole.
-    pub(crate) alerts_at_start: u64,
+    /// One row for each episode of it.
+    pub(crate) episodes: RwLock<Episodes>,
+    /// The fold of the alerts of rules on trial.
+    pub(crate) shadow: RwLock<Alerts>,
+    /// The fold of the desk's log.
+    pub(crate) desk: RwLock<Desk>,
+    /// The fold of the deliveries.
+    pub(crate) deliveries: RwLock<Deliveries>,
+    /// How far these folds have come.
+    pub(crate) tracks: Tracks,
+    /// The watch over the probe.
+    pub(crate) watch: Mutex<Watch>,
+    /// The newest frame `centre`; none before the desk is known.
+    pub(crate) notice: watch::Sender<Option<Utf8Bytes>>,
+    /// Places for backtests.
+    pub(crate) backtests: Semaphore,
     /// The latest readings.
     pub(crate) latest: RwLock<Latest>,
     /// Counts of quarantine.
@@ -45,6 +66,8 @@ pub(crate) struct Centre {
     pub(crate) ticks: Ticks,
     /// `GET /map`: there from the start if it is official, else drawn when first asked for.
     pub(crate) map: OnceLock<Bytes>,
+    /// The outlines on it, by code.
+    pub(crate) outlines: OnceLock<Outlines>,
     /// `GET /wall`.
     pub(crate) wall: Wall,
     /// The last day of each of its tiles.
@@ -69,40 +92,67 @@ impl Centre {
     }
 
     /// Reads the latest values.
-    pub(crate) fn latest(&self) -> std::sync::RwLockReadGuard<'_, Latest> {
-        self.latest.read().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn latest(&self) -> RwLockReadGuard<'_, Latest> {
+        read(&self.latest)
     }
 
     /// Changes the latest values.
-    pub(crate) fn latest_mut(&self) -> std::sync::RwLockWriteGuard<'_, Latest> {
-        self.latest.write().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn latest_mut(&self) -> RwLockWriteGuard<'_, Latest> {
+        write(&self.latest)
     }
 
-    /// Whether the alerts are whole: as many as the log held at the start, or more.
-    pub(crate) fn alerts_are_whole(&self) -> bool {
-        *self.alerts_as_of.borrow() >= self.alerts_at_start
+    /// The outlines of the province and its communes.
+    pub(crate) fn outlines(&self) -> &Outlines {
+        self.outlines.get_or_init(|| Outlines::of(&self.map()))
     }
 
-    /// Reads the alerts, whole or not.
-    pub(crate) fn alerts(&self) -> std::sync::RwLockReadGuard<'_, Alerts> {
-        self.alerts.read().unwrap_or_else(PoisonError::into_inner)
+    /// Whether alerts can be raised, as of now; told to every screen where that has changed.
+    pub(crate) fn alerting(&self) -> Alerting {
+        let alerting = locked(&self.watch).look(self.now());
+        if self.tracks.desk.is_whole() {
+            self.announce(alerting);
+        }
+        alerting
     }
 
-    /// Changes the alerts.
-    pub(crate) fn alerts_mut(&self) -> std::sync::RwLockWriteGuard<'_, Alerts> {
-        self.alerts.write().unwrap_or_else(PoisonError::into_inner)
+    fn announce(&self, alerting: Alerting) {
+        let notice = FromServer::Centre(Notice::of(&read(&self.desk), alerting));
+        // Our frames have only string keys and finite numbers, so they can always be written.
+        let Ok(text) = serde_json::to_string(&notice) else { return };
+        self.notice.send_if_modified(|held| {
+            let is_new = held.as_ref().is_none_or(|held| held.as_str() != text);
+            if is_new {
+                *held = Some(text.into());
+            }
+            is_new
+        });
     }
 
     /// The counts of quarantine.
     pub(crate) fn counts(&self) -> MutexGuard<'_, Counts> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.counts)
     }
 
     /// The screens.
     pub(crate) fn screens(&self) -> MutexGuard<'_, Screens> {
-        self.screens.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.screens)
     }
 }
 
 /// A centre and the connections it serves; cheap to clone.
 pub(crate) type Shared = Arc<Centre>;
+
+/// Looks at a fold. A task that ended in a bug has left it as it was after some record.
+pub(crate) fn read<T>(fold: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    fold.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Changes a fold.
+pub(crate) fn write<T>(fold: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    fold.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The same of what is never only looked at.
+pub(crate) fn locked<T>(fold: &Mutex<T>) -> MutexGuard<'_, T> {
+    fold.lock().unwrap_or_else(PoisonError::into_inner)
+}

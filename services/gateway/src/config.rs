@@ -3,7 +3,11 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 
 use sen_chassis::Problem;
+use sen_model::time::MINUTE_MS;
+use sen_model::{Field, Text};
 use serde::Deserialize;
+
+use crate::cap::Issuer;
 
 /// How the gateway serves.
 #[derive(Clone, Debug, Deserialize)]
@@ -32,6 +36,92 @@ pub struct Config {
     pub idle_ms: u64,
     /// Series whose latest value is kept, at most.
     pub most_series: usize,
+    /// How alerts are told to others in CAP.
+    #[serde(default)]
+    pub cap: Cap,
+    /// What an Alertmanager's alerts do not say.
+    #[serde(default)]
+    pub alertmanager: Alertmanager,
+}
+
+/// The section `[gateway.cap]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cap {
+    /// What tells this centre from others, such as an e-mail address: neither white space, comma,
+    /// `<` nor `&`.
+    pub sender: String,
+    /// What the centre is called.
+    pub sender_name: Text,
+    /// For whom alerts are meant.
+    pub scope: Scope,
+    /// With scope `restricted`: for whom.
+    pub restriction: String,
+}
+
+/// For whom alerts are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// For everybody.
+    Public,
+    /// For some, as `restriction` says.
+    Restricted,
+}
+
+impl Default for Cap {
+    fn default() -> Self {
+        Self {
+            sender: "sen@localhost".into(),
+            sender_name: Text::new("Trung tâm Điều hành thông minh", "Smart Operations Centre"),
+            scope: Scope::Restricted,
+            restriction: "Chỉ dùng trong các cơ quan của tỉnh. For the province's agencies only."
+                .into(),
+        }
+    }
+}
+
+impl Cap {
+    /// The same as the writer wants it.
+    pub(crate) fn issuer(&self) -> Issuer {
+        Issuer {
+            sender: self.sender.clone(),
+            name: self.sender_name.clone(),
+            restriction: (self.scope == Scope::Restricted).then(|| self.restriction.clone()),
+        }
+    }
+
+    fn check(&self, problems: &mut Vec<Problem>) {
+        let is_wrong = |c: char| c.is_whitespace() || matches!(c, ',' | '<' | '&');
+        if self.sender.is_empty() || self.sender.contains(is_wrong) {
+            let message = format!(
+                "`{}` cannot stand for this centre: at least one character, no white space, comma, \
+                 `<` or `&`",
+                self.sender
+            );
+            problems.push(Problem::new("gateway.cap.sender", message));
+        }
+        if self.scope == Scope::Restricted && self.restriction.trim().is_empty() {
+            let message = "say for whom alerts are meant, or set scope = \"public\"";
+            problems.push(Problem::new("gateway.cap.restriction", message));
+        }
+    }
+}
+
+/// The section `[gateway.alertmanager]`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Alertmanager {
+    /// The desk of alerts without a label `field` or a known device.
+    pub field: Field,
+    /// How long an alert lasts that does not say when it ends, in milliseconds.
+    pub resolve_ms: i64,
+}
+
+impl Default for Alertmanager {
+    fn default() -> Self {
+        Self { field: Field::PublicServices, resolve_ms: 5 * MINUTE_MS }
+    }
 }
 
 impl Config {
@@ -53,7 +143,10 @@ impl Config {
         // A screen is closed by its own limit, which comes first.
         within("idle_ms", self.idle_ms, self.slow_ms, 600_000);
         within("most_series", self.most_series as u64, 1, 10_000_000);
+        let resolve_ms = u64::try_from(self.alertmanager.resolve_ms).unwrap_or(0);
+        within("alertmanager.resolve_ms", resolve_ms, 1_000, 86_400_000);
         problems.extend(self.address().err());
+        self.cap.check(&mut problems);
         for host in &self.hosts {
             if host.is_empty() || host.contains([':', '/', '*', ' ']) {
                 let message = format!("`{host}` is not a host name: no scheme, port or wildcard");
@@ -99,6 +192,8 @@ pub(crate) mod tests {
             request_ms: 10_000,
             idle_ms: 60_000,
             most_series: 200_000,
+            cap: Cap::default(),
+            alertmanager: Alertmanager::default(),
         }
     }
 
@@ -119,10 +214,20 @@ pub(crate) mod tests {
             hosts: vec!["http://x".into()],
             ticks_per_second: 9,
             heartbeat_ms: 0,
+            cap: Cap { sender: "a b".into(), restriction: " ".into(), ..Cap::default() },
+            alertmanager: Alertmanager { resolve_ms: -1, ..Alertmanager::default() },
             ..config()
         };
         let keys: Vec<String> = config.check().into_iter().map(|problem| problem.key).collect();
-        let wanted = ["ticks_per_second", "heartbeat_ms", "listen", "hosts"];
+        let wanted = [
+            "ticks_per_second",
+            "heartbeat_ms",
+            "alertmanager.resolve_ms",
+            "listen",
+            "cap.sender",
+            "cap.restriction",
+            "hosts",
+        ];
         assert_eq!(keys, wanted.map(|key| format!("gateway.{key}")));
     }
 }

@@ -1,15 +1,19 @@
 //! The tasks that keep the folds equal to the log: one reader each. On shutdown each reads to the
 //! head before it ends.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sen_chassis::backoff::Backoff;
 use sen_chassis::{Clock, Shutdown};
 use sen_log::{Entry, Offset, ReadError, Topic};
+use sen_model::{AlertRecord, Delivery, DeskRecord};
 use sen_proto::Wire;
 
 use crate::RunError;
-use crate::centre::Shared;
+use crate::alerting::PROBE_RULE;
+use crate::centre::{Centre, Shared, locked, read, write};
+use crate::track::Track;
 
 /// Records taken from the log at once.
 const BATCH: usize = 1_024;
@@ -18,6 +22,8 @@ const BATCH: usize = 1_024;
 const GATHER: Duration = Duration::from_millis(100);
 /// How often the screens are looked at and the gauges are set.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often the probe is looked at.
+const WATCH: Duration = Duration::from_millis(250);
 
 /// Where the folds begin to read.
 pub(crate) struct Begin {
@@ -31,36 +37,118 @@ pub(crate) struct Begin {
 
 /// Folds the alert log, all of it.
 pub(crate) async fn alerts(centre: Shared, shutdown: Shutdown) -> Result<(), RunError> {
-    let ports = &centre.ports;
-    let wanted = centre.alerts_at_start;
-    let progress = |read_to| format!("folding alerts: {read_to} of {wanted}");
-    ports.health.ill("gateway", progress(0));
-    let fold = |entries: &[Entry<_>], read_to: Offset| {
-        let mut alerts = centre.alerts_mut();
+    let fold = |entries: &[Entry<AlertRecord>], read_to: Offset| {
+        let (mut alerts, mut episodes) = (write(&centre.alerts), write(&centre.episodes));
         for entry in entries {
-            alerts.apply(entry.offset, std::sync::Arc::clone(&entry.record));
+            episodes.apply(entry.offset, &entry.record);
+            alerts.apply(entry.offset, Arc::clone(&entry.record));
         }
         alerts.advance(read_to);
-        drop(alerts);
-        centre.alerts_as_of.send_replace(read_to);
-        if read_to < wanted {
-            ports.health.ill("gateway", progress(read_to));
-        } else {
-            ports.health.well("gateway");
+    };
+    whole(&centre, &centre.ports.alerts, &centre.tracks.alerts, &shutdown, fold).await
+}
+
+/// Folds the desk's log, and tells every screen how the centre stands.
+pub(crate) async fn desk(centre: Shared, shutdown: Shutdown) -> Result<(), RunError> {
+    let fold = |entries: &[Entry<DeskRecord>], read_to: Offset| {
+        let mut desk = write(&centre.desk);
+        for entry in entries {
+            desk.apply(entry.offset, Arc::clone(&entry.record));
+        }
+        desk.advance(read_to);
+        drop(desk);
+        centre.tracks.desk.reached(read_to);
+        centre.alerting();
+    };
+    whole(&centre, &centre.ports.desk, &centre.tracks.desk, &shutdown, fold).await
+}
+
+/// Folds the alerts of rules on trial; those of the probe are watched and not kept.
+pub(crate) async fn shadow(centre: Shared, shutdown: Shutdown) -> Result<(), RunError> {
+    let fold = |entries: &[Entry<AlertRecord>], read_to: Offset| {
+        let mut shadow = write(&centre.shadow);
+        for entry in entries {
+            if entry.record.rule.as_str() == PROBE_RULE {
+                locked(&centre.watch).take(&entry.record, centre.now());
+            } else {
+                shadow.apply(entry.offset, Arc::clone(&entry.record));
+            }
+        }
+        shadow.advance(read_to);
+        drop(shadow);
+        if !entries.is_empty() {
+            centre.alerting();
         }
     };
-    let from = (ports.alerts.floor(), Duration::ZERO);
+    whole(&centre, &centre.ports.shadow, &centre.tracks.shadow, &shutdown, fold).await
+}
+
+/// Folds the deliveries, all of them.
+pub(crate) async fn deliveries(centre: Shared, shutdown: Shutdown) -> Result<(), RunError> {
+    let fold = |entries: &[Entry<Delivery>], read_to: Offset| {
+        let mut deliveries = write(&centre.deliveries);
+        for entry in entries {
+            deliveries.apply(entry.offset, Arc::clone(&entry.record));
+        }
+        deliveries.advance(read_to);
+    };
+    whole(&centre, &centre.ports.deliveries, &centre.tracks.deliveries, &shutdown, fold).await
+}
+
+/// Looks at the probe several times a second, so that its silence is told at once.
+pub(crate) async fn watch(centre: Shared, shutdown: Shutdown) -> Result<(), RunError> {
+    let mut looks = tokio::time::interval(WATCH);
+    let mut was_ok = true;
+    loop {
+        tokio::select! {
+            () = shutdown.requested() => return Ok(()),
+            _ = looks.tick() => {}
+        }
+        let alerting = centre.alerting();
+        metrics::gauge!("sen_alerting_up").set(f64::from(u8::from(alerting.ok)));
+        if let Some(latency) = alerting.latency_ms {
+            metrics::gauge!("sen_probe_latency_ms").set(latency as f64);
+        }
+        if alerting.ok != was_ok {
+            was_ok = alerting.ok;
+            if was_ok {
+                tracing::info!("the probe is heard again: alerts are raised");
+            } else {
+                tracing::error!("the probe is not heard: alerts may not be raised any more");
+            }
+        }
+    }
+}
+
+/// Folds a topic from its floor, and says how far that is until it is whole.
+async fn whole<T: Wire>(
+    centre: &Centre,
+    topic: &Topic<T>,
+    track: &Track,
+    shutdown: &Shutdown,
+    mut fold: impl FnMut(&[Entry<T>], Offset),
+) -> Result<(), RunError> {
+    let ports = &centre.ports;
+    let fold = |entries: &[Entry<T>], read_to: Offset| {
+        fold(entries, read_to);
+        track.reached(read_to);
+        match centre.tracks.trouble() {
+            Some(trouble) => ports.health.ill("gateway", trouble),
+            None => ports.health.well("gateway"),
+        }
+    };
+    let from = (topic.floor(), Duration::ZERO);
     // Nobody is told what is not whole, so a stop does not wait until it is.
     let in_vain = async {
         shutdown.requested().await;
-        if centre.alerts_are_whole() {
+        if track.is_whole() {
             std::future::pending::<()>().await;
         }
     };
     tokio::select! {
         biased;
         () = in_vain => Ok(()),
-        ended = follow("alerts", &ports.alerts, from, &ports.clock, &shutdown, fold) => ended,
+        ended = follow(track.name(), topic, from, &ports.clock, shutdown, fold) => ended,
     }
 }
 
@@ -120,7 +208,7 @@ pub(crate) async fn look(centre: Shared, shutdown: Shutdown) -> Result<(), RunEr
         centre.screens_state.send_replace(state);
         let (series, refused) = centre.latest().sizes();
         metrics::gauge!("sen_screens_stale").set(state.stale as f64);
-        metrics::gauge!("sen_alerts_open").set(centre.alerts().open() as f64);
+        metrics::gauge!("sen_alerts_open").set(read(&centre.alerts).open() as f64);
         metrics::gauge!("sen_series_latest").set(series as f64);
         metrics::counter!("sen_series_beyond_limit_total").absolute(refused);
         centre.ports.metrics.upkeep();

@@ -22,7 +22,9 @@ const BODY_BYTES: usize = 16 << 10;
 /// drawn in the page, and the map's worker is made from a blob.
 const POLICY: &str = "default-src 'self'; worker-src 'self' blob:; style-src 'self' \
      'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self' ws: wss:; object-src 'none'; \
-     base-uri 'none'; frame-ancestors 'none'";
+     base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+/// Where signed links lead.
+const LINKS: &str = "/a/";
 
 /// Puts the guard around a router. Problems are made inside of the compression, since they are made
 /// of what an answer says; they are short, so it lets them pass.
@@ -45,13 +47,30 @@ async fn problems(request: Request, next: Next) -> Response {
     if is_api { problem::told_as_problem(response).await } else { response }
 }
 
+/// Whether a path belongs to this API; of another program's API, which is here as well, it speaks
+/// the language.
 fn is_api(request: &Request) -> bool {
-    request.uri().path().starts_with("/api/")
+    let path = request.uri().path();
+    path.starts_with("/api/") && !path.starts_with("/api/v2/")
+}
+
+/// Whether nobody on the way may keep the answer.
+fn is_fresh(request: &Request) -> bool {
+    let path = request.uri().path();
+    path.starts_with("/api/") || path.starts_with(LINKS)
+}
+
+/// How long a request may take.
+fn patience(config: &Config, request: &Request) -> Duration {
+    match request.uri().path() {
+        http::BACKTEST => http::BACKTEST_PATIENCE,
+        _ => Duration::from_millis(config.request_ms),
+    }
 }
 
 async fn guard(State(centre): State<Shared>, request: Request, next: Next) -> Response {
-    let is_api = is_api(&request);
-    let limit = Duration::from_millis(centre.config.request_ms);
+    let is_fresh = is_fresh(&request);
+    let limit = patience(&centre.config, &request);
     let mut response = match admit(&centre.config, &request) {
         Err(problem) => problem.into_response(),
         Ok(()) => match tokio::time::timeout(limit, next.run(request)).await {
@@ -63,7 +82,7 @@ async fn guard(State(centre): State<Shared>, request: Request, next: Next) -> Re
     let status = response.status();
     let class = status.as_str().get(..1).map_or("0xx".to_owned(), |first| format!("{first}xx"));
     metrics::counter!("sen_http_responses_total", "status" => class).increment(1);
-    if is_api {
+    if is_fresh {
         set(response.headers_mut(), header::CACHE_CONTROL, "no-store");
     }
     harden(&mut response);
@@ -97,6 +116,11 @@ fn admit(config: &Config, request: &Request) -> Result<(), Problem> {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let upgrades = headers.contains_key(header::UPGRADE);
     if reads && !upgrades {
+        return Ok(());
+    }
+    // Whoever has a signed link could use it anyway; and from a page without referrers browsers send
+    // the origin `null` with a form.
+    if request.uri().path().starts_with(LINKS) {
         return Ok(());
     }
     // Programs send no origin, and nothing of a browser's either.
@@ -164,6 +188,18 @@ mod tests {
         assert!(admits("GET", &[host, live, ("origin", "http://127.0.0.1:8080")]));
         assert!(admits("GET", &[host, live]), "programs send no origin");
         assert!(admits("POST", &[host]));
+    }
+
+    #[test]
+    fn a_form_behind_a_signed_link_needs_no_origin_but_a_name_of_ours() {
+        let ask = |host: &str| {
+            let request = Request::builder().method("POST").uri("/a/token");
+            let request = request.header("host", host).header("origin", "null");
+            let config = crate::config::tests::config();
+            admit(&config, &request.body(Body::empty()).unwrap()).is_ok()
+        };
+        assert!(ask("127.0.0.1:8080"));
+        assert!(!ask("evil.example"));
     }
 
     #[test]

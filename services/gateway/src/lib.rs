@@ -3,10 +3,15 @@
 //! Reading order: [`wire`] (the frames), [`view`] and [`sequencer`] (what one connection is told),
 //! [`projection`] (what is folded from the log), `feeds` (the tasks that fold), `socket` (a
 //! connection's life), `ticks` (the telemetry lane), `past` (what was
-//! measured), `query` (questions about it), `history` (the last day of the tiles), `http` (requests
-//! and commands), `pages` (the screens), [`map`] and [`wall`] (what the province looks
-//! like), `server` and `guard` (the door).
+//! measured), `query` (questions about it), `history` (the last day of the tiles), `alerting` (can
+//! alerts be raised at all) and [`notice`] (what every screen is told), `why` (what led to an alert),
+//! `performance` (how good the alarms are), `cap` (alerts for others) and `alertmanager` (alerts of
+//! others), `http` (requests and commands), `pages` (the screens), [`map`] and [`wall`] (what the
+//! province looks like), `server` and `guard` (the door).
 
+pub mod alerting;
+pub mod alertmanager;
+pub mod cap;
 mod centre;
 mod config;
 mod feeds;
@@ -14,8 +19,10 @@ mod guard;
 mod history;
 mod http;
 pub mod map;
+pub mod notice;
 mod pages;
 mod past;
+pub mod performance;
 pub mod projection;
 mod query;
 #[cfg(test)]
@@ -24,8 +31,10 @@ pub mod sequencer;
 mod server;
 mod socket;
 mod ticks;
+mod track;
 pub mod view;
 pub mod wall;
+pub mod why;
 pub mod wire;
 
 use std::collections::HashMap;
@@ -41,8 +50,9 @@ use sen_chassis::telemetry::Metrics;
 use sen_chassis::{Clock, Health, Problem, Shutdown, Tasks};
 use sen_log::{Offset, Topic};
 use sen_model::{
-    AlertRecord, Command, CommandOutcome, Event, Place, Progress, Quarantined, ReadingBatch,
-    Registry, Rule, SeriesKey, Timestamp,
+    AlertRecord, BacktestAnswer, BacktestAsk, Command, CommandOutcome, Delivery, DeskRecord, Event,
+    OnCallAnswer, OnCallAsk, Place, Progress, Quarantined, ReadingBatch, Registry, Rule, SeriesKey,
+    Timestamp,
 };
 use sen_store::{SeriesId, Store};
 use tokio::sync::{Semaphore, watch};
@@ -52,11 +62,12 @@ use feeds::Begin;
 use history::Histories;
 use past::Past;
 use projection::latest::Sighting;
-use projection::{Alerts, Counts, Latest, Screens};
+use projection::{Counts, Latest, Screens};
 use server::Server;
 use ticks::Ticks;
+use track::{Track, Tracks};
 
-pub use config::Config;
+pub use config::{Alertmanager, Cap, Config, Scope};
 pub use projection::ScreensState;
 
 /// What the gateway is given.
@@ -69,6 +80,12 @@ pub struct Ports {
     pub quarantine: Topic<Quarantined>,
     /// Every change of every alert.
     pub alerts: Topic<AlertRecord>,
+    /// The same of rules on trial.
+    pub shadow: Topic<AlertRecord>,
+    /// Every change at the desk.
+    pub desk: Topic<DeskRecord>,
+    /// Every change of every delivery to a person.
+    pub deliveries: Topic<Delivery>,
     /// Readings and summaries of the past.
     pub store: Store,
     /// What the store no longer has, if it is kept.
@@ -81,6 +98,10 @@ pub struct Ports {
     pub rules: watch::Receiver<Arc<Vec<Rule>>>,
     /// Where commands go.
     pub commands: Caller<Command, CommandOutcome>,
+    /// Who knows who is on call.
+    pub oncall: Caller<OnCallAsk, OnCallAnswer>,
+    /// Who tries rules over stored history.
+    pub backtests: Caller<BacktestAsk, BacktestAnswer>,
     /// How far the store has come.
     pub stored: watch::Receiver<Progress>,
     /// How far the rules have come.
@@ -164,11 +185,23 @@ impl Gateway {
             wall::Wall::default()
         });
         let map = official_map(&ports.folder, ports.registry.places());
+        let since = Timestamp::from_millis(ports.clock.now_ms());
         let centre = Arc::new(Centre {
-            since: Timestamp::from_millis(ports.clock.now_ms()),
-            alerts: RwLock::new(Alerts::default()),
-            alerts_as_of: watch::Sender::new(0),
-            alerts_at_start: ports.alerts.head(),
+            since,
+            alerts: RwLock::default(),
+            episodes: RwLock::default(),
+            shadow: RwLock::default(),
+            desk: RwLock::default(),
+            deliveries: RwLock::default(),
+            tracks: Tracks {
+                alerts: Track::new("alerts", ports.alerts.head()),
+                desk: Track::new("the desk", ports.desk.head()),
+                shadow: Track::new("alerts on trial", ports.shadow.head()),
+                deliveries: Track::new("deliveries", ports.deliveries.head()),
+            },
+            watch: Mutex::new(alerting::Watch::new(since)),
+            notice: watch::Sender::new(None),
+            backtests: Semaphore::new(http::MOST_BACKTESTS),
             latest: RwLock::new(latest),
             counts: Mutex::new(Counts::default()),
             screens: Mutex::new(Screens::default()),
@@ -176,6 +209,7 @@ impl Gateway {
             loss_was_told: AtomicBool::new(false),
             ticks: Ticks::new(),
             map,
+            outlines: OnceLock::new(),
             histories: Histories::new(&wall, &ports.registry),
             wall,
             past: Past::new(
@@ -211,6 +245,14 @@ impl Gateway {
         let its = || (Arc::clone(&centre), shutdown.clone());
         let (c, s) = its();
         tasks.spawn("alerts", feeds::alerts(c, s));
+        let (c, s) = its();
+        tasks.spawn("desk", feeds::desk(c, s));
+        let (c, s) = its();
+        tasks.spawn("shadow", feeds::shadow(c, s));
+        let (c, s) = its();
+        tasks.spawn("deliveries", feeds::deliveries(c, s));
+        let (c, s) = its();
+        tasks.spawn("watch", feeds::watch(c, s));
         let (c, s) = its();
         tasks.spawn("readings", feeds::readings(c, begin.readings, s));
         let (c, s) = its();

@@ -120,3 +120,82 @@ pub(crate) fn refused(client: &str, topic: &str) -> sen_model::Quarantined {
         payload_bytes: 1,
     }
 }
+
+/// A record of the desk.
+pub(crate) fn entry(
+    id: &str,
+    rev: u32,
+    open: bool,
+    entry: sen_model::Entry,
+) -> sen_model::DeskRecord {
+    sen_model::DeskRecord {
+        id: sen_model::EntryId::from_text(id),
+        rev,
+        open,
+        by: "Lan".into(),
+        at: Timestamp::from_millis(1_000 * i64::from(rev)),
+        entry,
+    }
+}
+
+/// Planned work on one device.
+pub(crate) fn work() -> sen_model::Entry {
+    let device = Some(DeviceId::new("stn-my-tho").unwrap());
+    sen_model::Entry::Work {
+        reach: sen_model::Reach { device, ..sen_model::Reach::default() },
+        from: Timestamp::from_millis(1_000),
+        until: Timestamp::from_millis(9_000),
+        reason: "Thay cảm biến".into(),
+    }
+}
+
+/// A shift of a desk.
+pub(crate) fn shift(desk: Option<Field>) -> sen_model::Entry {
+    sen_model::Entry::Shift {
+        desk,
+        from: Timestamp::from_millis(1_000),
+        until: Timestamp::from_millis(9_000),
+        to: "Minh".into(),
+        text: "Bình thường".into(),
+        open: Vec::new(),
+        shelved: Vec::new(),
+        suppressed: Vec::new(),
+        out_of_service: Vec::new(),
+        raised: 3,
+        acknowledged: 2,
+    }
+}
+
+/// A delivery about an alert to a person.
+pub(crate) fn delivery(id: &str, rev: u32, alert: &str, person: &str) -> sen_model::Delivery {
+    sen_model::Delivery {
+        id: id.into(),
+        rev,
+        alert: AlertId::from_text(alert),
+        step: 1,
+        person: person.into(),
+        channel: "push".into(),
+        state: sen_model::DeliveryState::Waiting,
+        attempts: 0,
+        at: Timestamp::from_millis(1_000 * i64::from(rev)),
+        detail: String::new(),
+    }
+}
+
+/// An alert of which everything is known that people can say about one.
+pub(crate) fn handled(mut record: AlertRecord) -> AlertRecord {
+    use sen_model::alert::{Assignment, Closing, Explanation, Note, Shelving, Suppression};
+    let (at, by) = (record.event_time, || "Lan".to_owned());
+    let reason = "đang sửa".to_owned();
+    record.shelving = Some(Shelving { by: by(), at, reason, until: at.plus_ms(1), one_shot: true });
+    let why = Explanation::Level { alert: AlertId::from_text("b") };
+    record.suppression = Some(Suppression { why, at, until: Some(at) });
+    record.out_of_service = Some("out-1".into());
+    record.assignment = Some(Assignment { to: "Minh".into(), by: by(), at });
+    record.notes = vec![Note { by: by(), at, text: "đã gọi".into() }];
+    let (cause, note) = (sen_model::Cause::Resolved, String::new());
+    record.closing = Some(Closing { by: by(), at, cause, note });
+    record.members = vec![AlertId::from_text("c")];
+    record.attributes.insert("job".into(), "node".into());
+    record
+}

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use sen_model::{AlertRecord, DeviceId, Metric, Quality, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::notice::Notice;
+
 /// The version of the protocol this program speaks.
 pub const VERSION: u32 = 1;
 /// Largest frame a screen may send, in bytes.
@@ -105,6 +107,8 @@ pub enum FromServer {
         /// The server's clock.
         now: Timestamp,
     },
+    /// How the whole centre stands: after `welcome`, and whenever that changes.
+    Centre(Notice),
     /// Latest values that changed.
     Tick {
         /// One row for each series.

@@ -1,11 +1,18 @@
-//! The plug point of the service: a way to reach people or machines.
+//! The plug points of the service: a way to reach machines with the whole alert log, and a way to
+//! bring one message to one person.
 
+pub(crate) mod email;
 pub mod mqtt;
+pub(crate) mod push;
+pub(crate) mod webhook;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use sen_model::AlertRecord;
+
+use crate::letter::Letter;
 
 /// Why a record was not delivered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,7 +32,7 @@ pub enum ChannelError {
 /// A delivery under way.
 pub type Delivery<'a> = Pin<Box<dyn Future<Output = Result<(), ChannelError>> + Send + 'a>>;
 
-/// A way to reach people or machines.
+/// A way to reach machines.
 ///
 /// Records come in the order of the alert log, one at a time, each at least once: after a crash
 /// the last ones come again, with the same (id, rev).
@@ -42,4 +49,39 @@ pub trait Channel: Send + Sync {
     fn forgets(&self) -> bool {
         false
     }
+}
+
+/// How a message to a person ended. The words say what happened and never whom or where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Brought {
+    /// The other side has taken it.
+    Taken,
+    /// It was not, and is tried again: after this long at least.
+    Again(String, Duration),
+    /// It never will be.
+    Refused(String),
+}
+
+/// How a try ended, and which of the person's browsers take no messages any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Trip {
+    pub(crate) brought: Brought,
+    /// Entries of the on-call log.
+    pub(crate) gone: Vec<String>,
+}
+
+impl From<Brought> for Trip {
+    fn from(brought: Brought) -> Self {
+        Self { brought, gone: Vec::new() }
+    }
+}
+
+/// A message under way.
+pub(crate) type Way<'a> = Pin<Box<dyn Future<Output = Trip> + Send + 'a>>;
+
+/// A way to bring a message to a person. A message comes again, with the same key, until it is
+/// taken or refused. Each try ends within a time of its own.
+pub(crate) trait Courier: Send + Sync {
+    /// Tries once.
+    fn bring<'a>(&'a self, letter: &'a Letter) -> Way<'a>;
 }

@@ -1,18 +1,26 @@
-//! The shell: starts a lane for each channel, saves their positions, and joins them all.
+//! The shell: starts a lane for each channel and the calling of people, saves the positions of the
+//! lanes, and joins them all.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sen_chassis::{Shutdown, Tasks};
+use sen_chassis::{Clock, Shutdown, Tasks};
 use sen_log::{AppendError, Checkpoint, Cursor, Offset, ReadError, Topic};
 use sen_model::AlertRecord;
 use serde::{Deserialize, Serialize};
 
 use crate::channel::Channel;
+use crate::channel::push::Vapid;
+use crate::egress::Egress;
 use crate::fold::Open;
+use crate::keys::Keys;
 use crate::lane::{Lane, Position};
-use crate::{Notify, RunError};
+use crate::outbox::Pace;
+use crate::people::{self, Couriers, Terms, Wires};
+use crate::settings::OnCall;
+use crate::watch::Watch;
+use crate::{Config, Notify, PartError, PeoplePorts, RunError};
 
 /// Records folded at once at the first start of a channel.
 const FOLD_RECORDS: usize = 4_096;
@@ -32,7 +40,7 @@ struct Positions {
 }
 
 pub(crate) async fn run(notify: Notify, shutdown: Shutdown) -> Result<(), RunError> {
-    let Notify { config, checkpoint, head, ports } = notify;
+    let Notify { config, checkpoint, head, keys, couriers, egress, on_call, ports } = notify;
     let mut saved = checkpoint.as_ref().map(decode).unwrap_or_default();
     let mut positions = Positions {
         cursor: ports.cursor,
@@ -54,10 +62,13 @@ pub(crate) async fn run(notify: Notify, shutdown: Shutdown) -> Result<(), RunErr
     }
     // From here on a new channel is told everything, also after a crash.
     positions.save(&ports.alerts).await;
-    let mut lanes: Tasks<ReadError> = Tasks::new();
+    let mut parts: Tasks<PartError> = Tasks::new();
     for lane in begun {
-        lanes.spawn(lane.name(), lane.run(shutdown.clone()));
+        let (name, running) = (lane.name(), lane.run(shutdown.clone()));
+        parts.spawn(name, async move { Ok(running.await?) });
     }
+    let hands = Hands { alerts: ports.alerts.clone(), clock: ports.clock, keys, couriers, egress };
+    call_people(&config, hands, ports.people, on_call, &mut parts, &shutdown).await?;
     let pause = Duration::from_millis(config.checkpoint_interval_ms);
     let mut ticks = tokio::time::interval(pause);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -65,14 +76,73 @@ pub(crate) async fn run(notify: Notify, shutdown: Shutdown) -> Result<(), RunErr
         tokio::select! {
             () = shutdown.requested() => break,
             _ = ticks.tick() => positions.save(&ports.alerts).await,
-            Some(ended) = lanes.join_next() => {
+            Some(ended) = parts.join_next() => {
                 ended?;
             }
         }
     }
-    let joined = lanes.join_all().await;
+    let joined = parts.join_all().await;
     positions.save(&ports.alerts).await;
     Ok(joined?)
+}
+
+/// What calling people shares with the rest.
+struct Hands {
+    alerts: Topic<AlertRecord>,
+    clock: Clock,
+    keys: Keys,
+    couriers: Couriers,
+    egress: Arc<Egress>,
+}
+
+/// Starts calling people, and the watch over alerting itself.
+async fn call_people(
+    config: &Config,
+    hands: Hands,
+    ports: PeoplePorts,
+    on: Arc<OnCall>,
+    parts: &mut Tasks<PartError>,
+    shutdown: &Shutdown,
+) -> Result<(), RunError> {
+    let ms = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+    let pace = Pace {
+        gather_ms: ms(config.gather_ms),
+        retry_most: Duration::from_millis(config.retry_most_ms),
+        give_up_ms: ms(config.give_up_ms),
+    };
+    let tick = Duration::from_millis(config.tick_ms);
+    let public_url = Some(config.public_url.clone()).filter(|url| !url.is_empty());
+    let push_key = Vapid::new(&hands.keys.vapid).public;
+    let (couriers, seal) = (Arc::clone(&hands.couriers), hands.keys.seal);
+    let terms = Terms { on: Arc::clone(&on), couriers, seal, push_key, public_url, tick };
+    let wires = Wires {
+        alerts: hands.alerts,
+        cursor: ports.cursor,
+        deliveries: ports.deliveries,
+        oncall: ports.oncall,
+        asks: ports.asks,
+        rules: ports.rules,
+        clock: hands.clock.clone(),
+    };
+    let people = people::start(wires, terms, pace).await?;
+    if let Some(dead_man) = on.dead_man.clone() {
+        let watch = Watch {
+            shadow: ports.shadow,
+            dead_man,
+            on,
+            notes: people.notes(),
+            couriers: hands.couriers,
+            egress: hands.egress,
+            is_alarmed: people.alarmed(),
+            clock: hands.clock,
+            tick,
+        };
+        let running = watch.run(shutdown.clone());
+        parts.spawn("watch", async move { Ok(running.await?) });
+    }
+    let running = people.run(shutdown.clone());
+    parts.spawn("people", async move { Ok(running.await?) });
+    Ok(())
 }
 
 fn decode(checkpoint: &Checkpoint) -> Saved {

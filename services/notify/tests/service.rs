@@ -2,11 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
+mod harness;
+
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use sen_chassis::{Clock, Shutdown, Tasks};
 use sen_log::{Log, Retention, Topic};
@@ -16,7 +16,9 @@ use sen_model::{
 };
 use sen_notify::channel::mqtt::{Mqtt, Publish, PublishError};
 use sen_notify::channel::{Channel, ChannelError, Delivery};
-use sen_notify::{BindError, Config, Notify, Ports, RunError};
+use sen_notify::{BindError, Config, Notify, OnCall, Ports, RunError};
+
+use harness::within;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
@@ -129,9 +131,11 @@ impl Centre {
 
     fn bind(&self, channels: Vec<Box<dyn Channel>>) -> Result<Notify, BindError> {
         let cursor = self.log.cursor(&self.alerts, "notify").unwrap();
-        let ports =
-            Ports { alerts: self.alerts.clone(), cursor, channels, clock: Clock::manual(0) };
-        Notify::bind(Config { checkpoint_interval_ms: 1, retry_most_ms: 20 }, ports)
+        let people = harness::people(&self.log, self.folder.path(), OnCall::default()).0;
+        let (alerts, clock) = (self.alerts.clone(), Clock::manual(0));
+        let ports = Ports { alerts, cursor, channels, people, clock };
+        let config = Config { checkpoint_interval_ms: 1, retry_most_ms: 20, ..harness::config() };
+        Notify::bind(config, ports)
     }
 
     fn run(&self, channels: Vec<Box<dyn Channel>>) -> Running {
@@ -158,12 +162,6 @@ impl Running {
         self.shutdown.request();
         within("stopped", self.tasks.join_all()).await.unwrap();
     }
-}
-
-/// A test that waits for something which never comes fails instead of hanging.
-async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    let limit = Duration::from_secs(30);
-    tokio::time::timeout(limit, future).await.unwrap_or_else(|_| panic!("waited for: {what}"))
 }
 
 fn record(id: &str, rev: u32, state: AlertState) -> AlertRecord {

@@ -30,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) alert: sen_alert::Config,
     /// Alerts to people.
     pub(crate) notify: sen_notify::Config,
+    /// Who is called, when and how.
+    pub(crate) on_call: sen_notify::OnCall,
     /// Everything to the screens.
     pub(crate) gateway: sen_gateway::Config,
     /// The simulated province.
@@ -86,6 +88,7 @@ impl Settings {
             }
             file(folder, "exports.toml", |text| sen_export::parse(text, registry), &mut problems)
         });
+        let on_call = on_call(folder, rules.as_deref(), registry.as_ref(), &mut problems);
         problems.extend(sen_gateway::check_folder(folder));
 
         let settings = (|| {
@@ -99,6 +102,7 @@ impl Settings {
                 aggregate: aggregate?,
                 alert: alert?,
                 notify: notify?,
+                on_call: on_call?,
                 gateway: gateway?,
                 simulator: simulator?,
                 registry: Arc::new(registry?),
@@ -182,6 +186,21 @@ fn file<T>(
         }
     };
     parsed.map_err(|more| problems.extend(more)).ok()
+}
+
+/// Who is called about alerts; a folder without the file calls nobody. Secrets stand beside it.
+fn on_call(
+    folder: &Path,
+    rules: Option<&[Rule]>,
+    registry: Option<&Registry>,
+    problems: &mut Vec<Problem>,
+) -> Option<sen_notify::OnCall> {
+    if !folder.join("oncall.toml").exists() {
+        return Some(sen_notify::OnCall::default());
+    }
+    let read_secret = |path: &Path| sen_notify::Secret::read(&folder.join(path));
+    let parse = |text: &str| sen_notify::OnCall::parse(text, rules, registry, &read_secret);
+    file(folder, "oncall.toml", parse, problems)
 }
 
 /// Devices and places make one registry, since devices name the areas they stand in.

@@ -4,7 +4,8 @@
 //!  devices ──MQTT──▶ ingest ──readings──▶ aggregate ──▶ store, archive ────┐
 //!                      │  └──events, quarantine──────────────────────┐     ▼
 //!                      │            └─────readings──▶ alert ──alerts──▶ gateway ──▶ screens
-//!  sirens ◀──MQTT──────┴◀── notify ◀────────alerts──────┘▲──commands──────┘
+//!  sirens ◀──MQTT──────┴◀── notify ◀──alerts, shadow────┘▲──commands──────┘
+//!  people ◀──mail, push, webhooks──┴──deliveries, oncall─▶  (gateway)
 //! ```
 //!
 //! Every arrow with a name is a topic of the log, read by a durable cursor; the rest are calls
@@ -22,8 +23,8 @@ use sen_chassis::{Clock, Health, telemetry};
 use sen_log::{Log, Retention, Topic};
 use sen_model::time::DAY_MS;
 use sen_model::{
-    AlertRecord, Command, CommandOutcome, DeskRecord, Event, Progress, Quarantined, ReadingBatch,
-    Registry,
+    AlertRecord, BacktestAnswer, BacktestAsk, Command, CommandOutcome, Delivery, DeskRecord, Event,
+    OnCallAnswer, OnCallAsk, OnCallRecord, Progress, Quarantined, ReadingBatch, Registry,
 };
 use sen_store::Store;
 use tokio::sync::watch;
@@ -61,6 +62,9 @@ impl Role {
 /// Commands that wait for the alert service, at most; callers beyond it wait their turn.
 const OPEN_COMMANDS: usize = 64;
 
+/// Questions that wait for the notify service, at most.
+const OPEN_ASKS: usize = 64;
+
 /// What the services share.
 struct Shared {
     settings: Settings,
@@ -73,6 +77,8 @@ struct Shared {
     topics: Topics,
     storage: PathBuf,
     commands: (Caller<Command, CommandOutcome>, Option<Answerer<Command, CommandOutcome>>),
+    backtests: (Caller<BacktestAsk, BacktestAnswer>, Option<Answerer<BacktestAsk, BacktestAnswer>>),
+    asks: (Caller<OnCallAsk, OnCallAnswer>, Option<Answerer<OnCallAsk, OnCallAnswer>>),
 }
 
 /// The topics of the log and how long each is kept below its cursors.
@@ -83,6 +89,8 @@ struct Topics {
     alerts: Topic<AlertRecord>,
     desk: Topic<DeskRecord>,
     shadow: Topic<AlertRecord>,
+    deliveries: Topic<Delivery>,
+    oncall: Topic<OnCallRecord>,
 }
 
 /// Readings are in the store once their cursors have passed; a day is kept for a second look.
@@ -91,9 +99,10 @@ const READINGS: Retention = Retention { keep_ms: DAY_MS, keep_bytes: 8 << 30 };
 const EVENTS: Retention = Retention { keep_ms: 90 * DAY_MS, keep_bytes: 4 << 30 };
 /// A month to mend a device in; a hostile one must not fill the disk.
 const QUARANTINE: Retention = Retention { keep_ms: 30 * DAY_MS, keep_bytes: 1 << 30 };
-/// Who did what, when and why is kept for ever: alerts and what was decided at the desk.
+/// Who did what, when and why is kept for ever: alerts, what was decided at the desk, who was told
+/// what, and who stood in for whom.
 const FOR_EVER: Retention = Retention { keep_ms: i64::MAX, keep_bytes: u64::MAX };
-/// A season to judge a rule on trial by.
+/// What rules on trial find, and the probe's records each ten seconds.
 const SHADOW: Retention = Retention { keep_ms: 90 * DAY_MS, keep_bytes: 1 << 30 };
 
 impl Topics {
@@ -105,6 +114,8 @@ impl Topics {
             alerts: log.vital_topic("alerts", FOR_EVER)?,
             desk: log.vital_topic("desk", FOR_EVER)?,
             shadow: log.vital_topic("shadow", SHADOW)?,
+            deliveries: log.vital_topic("deliveries", FOR_EVER)?,
+            oncall: log.vital_topic("oncall", FOR_EVER)?,
         })
     }
 }
@@ -141,6 +152,8 @@ impl Shared {
         let archive = settings.archive.clone().map(Archive::new).transpose()?;
         let topics = Topics::open(&log)?;
         let (caller, answerer) = call::channel(OPEN_COMMANDS);
+        let (tester, tested) = call::channel(OPEN_ASKS);
+        let (asker, asked) = call::channel(OPEN_ASKS);
         Ok(Self {
             settings,
             clock: Clock::system(),
@@ -152,6 +165,8 @@ impl Shared {
             topics,
             storage: place.data.clone(),
             commands: (caller, Some(answerer)),
+            backtests: (tester, Some(tested)),
+            asks: (asker, Some(asked)),
         })
     }
 }
@@ -167,7 +182,10 @@ async fn bind(
     let alert = if wanted(Role::Alert) { Some(alert(shared)?) } else { None };
     let ingest = if wanted(Role::Ingest) { Some(ingest(shared).await?) } else { None };
     let notify = match (&ingest, wanted(Role::Notify)) {
-        (Some(ingest), true) => Some(notify(shared, ingest.publisher())?),
+        (Some(ingest), true) => {
+            let rules = alert.as_ref().map(sen_alert::Alert::rules);
+            Some(notify(shared, ingest.publisher(), rules)?)
+        }
         (None, true) => {
             bail!("notify publishes through the MQTT endpoint beside it: use `sen run`")
         }
@@ -175,7 +193,10 @@ async fn bind(
     };
     if alert.is_none() {
         // Nobody here answers commands: callers are told so at once.
-        shared.commands.1 = None;
+        (shared.commands.1, shared.backtests.1) = (None, None);
+    }
+    if notify.is_none() {
+        shared.asks.1 = None;
     }
     let stored = aggregate.as_ref().map_or_else(idle, sen_aggregate::Aggregate::progress);
     let evaluated = alert.as_ref().map_or_else(idle, sen_alert::Alert::progress);
@@ -285,7 +306,11 @@ fn alert(shared: &mut Shared) -> anyhow::Result<sen_alert::Alert> {
         alerts: shared.topics.alerts.clone(),
         desk: shared.topics.desk.clone(),
         shadow: shared.topics.shadow.clone(),
+        events: shared.topics.events.clone(),
         cursor: shared.log.cursor(&shared.topics.readings, "alert")?,
+        events_cursor: shared.log.cursor(&shared.topics.events, "alert")?,
+        store: shared.store.clone(),
+        backtests: shared.backtests.1.take().context("only one alert service a process")?,
         commands: shared.commands.1.take().context("only one alert service a process")?,
         registry: Arc::clone(&shared.settings.registry),
         clock: shared.clock.clone(),
@@ -295,11 +320,30 @@ fn alert(shared: &mut Shared) -> anyhow::Result<sen_alert::Alert> {
     Ok(sen_alert::Alert::bind(shared.settings.alert.clone(), rules, ports)?)
 }
 
-fn notify(shared: &Shared, publisher: sen_ingest::Publisher) -> anyhow::Result<sen_notify::Notify> {
+fn notify(
+    shared: &mut Shared,
+    publisher: sen_ingest::Publisher,
+    rules: Option<watch::Receiver<Arc<Vec<sen_model::Rule>>>>,
+) -> anyhow::Result<sen_notify::Notify> {
+    let topics = &shared.topics;
+    let as_read = || watch::channel(Arc::new(shared.settings.rules.clone())).1;
+    let people = sen_notify::PeoplePorts {
+        on_call: shared.settings.on_call.clone(),
+        cursor: shared.log.cursor(&topics.alerts, "notify-people")?,
+        deliveries: topics.deliveries.clone(),
+        oncall: topics.oncall.clone(),
+        shadow: topics.shadow.clone(),
+        rules: rules.unwrap_or_else(as_read),
+        asks: shared.asks.1.take().context("only one notify service a process")?,
+        keys: shared.storage.join("keys"),
+        lookup: Arc::new(sen_notify::SystemLookup),
+        limits: sen_notify::Limits::default(),
+    };
     let ports = sen_notify::Ports {
-        alerts: shared.topics.alerts.clone(),
-        cursor: shared.log.cursor(&shared.topics.alerts, "notify")?,
+        alerts: topics.alerts.clone(),
+        cursor: shared.log.cursor(&topics.alerts, "notify")?,
         channels: vec![Sirens::channel(publisher)],
+        people,
         clock: shared.clock.clone(),
     };
     Ok(sen_notify::Notify::bind(shared.settings.notify.clone(), ports)?)
@@ -317,6 +361,11 @@ async fn gateway(
         events: shared.topics.events.clone(),
         quarantine: shared.topics.quarantine.clone(),
         alerts: shared.topics.alerts.clone(),
+        desk: shared.topics.desk.clone(),
+        shadow: shared.topics.shadow.clone(),
+        deliveries: shared.topics.deliveries.clone(),
+        oncall: shared.asks.0.clone(),
+        backtests: shared.backtests.0.clone(),
         store: shared.store.clone(),
         archive: shared.archive.clone(),
         kept: shared.settings.store.clone(),

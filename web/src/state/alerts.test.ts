@@ -36,6 +36,27 @@ test('counts are of open alerts, and of those that nobody has taken', () => {
   expect(counts[3]).toEqual({ open: 1, unacknowledged: 1 });
 });
 
+test('what is put aside is off the list and counted apart', () => {
+  const at = T0;
+  const shelving = { by: 'Lan', at, reason: 'sửa', until: at, one_shot: false };
+  const book = bookOf(
+    { id: 'shown' },
+    { id: 'shelved', shelving },
+    { id: 'suppressed', suppression: { cause: 'level', alert: 'shown', at } },
+    { id: 'out', out_of_service: 'out-1' },
+    { id: 'both', shelving, out_of_service: 'out-1' },
+    { id: 'over', shelving, state: 'normal' },
+  );
+  const ids = (alerts: { id: string }[]) => alerts.map(({ id }) => id).sort();
+  expect(ids(book.open())).toEqual(['shown']);
+  expect(ids(book.aside('shelved'))).toEqual(['both', 'shelved']);
+  expect(ids(book.aside('suppressed'))).toEqual(['suppressed']);
+  expect(ids(book.aside('out_of_service'))).toEqual(['both', 'out']);
+  expect(book.counts()[1].open).toBe(1);
+  book.apply(alertRecord({ id: 'shelved', rev: 2 }));
+  expect(ids(book.open())).toEqual(['shelved', 'shown']);
+});
+
 test('the list is the same one until something changes', () => {
   const book = bookOf({ id: 'a' });
   const before = book.open();

@@ -10,6 +10,29 @@ export function isOpen(record: AlertRecord): boolean {
   return record.state !== 'normal';
 }
 
+/** How an alert may be kept off the list that people work from. */
+export const ASIDE = ['shelved', 'suppressed', 'out_of_service'] as const;
+export type Aside = (typeof ASIDE)[number];
+
+const ASIDE_FIELD = {
+  shelved: 'shelving',
+  suppressed: 'suppression',
+  out_of_service: 'out_of_service',
+} as const;
+
+export function isAside(record: AlertRecord, how: Aside): boolean {
+  return record[ASIDE_FIELD[how]] !== undefined;
+}
+
+export function isPutAside(record: AlertRecord): boolean {
+  return ASIDE.some((how) => isAside(record, how));
+}
+
+/** Whether it is on the list that people work from (ISA-18.2; OPC UA: not SuppressedOrShelved). */
+export function isShown(record: AlertRecord): boolean {
+  return isOpen(record) && !isPutAside(record);
+}
+
 /** Whether nobody has taken it yet. */
 export function isUnacknowledged(record: AlertRecord): boolean {
   return record.state === 'unacknowledged' || record.state === 'returned_unacknowledged';
@@ -17,10 +40,16 @@ export function isUnacknowledged(record: AlertRecord): boolean {
 
 /** Whether its condition is over, whatever people have done about it. */
 export function hasEnded(record: AlertRecord): boolean {
-  return record.state === 'normal' || record.state === 'returned_unacknowledged';
+  return record.state !== 'unacknowledged' && record.state !== 'acknowledged';
 }
 
-const STATE_ORDER = { unacknowledged: 0, returned_unacknowledged: 1, acknowledged: 2, normal: 3 };
+const STATE_ORDER = {
+  unacknowledged: 0,
+  returned_unacknowledged: 1,
+  acknowledged: 2,
+  latched: 3,
+  normal: 4,
+};
 
 /** Worst first; of the same severity what nobody has taken, then the newest. */
 export function byUrgency(a: AlertRecord, b: AlertRecord): number {
@@ -39,14 +68,14 @@ export interface Count {
 
 export class AlertBook {
   private records = new Map<string, AlertRecord>();
-  private sorted: AlertRecord[] | null = null;
+  private shown: AlertRecord[] | null = null;
 
   /** Takes a record; one of a rev already held (or passed) changes nothing. */
   apply(record: AlertRecord): Effect {
     const held = this.records.get(record.id);
     if (held && held.rev >= record.rev) return 'known';
     this.records.set(record.id, record);
-    this.sorted = null;
+    this.shown = null;
     return held ? 'changed' : 'new';
   }
 
@@ -54,7 +83,7 @@ export class AlertBook {
   replace(items: AlertRecord[]): void {
     const before = this.records;
     this.records = new Map();
-    this.sorted = null;
+    this.shown = null;
     for (const item of items) {
       const held = before.get(item.id);
       this.records.set(item.id, held && held.rev > item.rev ? held : item);
@@ -69,10 +98,20 @@ export class AlertBook {
     return this.records.has(id);
   }
 
-  /** The open alerts, most urgent first. The same array until something changes. */
+  /** The alerts that people work from, most urgent first. The same array until something
+   *  changes. */
   open(): AlertRecord[] {
-    this.sorted ??= [...this.records.values()].filter(isOpen).sort(byUrgency);
-    return this.sorted;
+    this.shown ??= this.sorted(isShown);
+    return this.shown;
+  }
+
+  /** The open alerts that are put aside so, most urgent first. */
+  aside(how: Aside): AlertRecord[] {
+    return this.sorted((record) => isOpen(record) && isAside(record, how));
+  }
+
+  private sorted(fits: (record: AlertRecord) => boolean): AlertRecord[] {
+    return [...this.records.values()].filter(fits).sort(byUrgency);
   }
 
   counts(): Record<Severity, Count> {

@@ -212,3 +212,30 @@ describe('heartbeats', () => {
     expect(hear({ type: 'skip', prev: 11, to: 13 }, beat(13), beat(13))).toBe('go_on');
   });
 });
+
+describe('what is put aside', () => {
+  const shelving = { by: 'Lan', at: T0, reason: 'sửa', until: T0, one_shot: false };
+
+  test('calls nobody; back on the list it is news again', () => {
+    start();
+    hear(alertFrame(10, { ...one, shelving }));
+    expect(raised).toEqual([]);
+    hear(alertFrame(11, { ...one, rev: 2, kind: 'noted', shelving }));
+    hear(alertFrame(12, { ...one, rev: 3, kind: 'unshelved' }));
+    hear(alertFrame(13, { ...one, rev: 4, kind: 'noted' }));
+    expect(raised).toEqual(['one']);
+  });
+
+  test('is not told as missed, nor what came back only to end', () => {
+    start();
+    resume(alertFrame(10, { ...one, shelving }), alertFrame(11, { ...ended(one), shelving }));
+    expect([fold.missed, raised]).toEqual([[], []]);
+  });
+
+  test('in a snapshot after a pause calls nobody', () => {
+    start();
+    fold.opened();
+    hear(welcome({ head: 20 }), snapshot(20, [{ ...one, shelving }, alertRecord({ id: 'two' })]), LIVE);
+    expect(raised).toEqual(['two']);
+  });
+});

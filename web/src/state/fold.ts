@@ -3,7 +3,7 @@
 import type { Position, ServerFrame } from '../wire/frames';
 import type { Verdict } from '../wire/link';
 import type { AlertRecord } from '../wire/nouns';
-import { AlertBook, hasEnded } from './alerts';
+import { AlertBook, hasEnded, isPutAside, isShown } from './alerts';
 
 /** Most missed episodes kept for display. */
 export const MISSED_MAX = 50;
@@ -11,7 +11,8 @@ export const MISSED_MAX = 50;
 export type Phase = 'opening' | 'replaying' | 'live';
 
 export interface FoldEvents {
-  /** An alert that came up while the screen was watching, or while it was away. */
+  /** An alert that came up while the screen was watching, or while it was away; also one that was
+   *  put aside and is back on the list. */
   raised?(record: AlertRecord): void;
 }
 
@@ -109,7 +110,7 @@ export class Fold {
     // Another epoch is another log: revs of the old one mean nothing there.
     if (epoch !== this.epoch) this.book.replace([]);
     this.book.replace(items);
-    for (const item of unheard) this.events.raised?.(item);
+    for (const item of unheard) this.tell(item, undefined);
     this.epoch = epoch;
     this.last_seq = as_of;
     this.parts = [];
@@ -118,11 +119,18 @@ export class Fold {
   private alert(frame: Frame<'alert'>): Verdict {
     if (frame.prev !== this.last_seq || frame.seq <= frame.prev) return 'resume';
     this.last_seq = frame.seq;
-    if (this.book.apply(frame.record) === 'new') {
-      if (this.phase !== 'live') this.replayed.add(frame.record.id);
-      this.events.raised?.(frame.record);
-    }
+    const { record } = frame;
+    const before = this.book.get(record.id);
+    const effect = this.book.apply(record);
+    if (effect === 'new' && this.phase !== 'live') this.replayed.add(record.id);
+    if (effect !== 'known') this.tell(record, before);
     return 'go_on';
+  }
+
+  /** Nobody is called for what is put aside; what is back on the list is news again. */
+  private tell(record: AlertRecord, before: AlertRecord | undefined): void {
+    const is_back = before !== undefined && isPutAside(before) && isShown(record);
+    if (is_back || (before === undefined && !isPutAside(record))) this.events.raised?.(record);
   }
 
   private skip(frame: Frame<'skip'>): Verdict {
@@ -136,7 +144,8 @@ export class Fold {
     this.phase = 'live';
     const missed = [...this.replayed]
       .map((id) => this.book.get(id))
-      .filter((record) => record !== undefined && hasEnded(record)) as AlertRecord[];
+      .filter((record) => record !== undefined && hasEnded(record))
+      .filter((record) => !isPutAside(record as AlertRecord)) as AlertRecord[];
     this.replayed.clear();
     missed.sort((a, b) => b.started_at - a.started_at);
     const news = new Set(missed.map((record) => record.id));

@@ -1,6 +1,7 @@
 // The trail of every tile of this wall: what the tile said, from the server's history and then live.
 import type { Upsert } from '../wire/frames';
-import { Refused, type Api, type Device, type Tile } from '../wire/http';
+import { Refused } from '../wire/client';
+import type { Api, Device, Tile } from '../wire/http';
 import { seriesKey, type LatestValues } from './latest';
 import { devicesOf, readTile } from './tiles';
 import { Trail, TRAIL_MS, STEP_MS, type Columns } from './trail';

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { alertRecord, T0 } from '../testing/alerts';
 import type { AlertRecord } from '../wire/nouns';
-import { keyFor, settle, TELL_MS, withOrder, type Order } from './orders';
+import { keyFor, orderId, settle, TELL_MS, withOrder, wordsOf, type Order } from './orders';
 import { pageOf } from './pages';
 import { advance, begin, choose, hold, HOLD_MS, TABS, TURN_MS, type Rotation } from './rotation';
 
@@ -68,8 +68,9 @@ describe('pages', () => {
 });
 
 describe('orders', () => {
-  const sending: Order = { phase: 'sending', rev: 1, key: 'k' };
-  const orders = withOrder(new Map(), 'a', sending);
+  const sending: Order = { phase: 'sending', rev: 1, key: 'k', words: '' };
+  const one = orderId('a', 'acknowledge');
+  const orders = withOrder(new Map(), one, sending);
   const left = (record: AlertRecord | undefined, now = T0) => settle(orders, () => record, now).size;
 
   test('stay until a newer rev is in the log', () => {
@@ -79,20 +80,27 @@ describe('orders', () => {
   });
 
   test('a refusal is told for a while, whatever the log says', () => {
-    const refused = withOrder(new Map(), 'a', {
+    const refused = withOrder(new Map(), one, {
       phase: 'refused',
       rev: 1,
       current: undefined,
+      text: undefined,
       until: T0 + TELL_MS,
     });
     expect(settle(refused, () => alertRecord({ rev: 2 }), T0).size).toBe(1);
     expect(settle(refused, () => alertRecord({ rev: 1 }), T0 + TELL_MS).size).toBe(0);
   });
 
-  test('a failed try is repeated under its own key, a new one is not', () => {
-    const failed: Order = { phase: 'failed', rev: 1, key: 'k' };
-    expect(keyFor(failed, 1, () => 'new')).toBe('k');
-    expect(keyFor(failed, 2, () => 'new')).toBe('new');
-    expect(keyFor(undefined, 1, () => 'new')).toBe('new');
+  test('one that does not depend on a revision waits for its own answer', () => {
+    const note = withOrder(new Map(), orderId('a', 'note'), { ...sending, rev: Infinity });
+    expect(settle(note, () => alertRecord({ rev: 9 }), T0).size).toBe(1);
+  });
+
+  test('a failed try is repeated under its own key; another body or revision is another order', () => {
+    const wanted = { alert: 'a', act: 'close', body: { cause: 'planned' }, rev: 1 };
+    const failed: Order = { phase: 'failed', rev: 1, key: 'k', words: wordsOf(wanted) };
+    const key = (more: object) => keyFor(failed, wordsOf({ ...wanted, ...more }), () => 'new');
+    expect([key({}), key({ rev: 2 }), key({ body: { cause: 'resolved' } })]).toEqual(['k', 'new', 'new']);
+    expect(keyFor(undefined, wordsOf(wanted), () => 'new')).toBe('new');
   });
 });

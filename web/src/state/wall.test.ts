@@ -228,9 +228,20 @@ describe('new alerts', () => {
   });
 });
 
+test('in a flood only critical alerts are heard', () => {
+  goLive();
+  const flood = { desk: 'environment', started_at: new Date(T0).toISOString(), first_out: 'x', raised: 20 };
+  world.socket.say({ type: 'centre', floods: [flood] });
+  world.socket.say(alertFrame(10, alertRecord({ id: 'high', severity: 2 })));
+  expect(world.chimes).toEqual([]);
+  world.socket.say(alertFrame(11, alertRecord({ id: 'elsewhere', severity: 2, field: 'transport' })));
+  world.socket.say(alertFrame(12, alertRecord({ id: 'critical' })));
+  expect(world.chimes).toEqual(['high', 'critical']);
+});
+
 describe('acknowledging', () => {
   const asked = () => world.requests.filter(({ url }) => url.endsWith('/acknowledge'));
-  const phase = () => wall.orders.get('one')?.phase;
+  const phase = () => wall.orders.of('one', 'acknowledge')?.phase;
 
   beforeEach(() => goLive(10, [one]));
 
@@ -238,12 +249,12 @@ describe('acknowledging', () => {
     world.answer = () => ({ status: 200, body: onWire({ ...one, rev: 2, state: 'acknowledged' }) });
     const order = wall.acknowledge(one);
     expect(phase()).toBe('sending');
-    await order;
-    expect(phase()).toBe('accepted');
+    await vi.waitFor(() => expect(phase()).toBe('accepted'));
     expect(wall.open[0]?.state).toBe('unacknowledged');
     const acknowledgement = { by: 'Lan', at: T0, note: '' };
     world.socket.say(alertFrame(10, { ...one, rev: 2, state: 'acknowledged', acknowledgement }));
     expect(phase()).toBeUndefined();
+    expect(await order).toBe('done');
     expect(wall.open[0]?.acknowledgement?.by).toBe('Lan');
   });
 
@@ -262,7 +273,7 @@ describe('acknowledging', () => {
     const current = { ...one, rev: 2, state: 'acknowledged' as const, acknowledgement: { by: 'Hùng', at: T0, note: '' } };
     world.answer = () => ({ status: 409, body: { title: 'stale', status: 409, current: onWire(current) } });
     await wall.acknowledge(one);
-    expect(wall.orders.get('one')).toMatchObject({
+    expect(wall.orders.of('one', 'acknowledge')).toMatchObject({
       phase: 'refused',
       current: { acknowledgement: { by: 'Hùng' } },
     });

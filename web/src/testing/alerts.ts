@@ -23,6 +23,15 @@ export function alertRecord(more: Partial<AlertRecord> = {}): AlertRecord {
     recorded_at: T0,
     late: false,
     text: { vi: 'Mực nước Mỹ Tho trên báo động III', en: 'Mỹ Tho water level above alarm III' },
+    rule_version: '5f2c9a01b7d3',
+    level: 0,
+    group: '',
+    latched: false,
+    chattering: false,
+    drill: false,
+    notes: [],
+    members: [],
+    attributes: {},
     ...more,
   };
 }
@@ -38,6 +47,7 @@ export function device(more: Partial<Device> = {}): Device {
     lon: 106.365,
     interval_ms: 10_000,
     units: { water_level_m: 'm' },
+    names: { water_level_m: { vi: 'Mực nước', en: 'Water level' } },
     ...more,
   };
 }

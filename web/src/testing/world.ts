@@ -1,10 +1,15 @@
-// A world for the wall's state under test: a clock turned by hand, a socket held by the test, an
+// A world for the state of a screen under test: a clock turned by hand, a socket held by the test, an
 // HTTP server that is a table. Nothing sleeps.
+import { DeskState, type DeskPorts } from '../state/desk.svelte';
+import { OnCallState } from '../state/oncall.svelte';
 import { WallState, type Ports } from '../state/wall.svelte';
+import type { Fetch } from '../wire/client';
 import { ServerClock } from '../wire/clock';
+import { DeskApi } from '../wire/desk_api';
 import { Api } from '../wire/http';
 import { LiveLink, type Listener, type Socket } from '../wire/link';
 import type { AlertRecord } from '../wire/nouns';
+import { OnCallApi } from '../wire/oncall_api';
 import { T0 } from './alerts';
 
 export class FakeSocket implements Socket {
@@ -36,19 +41,14 @@ export class FakeSocket implements Socket {
   }
 }
 
-/** A record as it goes over the wire. */
-export function onWire(record: AlertRecord): object {
-  const time = (ms: number | undefined) => (ms === undefined ? undefined : new Date(ms).toISOString());
-  const { acknowledgement } = record;
-  return {
-    ...record,
-    rule_version: '1',
-    event_time: time(record.event_time),
-    started_at: time(record.started_at),
-    cleared_at: time(record.cleared_at),
-    recorded_at: time(record.recorded_at),
-    acknowledgement: acknowledgement && { ...acknowledgement, at: time(acknowledgement.at) },
-  };
+/** Fields whose numbers are times, at whatever depth. */
+const TIMES = new Set(['event_time', 'started_at', 'cleared_at', 'recorded_at', 'at', 'until', 'since']);
+
+/** A value as it goes over the wire: times as RFC 3339, nothing for what is not there. */
+export function onWire(value: object): object {
+  return JSON.parse(JSON.stringify(value), (name, part: unknown) =>
+    TIMES.has(name) && typeof part === 'number' ? new Date(part).toISOString() : part,
+  ) as object;
 }
 
 export const EPOCH = '9f86d081884c7d659a2feaa0c55ad015';
@@ -85,9 +85,13 @@ export class World {
   readonly sockets: FakeSocket[] = [];
   readonly chimes: string[] = [];
   readonly requests: { url: string; init: RequestInit }[] = [];
-  answer: (url: string) => Answer = () => ({ status: 404, body: {} });
+  /** A status of 0 is no answer at all. */
+  answer: (url: string, init: RequestInit) => Answer = () => ({ status: 404, body: {} });
   reloads = 0;
   remembered: number | undefined;
+  /** Where the desk is, and what a browser would keep. */
+  address = '/desk';
+  readonly kept = new Map<string, string>();
 
   readonly clock = new ServerClock({ monotonic: () => this.elapsed_ms, wall: () => T0 });
 
@@ -112,24 +116,76 @@ export class World {
     return new LiveLink(this.link, listener);
   }
 
+  /** What the HTTP side of a screen asks. */
+  readonly fetch: Fetch = async (url, init = {}) => {
+    this.requests.push({ url, init });
+    const { status, body } = this.answer(url, init);
+    // As when nobody answers at all.
+    if (status === 0) throw new TypeError('network');
+    return new Response(JSON.stringify(body), { status });
+  };
+
+  /** What every kind of screen needs. */
+  private readonly ports = {
+    clock: this.clock,
+    link: this.link,
+    paint: (run: () => void) => run(),
+    reload: () => void (this.reloads += 1),
+    make_key: () => `key-${this.requests.length}`,
+    by: 'Lan',
+    away_since: null,
+    remember: (now: number) => void (this.remembered = now),
+  };
+
   openWall(more: Partial<Ports> = {}): WallState {
-    const fetch = (url: string, init: RequestInit = {}) => {
-      this.requests.push({ url, init });
-      const { status, body } = this.answer(url);
-      return Promise.resolve(new Response(JSON.stringify(body), { status }));
-    };
     return new WallState({
-      api: new Api(fetch),
-      clock: this.clock,
-      link: this.link,
+      ...this.ports,
+      api: new Api(this.fetch),
       speaker: { play: (chime) => void this.chimes.push(chime), state: () => 'on' },
-      paint: (run) => run(),
-      reload: () => void (this.reloads += 1),
-      make_key: () => `key-${this.requests.length}`,
-      by: 'Lan',
-      away_since: null,
-      remember: (now) => (this.remembered = now),
       ...more,
     });
+  }
+
+  openDesk(more: Partial<DeskPorts> = {}): DeskState {
+    const go = (url: string) => void (this.address = url);
+    const now = () => {
+      const { pathname, search } = new URL(this.address, 'http://sen');
+      return { pathname, search };
+    };
+    return new DeskState({
+      ...this.ports,
+      api: new DeskApi(this.fetch),
+      address: { now, push: go, replace: go },
+      keep_name: (name) => void this.kept.set('name', name),
+      ...more,
+    });
+  }
+
+  openPhone(): OnCallState {
+    const storage = {
+      getItem: (key: string) => this.kept.get(key) ?? null,
+      setItem: (key: string, value: string) => void this.kept.set(key, value),
+    };
+    return new OnCallState({ ...this.ports, api: new OnCallApi(this.fetch), storage });
+  }
+
+  /** The connection is made, and the log is here. */
+  goLive(items: AlertRecord[] = [], as_of = 10, more: object = {}): void {
+    this.socket.accept();
+    const now = new Date(T0 + this.elapsed_ms).toISOString();
+    for (const frame of [welcome({ now, ...more }), snapshot(as_of, items), { type: 'live' }]) {
+      this.socket.say(frame);
+    }
+  }
+
+  /** The commands that were sent. */
+  orders(): { url: string; key: string; rev: string | undefined; body: Record<string, unknown> }[] {
+    return this.requests
+      .filter(({ init }) => init.method === 'POST')
+      .map(({ url, init }) => {
+        const headers = init.headers as Record<string, string>;
+        const body = JSON.parse(String(init.body)) as Record<string, unknown>;
+        return { url, key: headers['Idempotency-Key'] ?? '', rev: headers['If-Match'], body };
+      });
   }
 }

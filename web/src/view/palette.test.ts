@@ -1,7 +1,7 @@
 // The colours keep the contrast that the wall needs, for every kind of eyes.
 import { describe, expect, test } from 'vitest';
 import { SEVERITIES } from '../wire/nouns';
-import { PALETTE, SEVERITY_COLOUR } from './palette';
+import { PALETTE, SEVERITY_COLOUR, STAGE_COLOUR } from './palette';
 
 type Rgb = [number, number, number];
 
@@ -79,6 +79,11 @@ describe('contrast', () => {
     const colour = SEVERITY_COLOUR[severity];
     for (const ground of GROUNDS) expect(contrast(colour, ground)).toBeGreaterThanOrEqual(4.3);
     expect(contrast(PALETTE.dark, colour)).toBeGreaterThanOrEqual(4.5);
+  });
+
+  test.each(Object.entries(STAGE_COLOUR))('stage %s under its numeral, and on every ground', (_, colour) => {
+    expect(contrast(PALETTE.dark, colour)).toBeGreaterThanOrEqual(4.5);
+    for (const ground of GROUNDS) expect(contrast(colour, ground)).toBeGreaterThanOrEqual(4.5);
   });
 
   test('text on a raised panel, as on buttons', () => {

@@ -38,7 +38,7 @@ export class TrendChart {
   private readonly plot: uPlot;
   private levels: Level[] = [];
   private columns: Columns = { at: [], value: [] };
-  private now = 0;
+  private span: [from: number, to: number] = [0, 0];
 
   constructor(
     place: HTMLElement,
@@ -47,10 +47,11 @@ export class TrendChart {
     this.plot = new uPlot(this.options(place), [[], []], place);
   }
 
-  show(columns: Columns, levels: Level[], now: number): void {
+  /** `from`: where the picture begins; by itself at the first point. */
+  show(columns: Columns, levels: Level[], to: number, from = to - spanOf(columns, to)): void {
     this.columns = columns;
     this.levels = levels;
-    this.now = now;
+    this.span = [from, to];
     this.plot.setData([columns.at.map((ms) => ms / 1_000), columns.value]);
   }
 
@@ -79,7 +80,7 @@ export class TrendChart {
       cursor: { show: false },
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1_000), ZONE),
       scales: {
-        x: { time: true, range: () => [(this.now - spanOf(this.columns, this.now)) / 1_000, this.now / 1_000] },
+        x: { time: true, range: () => [this.span[0] / 1_000, this.span[1] / 1_000] },
         y: { range: () => rangeOf(this.columns, this.levels) },
       },
       axes: [
@@ -87,7 +88,7 @@ export class TrendChart {
           ...axis,
           space: 4.8 * unit,
           size: 2.4 * unit,
-          incrs: [5, 15, 30, 60, 120, 180, 360, 480, 720].map((minutes) => minutes * 60),
+          incrs: [1, 5, 15, 30, 60, 120, 180, 360, 480, 720].map((minutes) => minutes * 60),
           values: (_, splits) => splits.map((seconds) => clockShort(seconds * 1_000)),
         },
         {

@@ -3,7 +3,7 @@ import { flushSync, mount, unmount } from 'svelte';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { WallState } from '../state/wall.svelte';
 import { alertRecord, T0 } from '../testing/alerts';
-import { alertFrame, onWire, snapshot, welcome, World } from '../testing/world';
+import { alertFrame, onWire, welcome, World } from '../testing/world';
 import type { AlertRecord } from '../wire/nouns';
 import { speak } from '../words/language.svelte';
 import Wall from './Wall.svelte';
@@ -100,11 +100,7 @@ async function pass(ms: number): Promise<void> {
 }
 
 async function goLive(items: AlertRecord[] = [], more: object = {}): Promise<void> {
-  world.socket.accept();
-  const now = new Date(T0 + world.elapsed_ms).toISOString();
-  for (const frame of [welcome({ now, ...more }), snapshot(10, items), { type: 'live' }]) {
-    world.socket.say(frame);
-  }
+  world.goLive(items, 10, more);
   await pass(500);
 }
 
@@ -433,4 +429,70 @@ test('without WebGL the map is drawn all the same, with the marks named', async 
   expect(find('map')?.dataset['state']).toBe('simple');
   expect(find('map')?.querySelectorAll('path.area')).toHaveLength(1);
   expect(text('map')).toContain('Mỹ Tho');
+});
+
+describe('how the centre stands', () => {
+  const at = new Date(T0).toISOString();
+  const tell = async (more: object) => {
+    world.socket.say({ type: 'centre', ...more });
+    await pass(500);
+  };
+
+  test('the stage is always in sight: none, then one, with who and since when', async () => {
+    await goLive();
+    expect(text('stage-strip')).toContain('Chưa đặt cấp độ');
+    await tell({ stage: { stage: 2, since: at, by: 'Sơn', reason: 'Triều cường' }, advice: { stage: 3, alerts: ['one'] } });
+    expect(find('stage-strip')?.dataset['stage']).toBe('2');
+    for (const part of ['Cấp 2: trung bình', '14:00', 'Sơn', 'Triều cường', 'Gợi ý cấp 3']) {
+      expect(text('stage-strip')).toContain(part);
+    }
+    await tell({ stage: { stage: 3, since: at, by: 'Sơn', reason: '' }, advice: { stage: 3, alerts: ['one'] } });
+    expect(find('stage-advice')).toBeNull();
+  });
+
+  test('a drill is said, and its alerts are marked', async () => {
+    await goLive([{ ...one, drill: true }]);
+    expect(text('alert-one')).toContain('diễn tập');
+    expect(find('drill')).toBeNull();
+    await tell({ drill: { since: at, by: 'Hùng', reason: 'Diễn tập triều cường' } });
+    expect(text('drill')).toContain('DIỄN TẬP từ 14:00, Hùng');
+  });
+
+  test('dead alerting is said over everything, and taken back', async () => {
+    await goLive([one]);
+    await tell({ alerting: { ok: true, since: at, latency_ms: 900 } });
+    expect(find('alerting-down')).toBeNull();
+    await tell({ alerting: { ok: false, since: at, latency_ms: null } });
+    expect(text('alerting-down')).toContain('CẢNH BÁO NGỪNG HOẠT ĐỘNG từ 14:00');
+    expect(find('alert-one')).not.toBeNull();
+    await tell({ alerting: { ok: true, since: at, latency_ms: 900 } });
+    expect(find('alerting-down')).toBeNull();
+  });
+
+  test('what is put aside is not on the list, only counted, and comes back', async () => {
+    const shelving = { by: 'Lan', at: T0, reason: 'sửa', until: T0, one_shot: false };
+    await goLive([{ ...one, shelving }, alertRecord({ id: 'two', suppression: { cause: 'level', alert: 'one', at: T0 } })]);
+    expect([find('alert-one'), find('alert-two')]).toEqual([null, null]);
+    expect(text('aside-counts')).toBe('Ẩn: 1 gác · 1 nén');
+    expect(world.chimes).not.toContain('critical');
+    world.socket.say(alertFrame(10, { ...one, rev: 2, kind: 'unshelved' }));
+    await pass(500);
+    expect(find('alert-one')).not.toBeNull();
+    expect(world.chimes).toContain('critical');
+  });
+
+  test('in a flood the rest is rolled up and counted, and no critical alert is hidden', async () => {
+    const rest = Array.from({ length: 30 }, (_, index) => alertRecord({ id: `r${index}`, severity: 3, group: 'rain/28261', rule: 'rain' }));
+    const critical = Array.from({ length: 3 }, (_, index) => alertRecord({ id: `c${index}`, group: 'rain/28261' }));
+    await goLive([...rest, ...critical]);
+    await tell({ floods: [{ desk: 'environment', started_at: at, first_out: 'r7', raised: 33 }] });
+    expect(text('flood')).toContain('TRÀN CẢNH BÁO · Môi trường: 33 từ 14:00');
+    expect(text('group-environment rain/28261')).toContain('29 cảnh báo');
+    expect(critical.every(({ id }) => find(`alert-${id}`) !== null)).toBe(true);
+    expect(find('alert-r7')?.dataset['firstOut']).toBe('true');
+    expect(find('alert-r8')).toBeNull();
+    expect(text('count-1')).toBe('1 3/3');
+    await tell({ floods: [] });
+    expect(find('flood')).toBeNull();
+  });
 });

@@ -1,4 +1,5 @@
 // The frames of the live protocol, version 1: what may come in, checked, and what goes out.
+import { centreOf, type Centre } from './centre';
 import { alertOf, type AlertRecord, type Quality } from './nouns';
 import * as shape from './shape';
 
@@ -32,6 +33,8 @@ export type ServerFrame =
   | { type: 'live' }
   | { type: 'heartbeat'; head: number; now: number }
   | { type: 'tick'; upserts: Upsert[] }
+  /** How the centre as a whole stands: the newest one counts. */
+  | { type: 'centre'; centre: Centre }
   /** A type this screen does not know: ignored, so that the protocol can grow. */
   | { type: 'unknown' };
 
@@ -92,6 +95,7 @@ const PARSERS: Record<string, ((from: shape.Json) => ServerFrame) | undefined> =
     now: shape.time(from, 'now'),
   }),
   tick: (from) => ({ type: 'tick', upserts: shape.array(from, 'upserts').flatMap(upsertOf) }),
+  centre: (from) => ({ type: 'centre', centre: centreOf(from) }),
 };
 
 /** A row that is not one is left out: ticks are conflated, the next one mends it. */

@@ -1,12 +1,8 @@
-// The HTTP API as far as the wall needs it: what to show, where, and the one command.
+// The HTTP API as far as every screen needs it: what to show, where, and the one command.
+import { Client, type Refused } from './client';
 import { alertOf, FIELDS, severityOf, textOf } from './nouns';
 import type { AlertRecord, Field, Severity, Text } from './nouns';
 import * as shape from './shape';
-
-/** Longest wait for an answer, milliseconds. */
-const ANSWER_MS = 10_000;
-/** Most pages read of one list: 100,000 items. */
-const PAGES_MAX = 100;
 
 export interface Level {
   at: number;
@@ -46,6 +42,8 @@ export interface Device {
   interval_ms: number;
   /** Metric to UCUM unit. */
   units: Record<string, string>;
+  /** What people call each metric. */
+  names: Record<string, Text>;
 }
 
 /** What a tile said in one step of time. */
@@ -73,24 +71,7 @@ export interface ProvinceMap {
   features: MapFeature[];
 }
 
-/** The server answered, but not with what was asked for. */
-export class Refused extends Error {
-  constructor(
-    readonly status: number,
-    readonly problem: unknown,
-  ) {
-    super(`status ${status}`);
-  }
-}
-
-export type Fetch = (url: string, init?: RequestInit) => Promise<Response>;
-
-export class Api {
-  constructor(
-    private readonly fetch: Fetch = (url, init) => globalThis.fetch(url, init),
-    private readonly base = '/api/v1',
-  ) {}
-
+export class Api extends Client {
   async wall(): Promise<WallPlan> {
     return wallOf(await this.get('/wall'));
   }
@@ -114,42 +95,18 @@ export class Api {
     return historyOf(await this.get(`/wall/tiles/${encodeURIComponent(tile)}/history?${query}`));
   }
 
-  /** Acknowledges; throws `Refused` with the alert as it is (409), or none (404). What became of
-   *  the alert is told by the live protocol, to this screen as to every other. */
-  async acknowledge(alert: string, rev: number, key: string, by: string): Promise<void> {
-    await this.ask(`/alerts/${encodeURIComponent(alert)}/acknowledge`, {
-      method: 'POST',
-      headers: {
-        'Content-Type': 'application/json',
-        'Idempotency-Key': key,
-        'If-Match': `"${rev}"`,
-      },
-      body: JSON.stringify({ by, note: '' }),
-    });
-  }
-
-  private get(path: string): Promise<unknown> {
-    return this.ask(path, { headers: { Accept: 'application/json' } });
-  }
-
-  private async list<T>(path: string, of: (item: unknown) => T): Promise<T[]> {
-    const items: T[] = [];
-    let cursor: string | undefined;
-    for (let page = 0; page < PAGES_MAX; page++) {
-      const query = new URLSearchParams({ limit: '1000', ...(cursor ? { cursor } : {}) });
-      const answer = shape.object(await this.get(`${path}?${query}`));
-      items.push(...shape.array(answer, 'items').map(of));
-      cursor = nextOf(answer);
-      if (cursor === undefined) break;
-    }
-    return items;
-  }
-
-  private async ask(path: string, init: RequestInit): Promise<unknown> {
-    const signal = AbortSignal.timeout(ANSWER_MS);
-    const response = await this.fetch(this.base + path, { ...init, signal });
-    if (response.ok) return (await response.json()) as unknown;
-    throw new Refused(response.status, await response.json().catch(() => undefined));
+  /** Asks for something about one alert, and gives the alert's revision after it; throws `Refused`
+   *  with the alert as it is (409), or none (404). What became of the alert is told by the live
+   *  protocol, to this screen as to every other. */
+  async command(
+    alert: string,
+    act: string,
+    body: object,
+    key: string,
+    rev?: number,
+  ): Promise<number | undefined> {
+    const path = `/alerts/${encodeURIComponent(alert)}/${act}`;
+    return shape.optionalNumber(shape.object(await this.post(path, body, key, rev)), 'rev');
   }
 }
 
@@ -162,9 +119,16 @@ export function currentOf(refused: Refused): AlertRecord | undefined {
   }
 }
 
-function nextOf(answer: shape.Json): string | undefined {
-  const next = answer['next'];
-  return next === null || next === undefined ? undefined : String(next);
+/** Why something was refused, in both languages, out of a problem document. */
+export function textIn(refused: Refused): Text | undefined {
+  try {
+    const from = shape.object(refused.problem);
+    if (from['text'] !== undefined) return textOf(from['text'], 'text');
+    // Of a conflict `current` says more than the English detail; of anything else there is no other.
+    return from['current'] === undefined ? textOf(from['detail'], 'detail') : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 export function wallOf(value: unknown): WallPlan {
@@ -198,9 +162,11 @@ function levelOf(value: unknown): Level {
 export function deviceOf(value: unknown): Device {
   const from = shape.object(value, 'device');
   const metrics = Array.isArray(from['metrics']) ? (from['metrics'] as unknown[]) : [];
-  const units = metrics.map((each) => {
+  const specs = metrics.map((each) => {
     const spec = shape.object(each, 'metric');
-    return [shape.string(spec, 'metric'), shape.optionalString(spec, 'unit') ?? ''] as const;
+    const metric = shape.string(spec, 'metric');
+    const name = textOf(spec['name'] ?? metric, 'name');
+    return { metric, unit: shape.optionalString(spec, 'unit') ?? '', name };
   });
   return {
     id: shape.string(from, 'id'),
@@ -211,7 +177,8 @@ export function deviceOf(value: unknown): Device {
     lat: shape.number(from, 'lat'),
     lon: shape.number(from, 'lon'),
     interval_ms: shape.number(from, 'interval_ms'),
-    units: Object.fromEntries(units),
+    units: Object.fromEntries(specs.map(({ metric, unit }) => [metric, unit])),
+    names: Object.fromEntries(specs.map(({ metric, name }) => [metric, name])),
   };
 }
 

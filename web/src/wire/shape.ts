@@ -82,3 +82,13 @@ export function time(from: Json, key: string): number {
 export function optionalTime(from: Json, key: string): number | undefined {
   return from[key] === undefined || from[key] === null ? undefined : time(from, key);
 }
+
+/** What `of` makes of a field; undefined where it is absent or null. */
+export function optional<T>(from: Json, key: string, of: (value: unknown) => T): T | undefined {
+  return from[key] === undefined || from[key] === null ? undefined : of(from[key]);
+}
+
+/** An array; empty where it is absent or null. */
+export function optionalArray(from: Json, key: string): unknown[] {
+  return from[key] === undefined || from[key] === null ? [] : array(from, key);
+}

@@ -110,26 +110,30 @@ fn chain(lines: &[(&str, &str)]) -> String {
 
 #[test]
 fn devices_say_what_they_depend_on_and_what_lies_before_them() {
-    let text = chain(&[("a", "tags = ['tidal']"), ("b", "upstream = 'a'\ngateway = 'a'")]);
+    let text = chain(&[("aaa", "tags = ['tidal']"), ("bbb", "upstream = 'aaa'\ngateway = 'aaa'")]);
     let registry = parse(&text, GOOD_PLACES).unwrap();
     let device = |id| registry.device(&DeviceId::new(id).unwrap()).unwrap();
-    assert_eq!(device("a").tags, ["tidal"]);
-    let relations = &device("b").relations;
-    assert_eq!(relations.upstream, Some(DeviceId::new("a").unwrap()));
+    assert_eq!(device("aaa").tags, ["tidal"]);
+    let relations = &device("bbb").relations;
+    assert_eq!(relations.upstream, Some(DeviceId::new("aaa").unwrap()));
     assert_eq!(relations.depends_on().count(), 1);
 }
 
 #[test]
 fn nothing_depends_on_itself_over_others() {
-    let text = chain(&[("a", "upstream = 'c'"), ("b", "upstream = 'a'"), ("c", "upstream = 'b'")]);
+    let text = chain(&[
+        ("aaa", "upstream = 'ccc'"),
+        ("bbb", "upstream = 'aaa'"),
+        ("ccc", "upstream = 'bbb'"),
+    ]);
     let faults = parse(&text, GOOD_PLACES).unwrap_err();
     let keys: Vec<_> = faults.iter().map(|fault| fault.key.as_str()).collect();
-    assert_eq!(keys, ["device.a.upstream", "device.b.upstream", "device.c.upstream"]);
-    assert!(faults[0].message.contains("a, c, b, a"), "{}", faults[0]);
+    assert_eq!(keys, ["device.aaa.upstream", "device.bbb.upstream", "device.ccc.upstream"]);
+    assert!(faults[0].message.contains("aaa, ccc, bbb, aaa"), "{}", faults[0]);
     // Each kind of relation by itself: a gateway may well lie upstream of what it serves.
-    let text = chain(&[("a", "gateway = 'b'"), ("b", "upstream = 'a'")]);
+    let text = chain(&[("aaa", "gateway = 'bbb'"), ("bbb", "upstream = 'aaa'")]);
     assert!(parse(&text, GOOD_PLACES).is_ok());
     // What depends on each other over different kinds of dependence is a circle all the same.
-    let text = chain(&[("a", "gateway = 'b'"), ("b", "power = 'a'")]);
+    let text = chain(&[("aaa", "gateway = 'bbb'"), ("bbb", "power = 'aaa'")]);
     assert_eq!(parse(&text, GOOD_PLACES).unwrap_err().len(), 2);
 }

@@ -17,19 +17,17 @@ pub(super) struct Shelves(HashMap<Place, Vec<(u8, Shelving)>>);
 impl Shelves {
     /// Takes a record of the alert log, in its order; every record may come again.
     pub(super) fn note(&mut self, record: &AlertRecord) {
-        if record.change == Change::Unshelved {
-            let place = Place::of(record);
-            if let Some(there) = self.0.get_mut(&place) {
-                there.retain(|(level, _)| *level != record.level);
-                if there.is_empty() {
-                    self.0.remove(&place);
-                }
-            }
+        let shelving = record.shelving.as_ref().filter(|shelving| !shelving.one_shot);
+        let is_settled = matches!(record.change, Change::Shelved | Change::Unshelved);
+        if !is_settled && shelving.is_none() {
+            return;
         }
-        if let Some(shelving) = record.shelving.as_ref().filter(|shelving| !shelving.one_shot) {
-            let there = self.0.entry(Place::of(record)).or_default();
-            there.retain(|(level, _)| *level != record.level);
-            there.push((record.level, shelving.clone()));
+        let place = Place::of(record);
+        let there = self.0.entry(place.clone()).or_default();
+        there.retain(|(level, _)| *level != record.level);
+        there.extend(shelving.map(|shelving| (record.level, shelving.clone())));
+        if there.is_empty() {
+            self.0.remove(&place);
         }
     }
 

@@ -119,7 +119,7 @@ impl World {
             desk: self.entries.len() as u64 + 1,
             shadow: 1,
         };
-        let saved = self.judge.save(nexts, &sets()[self.rules], at(self.now));
+        let saved = self.judge.save(nexts, 1, &sets()[self.rules], at(self.now));
         self.checkpoint = Some((saved.encode().unwrap(), self.readings.len()));
     }
 
@@ -268,7 +268,7 @@ fn a_series_that_chatters_leaves_one_open_alert_a_rule_and_a_small_checkpoint() 
     assert_eq!(most_open, 2);
     let raised = log.alerts.iter().filter(|record| record.change == Change::Raised).count();
     assert_eq!(raised, 5_000, "every episode is told");
-    let saved = judge.save(FIRST, &rules, at(0)).encode().unwrap();
+    let saved = judge.save(FIRST, 1, &rules, at(0)).encode().unwrap();
     assert!(saved.len() < 16_384, "{} bytes", saved.len());
 }
 
@@ -314,7 +314,7 @@ fn a_restart_in_the_middle_of_the_time_does_not_begin_it_anew() {
     let (mut judge, mut out) = (new(None), Records::default());
     judge.judge(&level(0), at(0), &mut out);
     judge.judge(&level(150_000), at(150_000), &mut out);
-    let saved = Saved::decode(&judge.save(FIRST, &rules, at(0)).encode().unwrap());
+    let saved = Saved::decode(&judge.save(FIRST, 1, &rules, at(0)).encode().unwrap());
     let mut judge = new(saved);
     judge.judge(&level(299_999), at(299_999), &mut out);
     assert_eq!(out.alerts, []);
@@ -325,7 +325,7 @@ fn a_restart_in_the_middle_of_the_time_does_not_begin_it_anew() {
 #[test]
 fn a_checkpoint_of_another_form_is_not_read() {
     let judge = over(&Arc::new(registry()), &[], &[], 0);
-    let mut saved = judge.save(FIRST, &[], at(0));
+    let mut saved = judge.save(FIRST, 1, &[], at(0));
     assert!(Saved::decode(&saved.encode().unwrap()).is_some());
     saved.v += 1;
     assert!(Saved::decode(&saved.encode().unwrap()).is_none());
@@ -349,7 +349,7 @@ fn a_rule_on_trial_is_seen_by_nobody_and_what_it_holds_is_told_when_it_has_passe
     assert!(out.alerts.is_empty());
 
     // A restart from a checkpoint, and from the log alone, tells nothing twice.
-    let saved = judge.save(Nexts { alerts: 1, desk: 1, shadow: 4 }, &rules, at(4));
+    let saved = judge.save(Nexts { alerts: 1, desk: 1, shadow: 4 }, 1, &rules, at(4));
     let mut past = Past::new(Saved::decode(&saved.encode().unwrap()), around(&registry));
     out.shadow.iter().for_each(|record| past.trial(record.clone()));
     let mut out = Records::default();
@@ -363,4 +363,49 @@ fn a_rule_on_trial_is_seen_by_nobody_and_what_it_holds_is_told_when_it_has_passe
     assert_eq!((out.alerts[0].change, out.alerts[0].rev), (Change::Raised, 1));
     judge.judge(&level(7, 1.0), at(7), &mut out);
     assert_eq!((out.alerts[1].change, out.alerts[1].rev), (Change::Cleared, 2));
+}
+
+#[test]
+fn of_what_begins_together_the_cause_is_told_first_and_the_rest_is_born_explained() {
+    let level = |severity, at_least| sen_model::Level {
+        severity,
+        limit: sen_model::Limit {
+            bound: sen_model::Bound::AtLeast(at_least),
+            clear: None,
+            for_ms: 0,
+            clear_for_ms: 0,
+        },
+    };
+    let levels = vec![
+        level(Severity::MEDIUM, 1.4),
+        level(Severity::HIGH, 1.5),
+        level(Severity::CRITICAL, 1.6),
+    ];
+    let mut flood = rule("flood", limit(None, 0, 0));
+    flood.condition = Condition::Levels { levels };
+    let mut devices: Vec<_> = registry().devices().cloned().collect();
+    // By name the station comes before the one it depends on.
+    devices[1].relations.gateway = Some(devices[2].id.clone());
+    let (station, gateway) = (devices[1].id.clone(), devices[2].id.clone());
+    let registry = Arc::new(Registry::new(devices, registry().places().to_vec()));
+    let rules = [flood, rule("silent", Condition::Absence { missing_ms: 5_000 })];
+    let (mut judge, mut out) = (over(&registry, &rules, &[], 0), Records::default());
+    judge.judge(&batch(station.as_str(), 1, vec![reading(1, 1.7)]), at(1), &mut out);
+    let told = |out: &Records| -> Vec<(u8, Change, bool)> {
+        out.alerts.iter().map(|r| (r.level, r.change, r.is_shown())).collect()
+    };
+    let raised = Change::Raised;
+    assert_eq!(told(&out), [(3, raised, true), (2, raised, false), (1, raised, false)]);
+    out.alerts.clear();
+    judge.judge(&batch(station.as_str(), 2, vec![reading(2, 1.0)]), at(2), &mut out);
+    let over: Vec<_> = out.alerts.iter().map(|r| (r.level, r.state.is_open())).collect();
+    assert_eq!(over, [(1, false), (2, false), (3, true)], "only the worst waits for a person");
+
+    out.alerts.clear();
+    judge.judge_silence(at(10_000), &mut out);
+    let silent: Vec<_> = out.alerts.iter().map(|r| (r.device.clone(), r.is_shown())).collect();
+    assert!(
+        silent.contains(&(gateway.clone(), true)) && silent.contains(&(station.clone(), false))
+    );
+    assert!(out.alerts.iter().all(|record| record.change == raised), "{silent:?}");
 }

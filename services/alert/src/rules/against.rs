@@ -17,11 +17,10 @@ pub(super) fn check(rule: &Rule, registry: &Registry, section: &mut Section<'_>)
             return check_selects_nothing(section);
         }
         Condition::Events { .. } if *selector == Selector::default() => return,
-        Condition::Events { .. } => {
-            if !selector.metrics.is_empty() {
-                section.problem("metrics", "events have none");
-            }
+        Condition::Events { .. } if !selector.metrics.is_empty() => {
+            section.problem("metrics", "events have none");
         }
+        Condition::Events { .. } => {}
         Condition::Absence { .. } if *selector == Selector::default() => select_something(section),
         Condition::Absence { .. } => {}
         _ if selector.metrics.is_empty() => {

@@ -20,9 +20,8 @@ pub(super) fn check(entries: &mut [Entry<'_>], registry: &Registry) {
     let used: HashSet<&RuleId> = rules.values().flat_map(|rule| parts(&rule.condition)).collect();
     for Entry { section, rule, .. } in entries {
         let Some(rule) = rule else { continue };
-        for (key, part) in keyed_parts(&rule.condition) {
-            let key = if section.was_given(key) { key } else { "any_of" };
-            let key = if section.was_given(key) { key } else { "all_of" };
+        for (keys, part) in keyed_parts(&rule.condition) {
+            let key = keys.iter().find(|key| section.was_given(key)).copied().unwrap_or("rule");
             if !names.contains(part) {
                 section.problem(key, format!("there is no rule `{part}`"));
             } else if let Some(problem) = rules.get(part).and_then(|p| unfit(&rule.condition, p)) {
@@ -46,12 +45,14 @@ pub(super) fn check(entries: &mut [Entry<'_>], registry: &Registry) {
     }
 }
 
-/// The rules a condition names, each with the key it is named by.
-fn keyed_parts(condition: &Condition) -> Vec<(&'static str, &RuleId)> {
+/// The rules a condition names, each with the keys it may be named by.
+fn keyed_parts(condition: &Condition) -> Vec<(&'static [&'static str], &RuleId)> {
     match condition {
-        Condition::Composite { of, .. } => of.iter().map(|id| ("of", id)).collect(),
-        Condition::Neighbours { of, .. } => vec![("neighbours_of", of)],
-        Condition::Sequence { first, then, .. } => vec![("first", first), ("then", then)],
+        Condition::Composite { of, .. } => {
+            of.iter().map(|id| (&["of", "any_of", "all_of"][..], id)).collect()
+        }
+        Condition::Neighbours { of, .. } => vec![(&["neighbours_of"], of)],
+        Condition::Sequence { first, then, .. } => vec![(&["first"], first), (&["then"], then)],
         _ => Vec::new(),
     }
 }

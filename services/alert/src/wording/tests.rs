@@ -13,7 +13,8 @@ fn limit(bound: Bound, clear: Option<f64>) -> Limit {
 /// The Vietnamese and the English of a raise and a clear, without name and place.
 fn said(rule: &Rule, raised: f64, cleared: Option<f64>) -> [String; 4] {
     let edition = Edition::all_of(rule).pop().unwrap();
-    let subject = Subject { edition, device: device_id("stn-a"), metric: Some(metric("level")) };
+    let subject =
+        Subject { edition, device: device_id("stn-a"), metric: Some(metric("level")), area: None };
     let registry = registry();
     let scene = Scene::new(&registry, &subject);
     let (raised, cleared) = (scene.raised(Some(raised), at(0)), scene.cleared(cleared, at(0)));
@@ -27,12 +28,18 @@ fn said(rule: &Rule, raised: f64, cleared: Option<f64>) -> [String; 4] {
     })
 }
 
-#[test]
-fn every_kind_says_what_is_wrong_and_how_it_ended() {
-    const HOUR: i64 = 3_600_000;
-    let high = |limit| self::limit(Bound::AtLeast(limit), None);
+/// A condition, the value that raises, the value that clears, and what is said of both.
+type Case = (Condition, f64, Option<f64>, [&'static str; 4]);
+
+const HOUR: i64 = 3_600_000;
+
+fn high(limit: f64) -> Limit {
+    self::limit(Bound::AtLeast(limit), None)
+}
+
+fn limits() -> Vec<Case> {
     let level = |severity, at| Level { severity, limit: high(at) };
-    let cases: [(Condition, f64, Option<f64>, [&str; 4]); 10] = [
+    vec![
         (
             Condition::Threshold { limit: high(1.6) },
             1.62,
@@ -68,6 +75,11 @@ fn every_kind_says_what_is_wrong_and_how_it_ended() {
                 ", level II: has fallen below the limit",
             ],
         ),
+    ]
+}
+
+fn changes() -> Vec<Case> {
+    vec![
         (
             Condition::Rate { limit: high(0.3), per_ms: HOUR, within_ms: HOUR },
             0.42,
@@ -105,6 +117,11 @@ fn every_kind_says_what_is_wrong_and_how_it_ended() {
                 "is within the limit again, water level rose 0.0 m in 1 h (limit 0.3 m)",
             ],
         ),
+    ]
+}
+
+fn others() -> Vec<Case> {
+    vec![
         (
             Condition::Frozen { tolerance: 0.0, for_ms: 6 * HOUR },
             1.62,
@@ -166,13 +183,14 @@ fn every_kind_says_what_is_wrong_and_how_it_ended() {
                 "no longer meets the rule's condition, water level 2.9 m",
             ],
         ),
-    ];
-    for (condition, raised, cleared, expected) in cases {
-        assert_eq!(
-            said(&rule("kind", condition.clone()), raised, cleared),
-            expected,
-            "{condition:?}"
-        );
+    ]
+}
+
+#[test]
+fn every_kind_says_what_is_wrong_and_how_it_ended() {
+    for (condition, raised, cleared, expected) in [limits(), changes(), others()].concat() {
+        let said = said(&rule("kind", condition.clone()), raised, cleared);
+        assert_eq!(said, expected, "{condition:?}");
     }
 }
 

@@ -41,7 +41,9 @@ fn every_level_of_a_tile_is_the_limit_and_severity_of_a_rule_and_the_other_way_r
     for tile in wall["tile"].as_array().unwrap() {
         let tile = tile.as_table().unwrap();
         let digits = tile["digits"].as_integer().unwrap().try_into().unwrap();
-        let about = rules.iter().filter(|rule| is_about(rule, tile, &registry));
+        // A tile has one meaning all day: what is wrong at some hours only has no colour of its own.
+        let all_day = rules.iter().filter(|rule| rule.when.is_none());
+        let about = all_day.filter(|rule| is_about(rule, tile, &registry));
         let mut of_rules: Vec<(f64, Severity)> = about
             .flat_map(|rule| match &rule.condition {
                 Condition::Threshold { limit } => vec![(limit.bound, rule.severity)],

@@ -8,6 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use serde::Serialize;
 
+use crate::alerting::Alerting;
 use crate::centre::Shared;
 
 /// The process lives.
@@ -21,6 +22,9 @@ struct Readiness {
     ready: bool,
     /// Each part with its trouble; null where there is none.
     parts: BTreeMap<&'static str, Option<String>>,
+    /// Whether alerts can be raised, by the probe: told here, but no reason to take this process
+    /// away from those who watch.
+    alerting: Alerting,
 }
 
 /// 200 when every part works, else 503 with the reasons.
@@ -28,7 +32,7 @@ pub(crate) async fn readyz(State(centre): State<Shared>) -> impl IntoResponse {
     let parts = centre.ports.health.report();
     let ready = !parts.is_empty() && parts.values().all(Option::is_none);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Readiness { ready, parts }))
+    (status, Json(Readiness { ready, parts, alerting: centre.alerting() }))
 }
 
 /// Prometheus text.

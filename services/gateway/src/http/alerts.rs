@@ -1,47 +1,107 @@
-//! `GET /alerts`, one alert with its history, acknowledging, and the rules behind them.
+//! `GET /alerts`, one alert with its history, the alerts of rules on trial, and the rules.
 
-use std::sync::{Arc, RwLockReadGuard};
-use std::time::Duration;
+use std::sync::{Arc, RwLock, RwLockReadGuard};
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use sen_model::{
-    Act, AlertId, AlertRecord, AlertState, Changed, Command, CommandOutcome, Order, Rule, Severity,
-};
+use sen_model::{AlertId, AlertRecord, AlertState, Delivery, Rule, Severity};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::listing::{Page, Paging, page, stretch};
 use super::problem::Problem;
 use super::schema;
-use crate::centre::{Centre, Shared};
+use crate::centre::{Centre, Shared, read};
 use crate::projection::Alerts;
+use crate::projection::alerts::Held;
+use crate::track::Track;
 use crate::view::View;
 
-/// Longest idempotency key, name and note, in characters.
-const MOST_KEY: usize = 128;
-const MOST_NAME: usize = 100;
-const MOST_NOTE: usize = 1_000;
-/// When to ask again for alerts that are still being read, in seconds.
+/// When to ask again for what is still being read, in seconds.
 const FOLD_WAIT_S: u32 = 2;
-/// How long a command may wait for the alert service.
-const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Which alerts.
-#[derive(Debug, Deserialize, IntoParams)]
+/// Which alerts. All that is given must match.
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Wanted {
-    /// `open` (if not given), `all`, or one state.
+    /// `open` (if not given: those people work from), `shelved`, `suppressed`, `out_of_service`
+    /// (open, but put aside), `all`, or one state.
     state: Option<String>,
     /// One of the five fields.
     field: Option<String>,
     /// 1 to 4.
     severity: Option<u8>,
+    /// The rule.
+    rule: Option<String>,
+    /// The device.
+    device: Option<String>,
+    /// The 5-digit code of the commune.
+    area: Option<String>,
+    /// Who is to see to it.
+    assignee: Option<String>,
     /// Items on the page, at most 1,000; 200 if not given.
     limit: Option<usize>,
     /// `next` of the page before.
     cursor: Option<String>,
+}
+
+impl Wanted {
+    /// Whether a record is wanted.
+    fn filter(&self) -> Result<impl Fn(&AlertRecord) -> bool + '_, Problem> {
+        let is_state = state_filter(self.state.as_deref().unwrap_or("open"))?;
+        let view = self.field.as_deref().unwrap_or("all");
+        let view = View::named(view).ok_or_else(|| Problem::bad("field: no such field"))?;
+        let severity = self.severity.map(Severity::try_from).transpose();
+        let severity = severity.map_err(|error| Problem::bad(error.to_string()))?;
+        let is = |wanted: &Option<String>, found: Option<&str>| {
+            wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
+        };
+        Ok(move |record: &AlertRecord| {
+            is_state(record)
+                && view.shows(record)
+                && severity.is_none_or(|severity| record.severity == severity)
+                && is(&self.rule, Some(record.rule.as_str()))
+                && is(&self.device, Some(record.device.as_str()))
+                && is(&self.area, record.area.as_ref().map(|code| code.as_str()))
+                && is(&self.assignee, record.assignment.as_ref().map(|one| one.to.as_str()))
+        })
+    }
+
+    fn page(&self, alerts: &Alerts) -> Result<Page<Arc<AlertRecord>>, Problem> {
+        let is_wanted = self.filter()?;
+        let paging = Paging { limit: self.limit, cursor: self.cursor.clone() };
+        let (limit, before) = (paging.limit(), paging.number()?);
+        let items: Vec<&Held> = alerts
+            .newest_first()
+            .into_iter()
+            .filter(|held| before.is_none_or(|before| held.raised_at() < before))
+            .filter(|held| is_wanted(&held.record))
+            .take(limit + 1)
+            .collect();
+        let Page { items, next } = page(items, limit, |held| held.raised_at().to_string());
+        let items = items.into_iter().map(|held| Arc::clone(&held.record)).collect();
+        Ok(Page { items, next })
+    }
+}
+
+fn state_filter(name: &str) -> Result<fn(&AlertRecord) -> bool, Problem> {
+    Ok(match name {
+        "all" => |_| true,
+        "open" => AlertRecord::is_shown,
+        "shelved" => |one| one.state.is_open() && one.shelving.is_some(),
+        "suppressed" => |one| one.state.is_open() && one.suppression.is_some(),
+        "out_of_service" => |one| one.state.is_open() && one.out_of_service.is_some(),
+        "unacknowledged" => |one| one.state == AlertState::Unacknowledged,
+        "acknowledged" => |one| one.state == AlertState::Acknowledged,
+        "returned_unacknowledged" => |one| one.state == AlertState::ReturnedUnacknowledged,
+        "latched" => |one| one.state == AlertState::Latched,
+        "normal" => |one| one.state == AlertState::Normal,
+        _ => {
+            let detail = "state: use open, shelved, suppressed, out_of_service, all, or the name \
+                          of one state";
+            return Err(Problem::bad(detail));
+        }
+    })
 }
 
 /// The newest record of each alert, in the order they were raised, newest first. Of those that
@@ -58,55 +118,61 @@ pub(crate) async fn list(
     State(centre): State<Shared>,
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<Page<Arc<AlertRecord>>>, Problem> {
-    let is_state = state_filter(wanted.state.as_deref().unwrap_or("open"))?;
-    let view = wanted.field.as_deref().unwrap_or("all");
-    let view = View::named(view).ok_or_else(|| Problem::bad("field: no such field"))?;
-    let severity = wanted.severity.map(Severity::try_from).transpose();
-    let severity = severity.map_err(|error| Problem::bad(error.to_string()))?;
-    let paging = Paging { limit: wanted.limit, cursor: wanted.cursor };
-    let (limit, before) = (paging.limit(), paging.number()?);
-    let alerts = whole(&centre)?;
-    let items = alerts
-        .newest_first()
-        .into_iter()
-        .filter(|held| before.is_none_or(|before| held.raised_at() < before))
-        .filter(|held| is_state(held.record.state) && view.shows(&held.record))
-        .filter(|held| severity.is_none_or(|severity| held.record.severity == severity))
-        .take(limit + 1)
-        .collect();
-    let Page { items, next } = page(items, limit, |held| held.raised_at().to_string());
-    let items = items.into_iter().map(|held| Arc::clone(&held.record)).collect();
-    Ok(Json(Page { items, next }))
+    wanted.page(&*alerts(&centre)?).map(Json)
 }
 
-/// The alerts, once they are all there: a list with holes would look as good as a whole one.
-fn whole(centre: &Centre) -> Result<RwLockReadGuard<'_, Alerts>, Problem> {
-    if centre.alerts_are_whole() {
-        return Ok(centre.alerts());
-    }
-    Err(Problem::unavailable("the alert log is still being read").retry_after(FOLD_WAIT_S))
+/// The same of rules on trial: what they would have shown.
+#[utoipa::path(
+    get, path = "/api/v1/shadow", params(Wanted),
+    responses(
+        (status = 200, body = Page<schema::Alert>),
+        (status = 400, body = Problem),
+        (status = 503, body = Problem, description = "their log is still being read"),
+    ),
+)]
+pub(crate) async fn shadow(
+    State(centre): State<Shared>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Json<Page<Arc<AlertRecord>>>, Problem> {
+    wanted.page(&*whole(&centre.tracks.shadow, &centre.shadow)?).map(Json)
 }
 
-fn state_filter(name: &str) -> Result<impl Fn(AlertState) -> bool, Problem> {
-    let every = [
-        AlertState::Unacknowledged,
-        AlertState::Acknowledged,
-        AlertState::ReturnedUnacknowledged,
-        AlertState::Latched,
-        AlertState::Normal,
-    ];
-    let chosen: Vec<AlertState> = every
-        .into_iter()
-        .filter(|state| match name {
-            "all" => true,
-            "open" => state.is_open(),
-            name => state.as_str() == name,
-        })
-        .collect();
-    if chosen.is_empty() {
-        return Err(Problem::bad("state: use open, all, or the name of one state"));
+/// A fold, once it is all there: a list with holes would look as good as a whole one.
+pub(crate) fn whole<'f, T>(
+    track: &Track,
+    fold: &'f RwLock<T>,
+) -> Result<RwLockReadGuard<'f, T>, Problem> {
+    match track.trouble() {
+        None => Ok(read(fold)),
+        Some(trouble) => {
+            let detail = format!("a log is still being read: {trouble}");
+            Err(Problem::unavailable(detail).retry_after(FOLD_WAIT_S))
+        }
     }
-    Ok(move |state| chosen.contains(&state))
+}
+
+/// The alerts, once they are all there.
+pub(crate) fn alerts(centre: &Centre) -> Result<RwLockReadGuard<'_, Alerts>, Problem> {
+    whole(&centre.tracks.alerts, &centre.alerts)
+}
+
+/// One alert.
+pub(crate) fn held(centre: &Centre, id: &str) -> Result<Held, Problem> {
+    let held = alerts(centre)?.get(&AlertId::from_text(id)).cloned();
+    held.ok_or_else(|| Problem::not_found("there is no such alert, or it ended long ago"))
+}
+
+/// The records of an alert, oldest first.
+pub(crate) async fn history(
+    centre: &Centre,
+    held: &Held,
+) -> Result<Vec<Arc<AlertRecord>>, Problem> {
+    let mut history = Vec::new();
+    for offset in &held.offsets {
+        let entries = stretch(&centre.ports.alerts, *offset, offset + 1).await?;
+        history.extend(entries.into_iter().map(|entry| entry.record));
+    }
+    Ok(history)
 }
 
 /// An alert and all that became of it.
@@ -118,6 +184,9 @@ pub(crate) struct Story {
     /// Its records, oldest first.
     #[schema(value_type = Vec<schema::Alert>)]
     history: Vec<Arc<AlertRecord>>,
+    /// What went to whom about it: the newest record of each.
+    #[schema(value_type = Vec<schema::Delivery>)]
+    deliveries: Vec<Arc<Delivery>>,
 }
 
 /// One alert with its history.
@@ -133,120 +202,11 @@ pub(crate) async fn one(
     State(centre): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<Json<Story>, Problem> {
-    let id = AlertId::from_text(&id);
-    let held = whole(&centre)?.get(&id).cloned();
-    let held =
-        held.ok_or_else(|| Problem::not_found("there is no such alert, or it ended long ago"))?;
-    let mut history = Vec::new();
-    for offset in held.offsets {
-        let entries = stretch(&centre.ports.alerts, offset, offset + 1).await?;
-        history.extend(entries.into_iter().map(|entry| entry.record));
-    }
-    Ok(Json(Story { alert: held.record, history }))
-}
-
-/// Who acknowledges.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Acknowledge {
-    /// The person, 1 to 100 characters.
-    by: String,
-    /// For the next shift, at most 1,000 characters.
-    #[serde(default)]
-    note: String,
-}
-
-/// Takes an alert. The same `Idempotency-Key` again gives the same answer and changes nothing.
-#[utoipa::path(
-    post, path = "/api/v1/alerts/{id}/acknowledge",
-    params(
-        ("id" = String, Path),
-        ("Idempotency-Key" = String, Header, description = "1 to 128 visible characters"),
-        ("If-Match" = Option<String>, Header, description = "the revision the caller saw, quoted"),
-    ),
-    request_body = Acknowledge,
-    responses(
-        (status = 200, body = schema::Alert),
-        (status = 400, body = Problem),
-        (status = 404, body = Problem),
-        (status = 409, body = Problem, description = "somebody was first: `current` is the alert as it is"),
-        (status = 422, body = Problem, description = "the key was used for another act"),
-        (status = 503, body = Problem),
-    ),
-)]
-pub(crate) async fn acknowledge(
-    State(centre): State<Shared>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    Json(body): Json<Acknowledge>,
-) -> Result<Json<AlertRecord>, Problem> {
-    let by = body.by.trim();
-    if by.is_empty() || by.chars().count() > MOST_NAME || by.contains(char::is_control) {
-        return Err(Problem::bad("by: a name of 1 to 100 characters"));
-    }
-    if body.note.chars().count() > MOST_NOTE {
-        return Err(Problem::bad("note: at most 1,000 characters"));
-    }
-    let command = Command {
-        idempotency_key: idempotency_key(&headers)?,
-        order: Order::Alert {
-            alert: AlertId::from_text(&id),
-            expected_rev: expected_rev(&headers)?,
-            act: Act::Acknowledge { note: body.note },
-        },
-        by: by.to_owned(),
-        at: centre.now(),
-    };
-    let asked = tokio::time::timeout(PATIENCE, centre.ports.commands.ask(command)).await;
-    match asked {
-        Ok(Ok(outcome)) => answer(outcome).map(Json),
-        Ok(Err(_)) => Err(Problem::unavailable("the alert service has stopped")),
-        Err(_) => Err(Problem::unavailable(
-            "the alert service is busy: ask again with the same Idempotency-Key",
-        )),
-    }
-}
-
-fn answer(outcome: CommandOutcome) -> Result<AlertRecord, Problem> {
-    let conflict = |name, detail: &str| Problem::new(StatusCode::CONFLICT, name, detail);
-    match outcome {
-        CommandOutcome::Done(Changed::Alert(record)) => Ok(*record),
-        CommandOutcome::Done(Changed::Desk(_)) => {
-            Err(Problem::unavailable("the alert service answered something else"))
-        }
-        CommandOutcome::Refused(why) => Err(conflict("refused", &why.en)),
-        CommandOutcome::Unknown => Err(Problem::not_found("there is no such alert")),
-        CommandOutcome::Stale(current) => {
-            let detail = "the alert is no longer as you saw it";
-            Err(conflict("changed-meanwhile", detail).with_current(*current))
-        }
-        CommandOutcome::Over(current) => {
-            Err(conflict("alert-over", "the alert is over").with_current(*current))
-        }
-        CommandOutcome::KeyReused => Err(Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "key-reused",
-            "Idempotency-Key: used before for another alert or note; make a new one for each act",
-        )),
-    }
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<String, Problem> {
-    let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok()).unwrap_or_default();
-    let ok = (1..=MOST_KEY).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic());
-    let wrong =
-        || Problem::bad("Idempotency-Key: 1 to 128 visible characters, made anew for each act");
-    ok.then(|| key.to_owned()).ok_or_else(wrong)
-}
-
-fn expected_rev(headers: &HeaderMap) -> Result<Option<u32>, Problem> {
-    let Some(tag) = headers.get(header::IF_MATCH) else { return Ok(None) };
-    let tag = tag.to_str().unwrap_or_default().trim();
-    if tag == "*" {
-        return Ok(None);
-    }
-    let rev = tag.trim_matches('"').parse();
-    rev.map(Some).map_err(|_| Problem::bad("If-Match: the revision, such as \"3\""))
+    let held = held(&centre, &id)?;
+    let history = history(&centre, &held).await?;
+    let deliveries = whole(&centre.tracks.deliveries, &centre.deliveries)?;
+    let deliveries = deliveries.of_alert(&held.record.id);
+    Ok(Json(Story { alert: held.record, history, deliveries }))
 }
 
 /// A rule and its edition.
@@ -254,9 +214,9 @@ fn expected_rev(headers: &HeaderMap) -> Result<Option<u32>, Problem> {
 pub(crate) struct RuleItem {
     #[serde(flatten)]
     #[schema(value_type = schema::Rule)]
-    rule: Rule,
+    pub(crate) rule: Rule,
     /// Which edition it is: alerts carry it as `rule_version`.
-    version: String,
+    pub(crate) version: String,
 }
 
 /// The rules in force, in the order of their file.

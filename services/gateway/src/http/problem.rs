@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sen_model::AlertRecord;
+use sen_model::{AlertRecord, Text};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -18,13 +18,16 @@ const DETAIL_BYTES: usize = 1_024;
 pub(crate) struct Problem {
     /// `urn:sen:problem:` and a stable name.
     #[serde(rename = "type")]
-    kind: String,
+    #[schema(value_type = String)]
+    kind: Box<str>,
     /// The stable name in words.
-    title: String,
+    #[schema(value_type = String)]
+    title: Box<str>,
     /// The HTTP status.
     status: u16,
     /// What exactly was wrong with this request.
-    detail: String,
+    #[schema(value_type = String)]
+    detail: Box<str>,
     /// For a parameter that cannot be taken: its name.
     #[serde(skip_serializing_if = "Option::is_none")]
     parameter: Option<String>,
@@ -32,21 +35,40 @@ pub(crate) struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<super::schema::Alert>)]
     current: Option<Box<AlertRecord>>,
+    /// For a refused command: why, in both languages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<super::schema::Text>)]
+    text: Option<Box<Text>>,
+    /// For rules that cannot be read: each mistake.
+    #[serde(skip_serializing_if = "<[Mistake]>::is_empty")]
+    #[schema(value_type = Vec<Mistake>, required = false)]
+    problems: Box<[Mistake]>,
     /// Seconds after which to ask again: the header `Retry-After`.
     #[serde(skip)]
     retry_after: Option<u32>,
+}
+
+/// A mistake in rules.
+#[derive(Debug, Serialize, ToSchema)]
+struct Mistake {
+    /// Where.
+    at: String,
+    /// What.
+    what: String,
 }
 
 impl Problem {
     /// A problem of this stable name, such as `not-found`.
     pub(crate) fn new(status: StatusCode, name: &str, detail: impl Into<String>) -> Self {
         Self {
-            kind: format!("urn:sen:problem:{name}"),
-            title: name.replace('-', " "),
+            kind: format!("urn:sen:problem:{name}").into(),
+            title: name.replace('-', " ").into(),
             status: status.as_u16(),
-            detail: detail.into(),
+            detail: detail.into().into(),
             parameter: None,
             current: None,
+            text: None,
+            problems: Box::default(),
             retry_after: None,
         }
     }
@@ -83,6 +105,21 @@ impl Problem {
     pub(crate) fn of_parameter(mut self, name: String) -> Self {
         self.parameter = Some(name);
         self
+    }
+
+    /// It cannot be done as things stand.
+    pub(crate) fn refused(why: Text) -> Self {
+        let mut refused = Self::new(StatusCode::CONFLICT, "refused", &why.en);
+        refused.text = Some(Box::new(why));
+        refused
+    }
+
+    /// Rules that cannot be read.
+    pub(crate) fn of_rules(mistakes: Vec<(String, String)>) -> Self {
+        let detail = "the rules have mistakes: see problems";
+        let mut bad = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-rules", detail);
+        bad.problems = mistakes.into_iter().map(|(at, what)| Mistake { at, what }).collect();
+        bad
     }
 
     /// With the alert as it is.

@@ -4,6 +4,8 @@
 
 use utoipa::{IntoParams, ToSchema};
 
+pub(crate) use super::handling::{Assignment, Closing, Delivery, Note, Shelving, Suppression};
+
 /// Words in both languages.
 #[derive(ToSchema)]
 pub(crate) struct Text {
@@ -20,9 +22,11 @@ pub(crate) struct Alert {
     id: String,
     /// 1 for the raise, then one more for each change.
     rev: u32,
-    /// What happened last: `raised`, `acknowledged`, `cleared`.
+    /// What happened last: `raised`, `acknowledged`, `cleared`, `superseded`, `assigned`, `noted`,
+    /// `shelved`, `unshelved`, `suppressed`, `unsuppressed`, `taken_out`, `put_back`, `reset`,
+    /// `closed`, `updated`.
     kind: String,
-    /// `unacknowledged`, `acknowledged`, `returned_unacknowledged`, `normal`.
+    /// `unacknowledged`, `acknowledged`, `returned_unacknowledged`, `latched`, `normal`.
     state: String,
     /// The rule that holds.
     rule: String,
@@ -60,6 +64,33 @@ pub(crate) struct Alert {
     late: bool,
     /// What to show.
     text: Text,
+    /// Which level of the rule, from 1, the mildest; 0 for a rule without levels.
+    level: u8,
+    /// What alerts of one cause in one area have in common.
+    group: String,
+    /// Whether it stays until a person resets it.
+    latched: bool,
+    /// Whether it has come and gone too often within a minute.
+    chattering: bool,
+    /// Whether it belongs to a drill.
+    drill: bool,
+    /// On the shelf.
+    shelving: Option<Shelving>,
+    /// Suppressed.
+    suppression: Option<Suppression>,
+    /// The id of the desk's entry by which it is out of service.
+    out_of_service: Option<String>,
+    /// Who is to see to it.
+    assignment: Option<Assignment>,
+    /// The last notes, oldest first.
+    notes: Option<Vec<Note>>,
+    /// How it was closed, if a person did.
+    closing: Option<Closing>,
+    /// The alerts it is made of; the first ones, where there are many.
+    members: Option<Vec<String>>,
+    /// What came with it from outside.
+    #[schema(value_type = Option<Object>)]
+    attributes: (),
 }
 
 /// Who took an alert.
@@ -134,9 +165,33 @@ pub(crate) struct Rule {
     /// The unit that must act.
     owner: Text,
     /// What the operator is expected to do.
-    response: Text,
+    response: Response,
+    /// When it is judged at all; absent = always.
+    #[schema(value_type = Option<Object>)]
+    when: (),
     /// Whether a returned episode waits for a person; absent = by its severity.
     needs_acknowledgement: Option<bool>,
+    /// Whether an acknowledged alert stays until a person resets it.
+    latched: bool,
+    /// `in_force`, `shadow` or `part`.
+    standing: String,
+    /// What alerts of several rules are rolled up by.
+    cause: Option<String>,
+    /// Whether its alert about a device explains the silence of what depends on it.
+    explains: bool,
+    /// The stage of the province its open alerts speak for.
+    stage: Option<u8>,
+}
+
+/// What the operator is expected to do.
+#[derive(ToSchema)]
+pub(crate) struct Response {
+    /// One step after the other.
+    steps: Vec<Text>,
+    /// What happens if nobody acts.
+    consequence: Text,
+    /// How soon somebody must have acknowledged, in milliseconds.
+    within_ms: i64,
 }
 
 /// A happening reported by a system or a person.
@@ -312,7 +367,7 @@ pub(crate) struct ManyWindows {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::sample;
     use sen_model::Field;
@@ -320,13 +375,13 @@ mod tests {
     use utoipa::PartialSchema;
 
     /// Every key that is printed is described, and every key that must be there is.
-    fn holds<D: PartialSchema>(printed: &impl serde::Serialize) {
+    pub(crate) fn holds<D: PartialSchema>(printed: &impl serde::Serialize) {
         let printed = serde_json::to_value(printed).unwrap();
         let schema = serde_json::to_value(D::schema()).unwrap();
         for key in printed.as_object().unwrap().keys() {
             assert!(schema["properties"].get(key).is_some(), "`{key}` is not described: {schema}");
         }
-        for key in schema["required"].as_array().unwrap().iter().filter_map(Value::as_str) {
+        for key in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             assert!(printed.get(key).is_some(), "`{key}` is described as always there: {printed}");
         }
     }
@@ -339,7 +394,15 @@ mod tests {
         full.acknowledgement =
             Some(sen_model::alert::Acknowledgement { by: "Lan".into(), at, note: String::new() });
         holds::<Acknowledgement>(full.acknowledgement.as_ref().unwrap());
+        full = sample::handled(full);
         holds::<Alert>(&full);
+        holds::<Shelving>(full.shelving.as_ref().unwrap());
+        holds::<Suppression>(full.suppression.as_ref().unwrap());
+        holds::<Assignment>(full.assignment.as_ref().unwrap());
+        holds::<Note>(&full.notes[0]);
+        holds::<Closing>(full.closing.as_ref().unwrap());
+        holds::<Delivery>(&sample::delivery("d", 1, "a", "lan"));
+        holds::<Response>(&sample::rule("flood").response);
         let mut bare = sample::alert("a", 1, Field::Environment);
         (bare.metric, bare.value, bare.limit) = (None, None, None);
         holds::<Alert>(&bare);

@@ -8,6 +8,7 @@ mod cells;
 mod geometry;
 pub mod official;
 mod outline;
+pub mod rings;
 mod river;
 
 use std::path::Path;
@@ -18,6 +19,8 @@ use serde_json::{Value, json};
 
 use cells::Site;
 use geometry::{Plane, Point, ring_area};
+
+pub use rings::Outlines;
 
 /// Commune area where none is known at all, in square kilometres.
 const USUAL_AREA_KM2: f64 = 50.0;

@@ -48,10 +48,11 @@ been built: install Node 20 or later, run <code>make web</code>, then build Sen 
 "#;
 
 fn list_alerts(page: &mut String, alerts: &Alerts) {
-    let _ = write!(page, "<h2>Cảnh báo đang mở / Open alerts: {}</h2>", alerts.open());
+    let open: Vec<_> =
+        alerts.newest_first().into_iter().filter(|held| held.record.is_shown()).collect();
+    let _ = write!(page, "<h2>Cảnh báo đang mở / Open alerts: {}</h2>", open.len());
     page.push_str("<table><tr><th>Mức</th><th>Cảnh báo / alert</th><th>Trạng thái</th><th>Từ / since</th></tr>");
-    let open = alerts.newest_first().into_iter().filter(|held| held.record.state.is_open());
-    for held in open.take(MOST_ROWS) {
+    for held in open.into_iter().take(MOST_ROWS) {
         let record = &held.record;
         let _ = write!(
             page,
@@ -87,7 +88,7 @@ fn list_values(page: &mut String, latest: &Latest) {
 }
 
 /// Text that cannot become markup.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

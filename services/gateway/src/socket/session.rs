@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use axum::extract::ws::Utf8Bytes;
 use sen_chassis::Shutdown;
 use sen_log::{Offset, ReadError, Reader};
 use sen_model::AlertRecord;
@@ -17,7 +18,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 use super::Holders;
 use super::link::{Ending, Link};
 use super::snapshot::parts;
-use crate::centre::Centre;
+use crate::centre::{Centre, read};
 use crate::sequencer::Sequencer;
 use crate::ticks::Lane;
 use crate::view::View;
@@ -109,6 +110,10 @@ struct Session<'a> {
     reader: Reader<AlertRecord>,
     sequencer: Sequencer,
     lane: Lane,
+    /// How the whole centre stands.
+    notice: watch::Receiver<Option<Utf8Bytes>>,
+    /// Whether that has changed since the screen was told.
+    is_new: bool,
     pulse: Pulse,
     is_live: bool,
 }
@@ -168,6 +173,8 @@ impl<'a> Session<'a> {
         let mut pulse = Pulse::new(Duration::from_millis(centre.config.heartbeat_ms));
         let mode = if resume.is_some() { Mode::Resume } else { Mode::Snapshot };
         link.send(&FromServer::Welcome(greet(centre, &epoch, floor, head, mode))).await?;
+        let mut notice = centre.notice.subscribe();
+        send_notice(&mut notice, link).await?;
         let told = match resume {
             Some(seq) => seq,
             None => send_snapshot(centre, link, view, &mut pulse).await?,
@@ -181,6 +188,8 @@ impl<'a> Session<'a> {
             reader: alerts.read_from(told + 1),
             sequencer: Sequencer::new(view, told),
             lane: centre.ticks.lane(view, &centre.latest()),
+            notice,
+            is_new: false,
             pulse,
             is_live: false,
         })
@@ -195,7 +204,10 @@ impl<'a> Session<'a> {
                 self.link.send(&FromServer::Live {}).await?;
                 self.is_live = true;
             }
-            // Only now, with no readable alert left, may one frame of ticks go.
+            // Only now, with no readable alert left, may anything else go.
+            if !more && std::mem::take(&mut self.is_new) {
+                send_notice(&mut self.notice, self.link).await?;
+            }
             if !more && let Some(frame) = self.lane.next(self.centre) {
                 self.link.send_text(frame).await?;
             }
@@ -209,6 +221,10 @@ impl<'a> Session<'a> {
                 () = self.pulse.due() => send_heartbeat(self.centre, self.link).await?,
                 frame = self.link.receive() => self.take(frame?)?,
                 changed = self.head.changed() => changed.map_err(|_| RESTART)?,
+                changed = self.notice.changed(), if !self.is_new => {
+                    changed.map_err(|_| RESTART)?;
+                    self.is_new = true;
+                }
                 () = self.lane.changed(), if !busy => {}
                 () = std::future::ready(()), if busy => {}
             }
@@ -247,6 +263,18 @@ impl<'a> Session<'a> {
     }
 }
 
+/// Tells how the whole centre stands, once that is known.
+async fn send_notice(
+    notice: &mut watch::Receiver<Option<Utf8Bytes>>,
+    link: &mut Link,
+) -> Result<(), Ending> {
+    let newest = notice.borrow_and_update().clone();
+    match newest {
+        Some(frame) => link.send_text(frame).await,
+        None => Ok(()),
+    }
+}
+
 async fn send_heartbeat(centre: &Centre, link: &mut Link) -> Result<(), Ending> {
     let head = centre.ports.alerts.head();
     link.send(&FromServer::Heartbeat { head, now: centre.now() }).await
@@ -265,7 +293,7 @@ fn tell_of_loss(centre: &Centre, hello: &Hello, head: Offset) {
 
 /// Waits until the fold of the alerts stands for `head` at least.
 async fn fold_reaches(centre: &Centre, head: Offset) -> Result<(), Ending> {
-    let mut as_of = centre.alerts_as_of.subscribe();
+    let mut as_of = centre.tracks.alerts.subscribe();
     let reached = as_of.wait_for(|as_of| *as_of >= head);
     match tokio::time::timeout(FOLD_WAIT, reached).await {
         Ok(Ok(_)) => Ok(()),
@@ -283,7 +311,7 @@ async fn send_snapshot(
     let epoch = centre.epoch();
     let since = centre.now().plus_ms(-ENDED_MS);
     let (as_of, records) = {
-        let alerts = centre.alerts();
+        let alerts = read(&centre.alerts);
         (alerts.as_of(), alerts.snapshot(view, since))
     };
     let parts = parts(&records);

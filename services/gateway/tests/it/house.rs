@@ -20,6 +20,8 @@ use tokio::sync::watch;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
+pub(crate) use crate::made::*;
+
 /// How long a test waits for what must come. Generous: the machine may be busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -36,6 +38,11 @@ pub(crate) struct House {
     pub(crate) events: Topic<Event>,
     pub(crate) quarantine: Topic<Quarantined>,
     pub(crate) alerts: Topic<AlertRecord>,
+    pub(crate) shadow: Topic<AlertRecord>,
+    pub(crate) desk: Topic<DeskRecord>,
+    pub(crate) deliveries: Topic<Delivery>,
+    pub(crate) oncall: Answerer<OnCallAsk, OnCallAnswer>,
+    pub(crate) backtests: Answerer<BacktestAsk, BacktestAnswer>,
     pub(crate) commands: Answerer<Command, CommandOutcome>,
     pub(crate) rules: watch::Sender<Arc<Vec<Rule>>>,
     pub(crate) health: Health,
@@ -60,6 +67,8 @@ pub(crate) fn config() -> Config {
         request_ms: 10_000,
         idle_ms: 60_000,
         most_series: 10_000,
+        cap: sen_gateway::Cap::default(),
+        alertmanager: sen_gateway::Alertmanager::default(),
     }
 }
 
@@ -85,6 +94,8 @@ impl House {
         let log = Log::open(folder.join("log"), settings).unwrap();
         let store = Store::open(folder.join("store"), sen_store::Config::default()).unwrap();
         let (caller, commands) = call::channel(8);
+        let (ask_oncall, oncall) = call::channel(8);
+        let (ask_backtests, backtests) = call::channel(8);
         let rules = watch::Sender::new(Arc::new(vec![rule("flood"), rule("silence")]));
         let (health, clock) = (Health::new(), Clock::manual(NOW_MS));
         let ports = Ports {
@@ -92,12 +103,17 @@ impl House {
             events: log.topic("events", KEEP).unwrap(),
             quarantine: log.topic("quarantine", KEEP).unwrap(),
             alerts: log.topic("alerts", KEEP).unwrap(),
+            shadow: log.topic("shadow", KEEP).unwrap(),
+            desk: log.topic("desk", KEEP).unwrap(),
+            deliveries: log.topic("deliveries", KEEP).unwrap(),
             store: store.clone(),
             archive: None,
             kept: sen_store::Config::default(),
             registry: Arc::new(Registry::new(devices, places())),
             rules: rules.subscribe(),
             commands: caller,
+            oncall: ask_oncall,
+            backtests: ask_backtests,
             stored: watch::channel(Progress::default()).1,
             evaluated: watch::channel(Progress::default()).1,
             health: health.clone(),
@@ -107,6 +123,8 @@ impl House {
         };
         let (readings, events) = (ports.readings.clone(), ports.events.clone());
         let (quarantine, alerts) = (ports.quarantine.clone(), ports.alerts.clone());
+        let (shadow, desk) = (ports.shadow.clone(), ports.desk.clone());
+        let deliveries = ports.deliveries.clone();
         let gateway = Gateway::bind(config, ports).await.unwrap();
         let (address, shutdown) = (gateway.address(), Shutdown::new());
         let screens = gateway.screens();
@@ -119,6 +137,11 @@ impl House {
             events,
             quarantine,
             alerts,
+            shadow,
+            desk,
+            deliveries,
+            oncall,
+            backtests,
             commands,
             rules,
             health,
@@ -268,13 +291,16 @@ fn parse(answer: &str) -> (u16, BTreeMap<String, String>, String) {
 /// A client of the live protocol.
 pub(crate) struct Client {
     pub(crate) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// The newest frame about the whole centre: it may come between any two others.
+    pub(crate) centre: Value,
 }
 
 impl Client {
     /// A socket without a hello.
     pub(crate) async fn open(address: SocketAddr) -> Self {
         let url = format!("ws://{address}/api/v1/live");
-        Self { socket: tokio_tungstenite::connect_async(url).await.unwrap().0 }
+        let socket = tokio_tungstenite::connect_async(url).await.unwrap().0;
+        Self { socket, centre: Value::Null }
     }
 
     /// A socket after hello and welcome.
@@ -308,14 +334,36 @@ impl Client {
         let stream = MaybeTlsStream::Plain(socket.connect(address).await.unwrap());
         let url = format!("ws://{address}/api/v1/live");
         let (socket, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
-        let mut client = Self { socket };
+        let mut client = Self { socket, centre: Value::Null };
         let hello = json!({"type":"hello","v":1,"screen":screen,"view":"all","resume":resume});
         client.send(&hello.to_string()).await;
         client
     }
 
-    /// The next frame, or the close code.
+    /// The next frame that is not about the whole centre, or the close code.
     pub(crate) async fn frame(&mut self) -> Result<Value, u16> {
+        loop {
+            let frame = self.any_frame().await?;
+            if frame["type"] != "centre" {
+                return Ok(frame);
+            }
+            self.centre = frame;
+        }
+    }
+
+    /// Reads until the centre stands as wanted.
+    pub(crate) async fn until_centre(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        while !wanted(&self.centre) {
+            let frame = self.any_frame().await.unwrap_or_else(|code| panic!("closed {code}"));
+            if frame["type"] == "centre" {
+                self.centre = frame;
+            }
+        }
+        self.centre.clone()
+    }
+
+    /// The next frame, or the close code.
+    pub(crate) async fn any_frame(&mut self) -> Result<Value, u16> {
         loop {
             let next = tokio::time::timeout(PATIENCE, self.socket.next()).await;
             match next.expect("a frame in time") {
@@ -352,139 +400,5 @@ impl Client {
                 return code;
             }
         }
-    }
-}
-
-pub(crate) fn alert(id: &str, rev: u32, field: Field) -> AlertRecord {
-    let (change, state) = match rev {
-        1 => (Change::Raised, AlertState::Unacknowledged),
-        2 => (Change::Acknowledged, AlertState::Acknowledged),
-        _ => (Change::Cleared, AlertState::Normal),
-    };
-    let at = Timestamp::from_millis(NOW_MS + i64::from(rev));
-    AlertRecord {
-        rev,
-        change,
-        state,
-        metric: Some(Metric::new("water_level_m").unwrap()),
-        value: Some(1.62),
-        limit: Some(1.6),
-        event_time: at,
-        cleared_at: (state == AlertState::Normal).then_some(at),
-        recorded_at: at,
-        text: Text::new("Mực nước cao", "High water"),
-        ..AlertRecord::raised(
-            AlertId::from_text(id),
-            RuleId::new("flood").unwrap(),
-            "1".into(),
-            Severity::HIGH,
-            field,
-            DeviceId::new("stn-my-tho").unwrap(),
-            at,
-        )
-    }
-}
-
-pub(crate) fn batch(device: &str, metric: &str, at_ms: i64, value: f64) -> ReadingBatch {
-    ReadingBatch {
-        device: DeviceId::new(device).unwrap(),
-        received_at: Timestamp::from_millis(at_ms + 5),
-        readings: vec![Reading {
-            metric: Metric::new(metric).unwrap(),
-            event_time: Timestamp::from_millis(at_ms),
-            value,
-            quality: Quality::Good,
-            sequence: 0,
-        }],
-    }
-}
-
-pub(crate) fn refused(topic: &str, reason: RejectReason) -> Quarantined {
-    Quarantined {
-        received_at: Timestamp::from_millis(NOW_MS),
-        source: "mqtt".into(),
-        client: "gw-1".into(),
-        topic: topic.into(),
-        reason,
-        detail: "not good".into(),
-        payload: b"<script>".to_vec(),
-        payload_bytes: 8,
-    }
-}
-
-pub(crate) fn event(device: &str, id: &str) -> Event {
-    Event {
-        id: id.into(),
-        device: DeviceId::new(device).unwrap(),
-        kind: "crowd".into(),
-        event_time: Timestamp::from_millis(NOW_MS),
-        received_at: Timestamp::from_millis(NOW_MS),
-        text: "đông người".into(),
-        attributes: BTreeMap::new(),
-    }
-}
-
-pub(crate) fn device(id: &str) -> Device {
-    Device {
-        id: DeviceId::new(id).unwrap(),
-        name: Text::new("Mỹ Tho", "My Tho"),
-        kind: "river".into(),
-        field: Field::Environment,
-        area: AreaCode::new("28261").unwrap(),
-        lat: 10.35,
-        lon: 106.36,
-        interval_ms: 60_000,
-        tags: Vec::new(),
-        relations: sen_model::Relations::default(),
-        metrics: vec![MetricSpec {
-            metric: Metric::new("water_level_m").unwrap(),
-            name: Text::new("Mực nước", "Water level"),
-            unit: "m".into(),
-            min: None,
-            max: None,
-        }],
-    }
-}
-
-/// A device of a kind in an area, with one metric.
-pub(crate) fn station(id: &str, kind: &str, area: &str, metric: &str, unit: &str) -> Device {
-    let mut station = device(id);
-    station.kind = kind.into();
-    station.area = AreaCode::new(area).unwrap();
-    station.metrics[0].metric = Metric::new(metric).unwrap();
-    station.metrics[0].unit = unit.into();
-    station
-}
-
-fn places() -> Vec<Place> {
-    let place = |code: &str, lon: f64| Place {
-        id: format!("ward-{code}"),
-        name: Text::new("Phường", "Ward"),
-        kind: PlaceKind::Ward,
-        lat: 10.35,
-        lon,
-        area_km2: 20.0,
-        area: Some(AreaCode::new(code).unwrap()),
-    };
-    vec![place("28261", 106.36), place("28262", 106.40)]
-}
-
-pub(crate) fn rule(id: &str) -> Rule {
-    Rule {
-        source: "a decision".into(),
-        owner: Text::new("Đội", "Team"),
-        response: sen_model::Response {
-            steps: vec![Text::new("Gọi", "Call")],
-            consequence: Text::new("Ngập", "Flooding"),
-            within_ms: 600_000,
-        },
-        ..Rule::new(
-            RuleId::new(id).unwrap(),
-            Text::new("Lũ", "Flood"),
-            Field::Environment,
-            Severity::HIGH,
-            Selector::default(),
-            Condition::Absence { missing_ms: 60_000 },
-        )
     }
 }

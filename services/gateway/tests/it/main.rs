@@ -4,11 +4,17 @@
 
 mod api;
 mod asking;
+mod centre;
 mod commands;
+mod desk;
 mod expired;
 mod history;
 mod house;
+mod judged;
 mod live;
+mod made;
+mod oncall;
+mod others;
 mod past;
 mod query;
 mod slow;

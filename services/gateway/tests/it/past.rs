@@ -31,7 +31,6 @@ impl Past {
     }
 
     pub(crate) async fn with(config: sen_gateway::Config) -> Self {
-        let folder = tempfile::tempdir().unwrap();
         let air = |id: &str, area: &str| station(id, "air", area, PM25, "ug/m3");
         let devices = vec![
             air("air-1", "28261"),
@@ -39,6 +38,16 @@ impl Past {
             air("air-3", "28262"),
             station("river-1", "river", "28261", "water_level_m", "m"),
         ];
+        Self::of(config, devices).await
+    }
+
+    /// The same over other devices.
+    pub(crate) async fn over(devices: Vec<sen_model::Device>) -> Self {
+        Self::of(config(), devices).await
+    }
+
+    async fn of(config: sen_gateway::Config, devices: Vec<sen_model::Device>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let house = House::over(folder.path(), config, devices).await;
         let (readings, summaries) = (BTreeMap::new(), Summaries::new());
         Self { _folder: folder, house, readings, summaries }

@@ -181,8 +181,14 @@ fn one_shot_is_for_this_episode_only() {
     assert_eq!(tell_one(&mut desk, &clear(&subject, 10, 70), 71).state, AlertState::Normal);
     let next = tell_one(&mut desk, &raise(&subject, 80), 81);
     assert!(next.is_shown());
+    // Also if it takes the place of a shelf for a time.
+    ask(&mut desk, &shelve(&next.id, "x", 1_000, false), 82);
+    ask(&mut desk, &shelve(&next.id, "y", 1_000, true), 83);
+    tell_one(&mut desk, &clear(&subject, 80, 84), 84);
+    let next = tell_one(&mut desk, &raise(&subject, 85), 85);
+    assert!(next.is_shown());
     // When the condition is gone there is no shot to wait for.
-    tell_one(&mut desk, &clear(&subject, 80, 90), 91);
+    tell_one(&mut desk, &clear(&subject, 85, 90), 91);
     let (outcome, _) = ask(&mut desk, &shelve(&next.id, "t", 1_000, true), 92);
     assert!(refusal(&outcome).en.contains("acknowledge"));
     let (outcome, told) = ask(&mut desk, &shelve(&next.id, "u", 1_000, false), 92);

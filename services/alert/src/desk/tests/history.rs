@@ -112,6 +112,7 @@ fn subjects() -> Vec<Subject> {
         edition: edition(rules()[rule].clone()),
         device: device_id(device),
         metric: Some(metric("level")),
+        area: None,
     };
     vec![
         of(0, "stn-a"),
@@ -132,6 +133,8 @@ struct World {
     /// When the last episode of each subject began.
     begun: Vec<Option<i64>>,
     steps: usize,
+    rules: Vec<Rule>,
+    subjects: Vec<Subject>,
 }
 
 impl World {
@@ -142,9 +145,11 @@ impl World {
             now: 1_000,
             begun: vec![None; subjects().len()],
             steps: 0,
+            rules: rules(),
+            subjects: subjects(),
         };
         let mut out = Records::default();
-        world.desk.take_rules(&rules(), at(world.now), &mut out);
+        world.desk.take_rules(&world.rules, at(world.now), &mut out);
         world.append(out, usize::MAX);
         world
     }
@@ -185,17 +190,17 @@ impl World {
         }
         match step {
             Step::Raise(n) => {
-                self.desk.apply(&raise(&subjects()[*n], self.now), now, &mut out);
+                self.desk.apply(&raise(&self.subjects[*n], self.now), now, &mut out);
             }
             Step::Clear(n) => {
                 if let Some(start) = self.begun[*n] {
-                    let transition = clear(&subjects()[*n], start, self.now);
+                    let transition = clear(&self.subjects[*n], start, self.now);
                     self.desk.apply(&transition, now, &mut out);
                 }
             }
             Step::Withdraw(n) => {
                 if let Some(start) = self.begun[*n] {
-                    let id = subjects()[*n].episode(at(start));
+                    let id = self.subjects[*n].episode(at(start));
                     self.desk.withdraw(&id, true, now, &mut out);
                 }
             }
@@ -303,7 +308,7 @@ impl World {
     fn restart(&mut self) {
         let (now, mut out) = (at(self.now), Records::default());
         self.desk = self.folded();
-        self.desk.take_rules(&rules(), now, &mut out);
+        self.desk.take_rules(&self.rules, now, &mut out);
         self.desk.tidy(now, &mut out);
         self.append(out, usize::MAX);
     }
@@ -324,8 +329,12 @@ impl World {
         own.map(told).collect()
     }
 
+    /// Which entries there are and stand, but for those about the other system: after a restart
+    /// its alerts have time to be told again, so they may live longer.
     fn entries(&self) -> BTreeMap<String, bool> {
-        let known = self.desk.entries.known().iter();
+        let is_own =
+            |id: &EntryId| !["prom", "public"].iter().any(|word| id.as_str().contains(word));
+        let known = self.desk.entries.known().iter().filter(|(id, _)| is_own(id));
         known.map(|(id, record)| (id.to_string(), record.open)).collect()
     }
 }

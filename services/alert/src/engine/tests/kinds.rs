@@ -33,7 +33,10 @@ fn each_level_has_an_episode_of_its_own_severity_and_id() {
         .iter()
         .map(|transition| {
             let (Transition::Raise { subject, started_at, .. }
-            | Transition::Clear { subject, started_at, .. }) = transition;
+            | Transition::Clear { subject, started_at, .. }) = transition
+            else {
+                panic!("{transition:?}")
+            };
             let Edition { level, severity, version, .. } = &subject.edition;
             let sign = if matches!(transition, Transition::Raise { .. }) { '+' } else { '-' };
             let point = version.strip_prefix(&rule.version()).unwrap().to_owned();
@@ -131,6 +134,14 @@ fn a_window_is_judged_by_the_reading_that_passes_its_end_or_by_the_clock() {
     assert_eq!(silent(&mut engine, 900_000), [""; 0]);
     judge(&mut engine, &[level_of(2_000, 9.0)]);
     assert_eq!(engine.counts().uncounted, 1, "every window of it is judged");
+}
+
+#[test]
+fn a_clock_that_is_ahead_ends_no_window_before_its_time() {
+    let mut engine = engine(&[mean(1)]);
+    let ahead = |received_ms, event_ms| batch("stn-a", received_ms, vec![reading(event_ms, 2.0)]);
+    assert_eq!(judge(&mut engine, &[ahead(1_000, 5_000), ahead(8_000, 12_000)]), [""; 0]);
+    assert_eq!(judge(&mut engine, &[ahead(10_000, 14_000)]), ["+mean stn-a/level 10000"]);
 }
 
 #[test]

@@ -1,0 +1,16 @@
+// Opens the phone of somebody on call.
+import { mount } from 'svelte';
+import { browserPorts } from './browser';
+import { OnCallState } from './state/oncall.svelte';
+import './view/forms.css';
+import OnCall from './view/oncall/OnCall.svelte';
+import { OnCallApi } from './wire/oncall_api';
+
+export function open(target: HTMLElement): void {
+  const state = new OnCallState({ ...browserPorts(), api: new OnCallApi(), storage: localStorage });
+  addEventListener('online', () => state.hurry());
+  document.addEventListener('visibilitychange', () => {
+    if (document.visibilityState === 'visible') state.hurry();
+  });
+  mount(OnCall, { target, props: { state } });
+}
