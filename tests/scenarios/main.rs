@@ -11,6 +11,7 @@ mod clients;
 mod configuration;
 mod crash_points;
 mod crashes;
+mod day_killed;
 mod desk;
 mod exports;
 mod fleet;
