@@ -11,9 +11,10 @@ use sen_chassis::call::{self, Caller};
 use sen_chassis::{Clock, Health, Shutdown};
 use sen_log::{Log, Retention, Topic};
 use sen_model::{
-    AlertRecord, Change, Command, CommandOutcome, DeviceId, Metric, Progress, Reading,
-    ReadingBatch, Registry, Rule, RuleId, Timestamp, registry_file,
+    AlertRecord, BacktestAnswer, BacktestAsk, Change, Command, CommandOutcome, DeviceId, Metric,
+    Progress, Reading, ReadingBatch, Registry, Rule, RuleId, Timestamp, registry_file,
 };
+use sen_store::Store;
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -21,7 +22,7 @@ use tokio::task::JoinSet;
 use crate::centre::root;
 use crate::oracle::Report;
 use crate::oracle::alerts::Episode;
-use crate::pipeline::folder_in_memory;
+use crate::pipeline::{folder_in_memory, keeping_all};
 use crate::wait_for;
 
 const KEEP_ALL: Retention = Retention { keep_ms: i64::MAX, keep_bytes: u64::MAX };
@@ -103,8 +104,8 @@ struct Service {
     progress: watch::Receiver<Progress>,
     rules: watch::Receiver<Arc<Vec<Rule>>>,
     health: Health,
-    /// The service would not listen for commands if nobody could ask.
-    _ask: Caller<Command, CommandOutcome>,
+    /// The service would not listen to anybody if nobody could ask.
+    _askers: (Caller<Command, CommandOutcome>, Caller<BacktestAsk, BacktestAnswer>),
 }
 
 impl Judging {
@@ -227,14 +228,20 @@ impl Open {
         let log = Log::open(place.join("log"), config)?;
         let readings = log.topic("readings", KEEP_ALL)?;
         let alerts = log.vital_topic("alerts", KEEP_ALL)?;
+        let events = log.topic("events", KEEP_ALL)?;
         let (ask, commands) = call::channel(8);
+        let (try_out, backtests) = call::channel(1);
         let health = Health::new();
         let ports = Ports {
             readings: readings.clone(),
             alerts: alerts.clone(),
             desk: log.vital_topic("desk", KEEP_ALL)?,
             shadow: log.vital_topic("shadow", KEEP_ALL)?,
+            events_cursor: log.cursor(&events, "alert")?,
+            events,
             cursor: log.cursor(&readings, "alert")?,
+            store: Store::open(place.join("store"), keeping_all(sen_store::Config::default()))?,
+            backtests,
             commands,
             registry: Arc::clone(&setting.registry),
             clock: clock.clone(),
@@ -244,7 +251,7 @@ impl Open {
         let (progress, rules) = (alert.progress(), alert.rules());
         let (mut tasks, shutdown) = (JoinSet::new(), Shutdown::new());
         tasks.spawn(alert.run(shutdown.clone()));
-        let service = Service { tasks, shutdown, progress, rules, health, _ask: ask };
+        let service = Service { tasks, shutdown, progress, rules, health, _askers: (ask, try_out) };
         Ok(Self { log, readings, alerts, service })
     }
 }

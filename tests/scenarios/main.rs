@@ -12,6 +12,7 @@ mod configuration;
 mod crash_points;
 mod crashes;
 mod day_killed;
+mod dead_man;
 mod desk;
 mod exports;
 mod fleet;
