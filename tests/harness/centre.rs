@@ -43,12 +43,22 @@ impl Centre {
     pub fn with(variables: &[(&str, &str)], arguments: &[&str]) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let storage = folder.path().join("data");
-        Self::prepare(folder, storage, variables, arguments)
+        Self::prepare(folder, storage, variables, arguments, |_| Ok(()))
+    }
+
+    /// Starts with other keys and files of the configuration changed before.
+    pub fn configured(
+        variables: &[(&str, &str)],
+        edit: impl FnOnce(&Path) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let storage = folder.path().join("data");
+        Self::prepare(folder, storage, variables, &[], edit)
     }
 
     /// Starts with its data in another folder.
     pub fn on(storage: PathBuf, variables: &[(&str, &str)]) -> anyhow::Result<Self> {
-        Self::prepare(tempfile::tempdir()?, storage, variables, &[])
+        Self::prepare(tempfile::tempdir()?, storage, variables, &[], |_| Ok(()))
     }
 
     fn prepare(
@@ -56,8 +66,10 @@ impl Centre {
         storage: PathBuf,
         variables: &[(&str, &str)],
         arguments: &[&str],
+        edit: impl FnOnce(&Path) -> anyhow::Result<()>,
     ) -> anyhow::Result<Self> {
         copy(&root().join("config"), &folder.path().join("config"))?;
+        edit(&folder.path().join("config"))?;
         let mut centre = Self {
             process: None,
             folder,
@@ -159,16 +171,30 @@ impl Centre {
         rev: Option<u64>,
         key: &str,
     ) -> anyhow::Result<(u16, Value)> {
-        let url = format!("http://{}/api/v1/alerts/{alert}/acknowledge", self.http);
-        let (by, key) = (by.to_owned(), key.to_owned());
+        let body = serde_json::json!({"by": by, "note": ""});
+        self.post(&format!("/alerts/{alert}/acknowledge"), key, rev, body).await
+    }
+
+    /// POST under `/api/v1` with an idempotency key and the revision that was seen, if any; gives
+    /// the status and the body.
+    pub async fn post(
+        &self,
+        path: &str,
+        key: &str,
+        rev: Option<u64>,
+        body: Value,
+    ) -> anyhow::Result<(u16, Value)> {
+        let url = format!("http://{}/api/v1{path}", self.http);
+        let key = key.to_owned();
         tokio::task::spawn_blocking(move || {
             let agent = ureq::Agent::config_builder().http_status_as_error(false).build();
             let mut request = ureq::Agent::from(agent).post(&url).header("Idempotency-Key", &key);
             if let Some(rev) = rev {
                 request = request.header("If-Match", format!("\"{rev}\""));
             }
-            let mut answer = request.send_json(serde_json::json!({"by": by, "note": ""}))?;
-            Ok((answer.status().as_u16(), answer.body_mut().read_json()?))
+            let mut answer = request.send_json(body)?;
+            let body = answer.body_mut().read_to_string()?;
+            Ok((answer.status().as_u16(), serde_json::from_str(&body).unwrap_or(body.into())))
         })
         .await?
     }
@@ -200,4 +226,11 @@ pub fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// A file of a configuration with more at its end.
+pub fn append(config: &Path, file: &str, text: &str) -> anyhow::Result<()> {
+    let path = config.join(file);
+    let before = std::fs::read_to_string(&path)?;
+    Ok(std::fs::write(path, before + "\n" + text)?)
 }

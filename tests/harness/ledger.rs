@@ -22,8 +22,8 @@ use crate::pipeline::{compare, keeping_all};
 /// What makes two readings one.
 type Identity = (SeriesKey, i64, u32);
 
-/// The centre reports for itself too.
-const OURSELVES: &str = "sen-centre";
+/// The centre reports for itself too, and its probe goes the whole way.
+const OURSELVES: [&str; 2] = ["sen-centre", "sen-probe"];
 
 /// What was sent and what was acknowledged.
 #[derive(Debug, Default)]
@@ -178,7 +178,7 @@ fn identity(report: &Report) -> Identity {
 }
 
 fn is_ours(series: &SeriesKey) -> bool {
-    series.device.as_str() == OURSELVES
+    OURSELVES.contains(&series.device.as_str())
 }
 
 /// Every reading in a store, as it was reported.

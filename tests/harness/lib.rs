@@ -5,9 +5,11 @@
 
 pub mod centre;
 pub mod chance;
+pub mod day;
 pub mod device;
 pub mod disk;
 pub mod history;
+pub mod judging;
 pub mod ledger;
 pub mod mount;
 #[path = "../oracle/mod.rs"]
@@ -15,6 +17,7 @@ pub mod oracle;
 pub mod pipeline;
 pub mod process;
 pub mod screen;
+pub mod trial;
 pub mod victoria;
 
 use std::time::Duration;

@@ -22,6 +22,12 @@ pub struct Memory {
     pub latest: BTreeMap<(String, String), f64>,
 }
 
+/// Whether an alert is of a rule; of one with levels, of its critical level.
+pub fn is_of(alert: &Value, rule: &str) -> bool {
+    let has_levels = alert["level"].as_u64().is_some_and(|level| level > 0);
+    alert["rule"] == rule && (!has_levels || alert["severity"] == 1)
+}
+
 /// A connected screen.
 pub struct Screen {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
@@ -114,7 +120,7 @@ impl Screen {
     /// Steps until an alert of this rule reaches `kind`.
     pub async fn until_alert(&mut self, rule: &str, kind: &str) -> anyhow::Result<Value> {
         self.until(&format!("{rule} {kind}"), |frame| {
-            frame["type"] == "alert" && frame["rule"] == rule && frame["kind"] == kind
+            frame["type"] == "alert" && is_of(frame, rule) && frame["kind"] == kind
         })
         .await
     }
@@ -128,7 +134,7 @@ impl Screen {
 impl Memory {
     /// How often an alert of this rule was shown to become `kind`.
     pub fn count(&self, rule: &str, kind: &str) -> usize {
-        let of_rule = |id: &String| self.alerts.get(id).is_some_and(|alert| alert["rule"] == rule);
+        let of_rule = |id: &String| self.alerts.get(id).is_some_and(|alert| is_of(alert, rule));
         self.shown.iter().filter(|(id, _, was)| was == kind && of_rule(id)).count()
     }
 

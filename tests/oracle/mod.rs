@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use sen_model::{Quality, SeriesKey};
 
+pub mod alerts;
 mod answer;
 mod calendar;
 mod verdict;

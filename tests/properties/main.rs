@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
+mod alerts;
+mod day;
 mod histories;
 mod intake;
 mod merging;

@@ -13,12 +13,14 @@ async fn every_mistake_is_told_and_the_exit_is_78() -> anyhow::Result<()> {
     rules.push_str("\n[[rule]]\nid = \"Nothing Right\"\nseverity = 9\n");
     std::fs::write(config.join("rules.toml"), rules)?;
     std::fs::write(config.join("wall.toml"), "title = 3\n")?;
+    std::fs::write(config.join("oncall.toml"), "[[person]]\nid = \"An\"\n")?;
 
     for command in ["check", "run"] {
         let output = Command::new(binary()).arg(command).arg("--config").arg(&config).output()?;
         let told = String::from_utf8(output.stderr)?;
         assert_eq!(output.status.code(), Some(78), "{command}: {told}");
-        for mistake in ["lisen", "gatewy", "rules.toml", "wall.toml"] {
+        for mistake in ["lisen", "gatewy", "rules.toml", "wall.toml", "oncall.toml:2 person[0].id"]
+        {
             assert!(told.contains(mistake), "{command} does not tell of {mistake}:\n{told}");
         }
     }

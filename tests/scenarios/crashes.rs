@@ -8,7 +8,7 @@ use sen_tests::device::Device;
 use sen_tests::screen::{Memory, Screen};
 use sen_tests::wait_for;
 
-use crate::{GAUGE, LEVEL, alerts_of, level_three, now_ms, query_time, stored};
+use crate::{GAUGE, LEVEL, alerts_of, level_three, now_ms, query_time, stored, time_ms};
 
 /// How often the centre is killed in one story.
 const KILLS: usize = 12;
@@ -187,11 +187,6 @@ async fn every_alert_is_raised_and_cleared_exactly_once() -> anyhow::Result<()> 
 /// Different for every reading, under every alarm level, and exact in binary.
 fn value_of(sent: i64) -> f64 {
     0.25 + (sent % 512) as f64 / 1024.0
-}
-
-fn time_ms(text: &serde_json::Value) -> i64 {
-    let time: sen_model::Timestamp = text.as_str().expect("a time").parse().expect("RFC 3339");
-    time.as_millis()
 }
 
 #[tokio::test(flavor = "multi_thread")]

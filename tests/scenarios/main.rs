@@ -1,5 +1,6 @@
 //! Stories: each starts the real binary with real parts around it and reads like what happened.
 
+mod alerts;
 mod archive;
 mod backup;
 mod bad_clocks;
@@ -8,20 +9,27 @@ mod bad_input;
 mod behind_a_broker;
 mod clients;
 mod configuration;
+mod crash_points;
 mod crashes;
+mod day_killed;
+mod dead_man;
+mod desk;
 mod exports;
 mod fleet;
 mod full_disk;
 mod hostile;
 mod late;
+mod many_alerts;
 mod newcomer;
 mod oracle_run;
 mod outage;
 mod repeats;
 mod screens;
+mod storm;
 mod torn_log;
 
 use sen_tests::centre::Centre;
+use sen_tests::screen::is_of;
 use serde_json::Value;
 
 /// Mỹ Tho's gauge on the Tiền river, and what it measures.
@@ -33,7 +41,7 @@ fn now_ms() -> i64 {
     sen_chassis::Clock::system().now_ms()
 }
 
-/// The id of the severest rule on the gauge's level: alarm level III.
+/// The id of the severest rule on the gauge's level, of which alarm level III is the critical one.
 async fn level_three(centre: &Centre) -> anyhow::Result<String> {
     let rules = centre.all("/rules").await?;
     let on_gauge = |rule: &&Value| {
@@ -44,11 +52,17 @@ async fn level_three(centre: &Centre) -> anyhow::Result<String> {
     Ok(rule["id"].as_str().expect("a rule has an id").to_owned())
 }
 
-/// The alerts of one rule, open or over.
+/// The alerts of one rule, open or over; of one with levels, those of its critical level.
 async fn alerts_of(centre: &Centre, rule: &str) -> anyhow::Result<Vec<Value>> {
     let mut alerts = centre.all("/alerts?state=all").await?;
-    alerts.retain(|alert| alert["rule"] == rule);
+    alerts.retain(|alert| is_of(alert, rule));
     Ok(alerts)
+}
+
+/// A time as the API tells it, in milliseconds UTC.
+fn time_ms(text: &Value) -> i64 {
+    let time: sen_model::Timestamp = text.as_str().expect("a time").parse().expect("RFC 3339");
+    time.as_millis()
 }
 
 /// A time as it stands in a query.

@@ -64,7 +64,7 @@ use chatter::Chatter;
 pub(crate) use entries::MOST_ENDED;
 use entries::{Entries, SEN, edition_id};
 use flood::Floods;
-use lifecycle::{cleared, over, raised, returned};
+use lifecycle::{cleared, joined, over, raised, returned};
 use list::OpenList;
 use shelves::Shelves;
 use stage::Speaking;
@@ -238,6 +238,7 @@ impl Desk {
     /// Adds the records a transition makes, if it changes anything.
     pub(crate) fn apply(&mut self, transition: &Transition, now: Timestamp, out: &mut Records) {
         let (Transition::Raise { subject, started_at, .. }
+        | Transition::Join { subject, started_at, .. }
         | Transition::Clear { subject, started_at, .. }) = transition;
         let id = subject.episode(*started_at);
         let registry = &self.around.registry;
@@ -249,6 +250,11 @@ impl Desk {
             }
             (Transition::Clear { .. }, Some(held)) => {
                 if let Some(record) = cleared(held, transition, registry, now) {
+                    self.record(record, out);
+                }
+            }
+            (Transition::Join { members, .. }, Some(held)) => {
+                if let Some(record) = joined(held, members, now) {
                     self.record(record, out);
                 }
             }

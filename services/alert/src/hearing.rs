@@ -301,7 +301,8 @@ impl Hearing<'_> {
 
 /// A rule and what it judges.
 pub(crate) fn subject(edition: &Edition, device: &DeviceId, metric: Option<&Metric>) -> Subject {
-    Subject { edition: edition.clone(), device: device.clone(), metric: metric.cloned() }
+    let (edition, device, metric) = (edition.clone(), device.clone(), metric.cloned());
+    Subject { edition, device, metric, area: None }
 }
 
 fn told(finding: Finding, subject: Subject, value: f64, is_old: bool) -> Transition {
@@ -312,6 +313,7 @@ fn told(finding: Finding, subject: Subject, value: f64, is_old: bool) -> Transit
             event_time,
             value: Some(value),
             late: out_of_order || is_old,
+            members: Vec::new(),
         },
         Finding::Cleared { started_at, ceased_at, event_time, from_this_reading } => {
             let value = from_this_reading.then_some(value);

@@ -1,24 +1,25 @@
-//! Pure: engine and desk together, with what a checkpoint keeps of them. The shell feeds it
-//! readings, commands and the time, and appends the records it gives, in order.
+//! Pure: what finds episodes and the desk together, with what a checkpoint keeps of them. The shell
+//! feeds it readings, events, commands and the time, and appends the records it gives, in order.
 //!
-//! Why a crash neither loses nor doubles an alert: readings are replayed from the checkpoint, the
-//! engine is deterministic, ids are made of event time, and the desk, folded from the alert log,
-//! knows what was recorded before the crash.
+//! Why a crash neither loses nor doubles an alert: readings and events are replayed from the
+//! checkpoint, judging them is deterministic, ids are made of event time, and the desk, folded from
+//! the alert log, knows what was recorded before the crash.
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use sen_model::{
-    AlertId, AlertRecord, Command, CommandOutcome, DeskRecord, DeviceId, ReadingBatch, Registry,
-    Rule, Severity, Standing, Timestamp,
+    AlertId, AlertRecord, Command, CommandOutcome, DeskRecord, DeviceId, Event, ReadingBatch,
+    Registry, Rule, Severity, Standing, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
+use crate::builtin::probe;
 use crate::desk::{self, Desk, Kept};
-use crate::engine::{Counts, Engine, Timing};
+use crate::engine::{Counts, Timing};
+use crate::evaluator::{Evaluator, Remembered};
 use crate::hearing::Complaint;
-use crate::memory::Memory;
 use crate::records::Records;
 use crate::transition::Transition;
 use crate::trial::Trial;
@@ -36,7 +37,7 @@ pub(crate) struct Nexts {
 pub(crate) struct Saved {
     /// Of this form; another one is not read.
     v: u32,
-    memory: Memory,
+    memory: Remembered,
     /// The rules in force from here on: what comes after is judged by them also the second time,
     /// so that an edit of the file just before a crash makes no other alerts of the same readings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -47,10 +48,12 @@ pub(crate) struct Saved {
     trial: Vec<AlertRecord>,
     /// The first offsets of the logs that may not be among these.
     pub(crate) nexts: Nexts,
+    /// The first event that is not judged; of the readings the cursor says it.
+    pub(crate) events_next: u64,
 }
 
 /// The form of [`Saved`].
-const FORM: u32 = 2;
+const FORM: u32 = 3;
 
 impl Saved {
     /// Reads a checkpoint; `None` if it is of another form.
@@ -72,7 +75,7 @@ impl Saved {
 /// What the logs say, from a checkpoint on or from their beginning.
 #[derive(Debug, Default)]
 pub(crate) struct Past {
-    memory: Memory,
+    memory: Remembered,
     desk: Desk,
     trial: Trial,
 }
@@ -107,7 +110,7 @@ impl Past {
 
 /// Judges readings and keeps the desk.
 pub(crate) struct Judge {
-    engine: Engine,
+    evaluator: Evaluator,
     desk: Desk,
     trial: Trial,
     registry: Arc<Registry>,
@@ -125,36 +128,49 @@ impl Judge {
         out: &mut Records,
     ) -> Self {
         let Past { memory, mut desk, trial } = past;
-        let mut engine = Engine::new(rules, Arc::clone(&registry), timing, memory, now);
-        desk.judged().into_iter().chain(trial.open()).for_each(|alert| engine.adopt(alert));
+        let all = with_own(rules);
+        let mut evaluator = Evaluator::new(&all, Arc::clone(&registry), timing, memory, now);
+        desk.judged().into_iter().chain(trial.open()).for_each(|alert| evaluator.adopt(alert));
         desk.take_rules(rules, now, out);
-        Self { engine, desk, trial, registry, transitions: Vec::new() }
+        Self { evaluator, desk, trial, registry, transitions: Vec::new() }
     }
 
     /// What a checkpoint must keep, once every record given so far is in its log, whose next
     /// offsets are `nexts`, and what comes after is judged by `rules`.
-    pub(crate) fn save(&self, nexts: Nexts, rules: &[Rule], now: Timestamp) -> Saved {
+    pub(crate) fn save(
+        &self,
+        nexts: Nexts,
+        events_next: u64,
+        rules: &[Rule],
+        now: Timestamp,
+    ) -> Saved {
         let trial = self.trial.open().cloned().collect();
-        let (memory, desk) = (self.engine.memory(), self.desk.kept(now));
-        Saved { v: FORM, memory, rules: Some(rules.to_vec()), desk, trial, nexts }
+        let (memory, desk) = (self.evaluator.memory(), self.desk.kept(now));
+        Saved { v: FORM, memory, rules: Some(rules.to_vec()), desk, trial, nexts, events_next }
     }
 
     /// Judges the readings of one packet.
     pub(crate) fn judge(&mut self, batch: &ReadingBatch, now: Timestamp, out: &mut Records) {
-        self.engine.judge(batch, &mut self.transitions);
+        self.evaluator.judge(batch, &mut self.transitions);
+        self.record(now, out);
+    }
+
+    /// Judges one event.
+    pub(crate) fn hear(&mut self, event: &Event, now: Timestamp, out: &mut Records) {
+        self.evaluator.hear(event, &mut self.transitions);
         self.record(now, out);
     }
 
     /// Looks for silence, and for whatever else the clock decides. Call it only when every reading
     /// received before `now` has been judged.
     pub(crate) fn judge_silence(&mut self, now: Timestamp, out: &mut Records) {
-        self.engine.tick(now, &mut self.transitions);
+        self.evaluator.tick(now, &mut self.transitions);
         self.record(now, out);
     }
 
     /// Listening begins (again): silence is counted from here.
     pub(crate) fn resume(&mut self, now: Timestamp) {
-        self.engine.resume(now);
+        self.evaluator.resume(now);
     }
 
     /// Does what is due at the desk. Call it only when the replay has reached the head.
@@ -175,7 +191,7 @@ impl Judge {
     /// Puts other rules in force, from the next reading on, and closes what nobody watches any
     /// more.
     pub(crate) fn replace_rules(&mut self, rules: &[Rule], now: Timestamp, out: &mut Records) {
-        self.engine.replace(rules, Arc::clone(&self.registry), now);
+        self.evaluator.replace(&with_own(rules), &self.registry, now);
         self.desk.take_rules(rules, now, out);
         self.withdraw(now, out);
     }
@@ -184,9 +200,12 @@ impl Judge {
     /// removed, or their device left the registry. Only when the replay has reached the head: until
     /// then the engine may yet find what the log has.
     pub(crate) fn withdraw(&mut self, now: Timestamp, out: &mut Records) {
-        let held: HashSet<AlertId> = self.engine.open().into_iter().collect();
+        let known = self.desk.judged().into_iter().chain(self.trial.open());
+        self.evaluator.align(known, now, &mut self.transitions);
+        self.record(now, out);
+        let held: HashSet<AlertId> = self.evaluator.open().into_iter().collect();
         for alert in self.lost(self.desk.judged().into_iter(), &held, Standing::InForce) {
-            let rule = self.engine.rule(&alert.rule);
+            let rule = self.evaluator.rule(&alert.rule);
             let needs = rule.map_or(alert.severity <= Severity::HIGH, |rule| {
                 rule.needs_acknowledgement(alert.severity)
             });
@@ -216,7 +235,7 @@ impl Judge {
 
     /// Whether the rule of an alert is in force with a standing.
     fn has(&self, alert: &AlertRecord, standing: Standing) -> bool {
-        self.engine.rule(&alert.rule).is_some_and(|rule| rule.standing == standing)
+        self.evaluator.rule(&alert.rule).is_some_and(|rule| rule.standing == standing)
     }
 
     /// How many alerts belong on the list.
@@ -231,20 +250,21 @@ impl Judge {
 
     /// What the engine did so far.
     pub(crate) fn counts(&self) -> Counts {
-        self.engine.counts()
+        self.evaluator.counts()
     }
 
     /// Rules that turned out not to be judgeable, each once.
     pub(crate) fn complaints(&mut self) -> Vec<Complaint> {
-        self.engine.complaints()
+        self.evaluator.complaints()
     }
 
     /// Takes what the engine found to where the standing of its rule says.
     fn record(&mut self, now: Timestamp, out: &mut Records) {
         causes_first(&mut self.transitions, |device| self.desk.depth(device));
         for transition in self.transitions.drain(..) {
-            let (Transition::Raise { subject, .. } | Transition::Clear { subject, .. }) =
-                &transition;
+            let (Transition::Raise { subject, .. }
+            | Transition::Join { subject, .. }
+            | Transition::Clear { subject, .. }) = &transition;
             match subject.edition.rule.standing {
                 Standing::InForce => self.desk.apply(&transition, now, out),
                 Standing::Shadow => {
@@ -256,6 +276,11 @@ impl Judge {
     }
 }
 
+/// The rules of the file, and the centre's own.
+fn with_own(rules: &[Rule]) -> Vec<Rule> {
+    rules.iter().cloned().chain(probe()).collect()
+}
+
 /// Of episodes that begin together, those that explain others go first, so that what is explained
 /// is so from its first record: worse levels before milder ones, what others depend on before them.
 fn causes_first(transitions: &mut [Transition], depth: impl Fn(&DeviceId) -> usize) {
@@ -264,6 +289,7 @@ fn causes_first(transitions: &mut [Transition], depth: impl Fn(&DeviceId) -> usi
         if run.len() > 1 {
             run.sort_by_cached_key(|transition| {
                 let (Transition::Raise { subject, started_at, .. }
+                | Transition::Join { subject, started_at, .. }
                 | Transition::Clear { subject, started_at, .. }) = transition;
                 let (rule, level) = (subject.edition.rule.id.clone(), subject.edition.level);
                 let device = subject.device.clone();

@@ -5,22 +5,30 @@
 //! Read in this order: [`rules`] (the file), `track` and `silence` (what a limit and an absence
 //! remember and find), `gauge`, `panes` and `expression` (what other kinds of rule make of a
 //! reading before a track judges it), `schedule` (when a rule is judged at all), `hearing` (one
-//! device before its rules), `engine` (all rules over all series), `desk` (the lifecycle and the
+//! device before its rules), `engine` (all rules over all series), `happenings` (rules about events),
+//! `groups` (rules about alerts), `evaluator` (these three as one), `desk` (the lifecycle and the
 //! commands), `trial` (rules on trial), `judge` (all of them, and the checkpoint), `service` (the
-//! shell: logs, clock, file, queue).
+//! shell: logs, clock, file, queue); and [`backtest`] (the evaluator over the store).
 //! Everything but the shell is pure and deterministic.
 //!
 //! Durations (`for`, `clear_for`) run on event time only: if a device falls silent, nothing is
 //! raised or cleared by the passing of time, and an absence rule says so instead.
 
+pub mod backtest;
 mod book;
+mod builtin;
 mod desk;
 mod engine;
+mod evaluator;
 mod expression;
 #[cfg(test)]
 mod fixtures;
+mod found;
 mod gauge;
+mod groups;
+mod happenings;
 mod hearing;
+mod inputs;
 mod journal;
 mod judge;
 mod memory;
@@ -32,6 +40,7 @@ mod rehearsal;
 mod rule_file;
 pub mod rules;
 mod schedule;
+mod scope;
 mod selection;
 mod service;
 mod silence;
@@ -43,17 +52,20 @@ mod wording;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sen_chassis::call::Answerer;
+use sen_chassis::call::{self, Answerer};
 use sen_chassis::{Clock, Health, Problem, Shutdown};
 use sen_log::{AppendError, Checkpoint, Cursor, ReadError, Topic};
 use sen_model::{
-    AlertRecord, Command, CommandOutcome, DeskRecord, Progress, ReadingBatch, Registry, Rule,
+    AlertRecord, BacktestAnswer, BacktestAsk, Command, CommandOutcome, DeskRecord, Event, Progress,
+    ReadingBatch, Registry, Rule,
 };
+use sen_store::Store;
 use serde::Deserialize;
 use tokio::sync::watch;
 
 pub use rehearsal::Rehearsal;
 
+use backtest::Answering;
 use rule_file::RuleFile;
 use service::Service;
 
@@ -108,8 +120,17 @@ pub struct Ports {
     pub desk: Topic<DeskRecord>,
     /// What it writes of rules on trial; it must be the only one.
     pub shadow: Topic<AlertRecord>,
-    /// Its position in the readings.
+    /// Happenings, which it judges, too.
+    pub events: Topic<Event>,
+    /// Its position in the readings, with all that it remembers.
     pub cursor: Cursor,
+    /// Its position in the events, so that none goes before it is judged; the checkpoint over the
+    /// readings has it, too.
+    pub events_cursor: Cursor,
+    /// The history that backtests are made over.
+    pub store: Store,
+    /// Those who want rules tried over it.
+    pub backtests: Answerer<BacktestAsk, BacktestAnswer>,
     /// What people and programs ask of the desk.
     pub commands: Answerer<Command, CommandOutcome>,
     /// Devices and places.
@@ -190,9 +211,22 @@ impl Alert {
         self.progress.subscribe()
     }
 
-    /// Judges until asked to stop, then drains the readings to the head, saves its position and
-    /// returns.
-    pub async fn run(self, shutdown: Shutdown) -> Result<(), RunError> {
-        Service::start(self).await?.run(&shutdown).await
+    /// Judges until asked to stop, then drains the readings and events to their heads, saves its
+    /// position and returns.
+    pub async fn run(mut self, shutdown: Shutdown) -> Result<(), RunError> {
+        let (_, nobody) = call::channel(1);
+        let answering = Answering {
+            asks: std::mem::replace(&mut self.ports.backtests, nobody),
+            store: self.ports.store.clone(),
+            registry: Arc::clone(&self.ports.registry),
+            in_force: self.rules.subscribe(),
+        };
+        let judging = Service::start(self).await?.run(&shutdown);
+        tokio::pin!(judging);
+        tokio::select! {
+            judged = &mut judging => return judged,
+            () = answering.run(&shutdown) => {}
+        }
+        judging.await
     }
 }

@@ -24,6 +24,8 @@ use toml::de::{DeTable, DeValue};
 use schedule::Calendar;
 use section::Section;
 
+use crate::builtin::PROBE;
+
 /// What problems call the file.
 const FILE: &str = "rules.toml";
 
@@ -78,6 +80,9 @@ pub fn parse(text: &str, registry: &Registry) -> Result<Vec<Rule>, Vec<Problem>>
         if let Some(id) = &id {
             if let Some(first) = first_lines.get(id) {
                 section.problem("id", format!("`{id}` is taken by the rule at line {first}"));
+            }
+            if id.as_str() == PROBE {
+                section.problem("id", format!("`{id}` is the centre's own rule: take another"));
             }
             first_lines.entry(id.clone()).or_insert(line);
         }

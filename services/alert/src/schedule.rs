@@ -30,6 +30,25 @@ pub(crate) fn covers(when: &When, at: Timestamp) -> bool {
         && when.holidays.is_none_or(|wanted| wanted == is_holiday())
 }
 
+/// The first moment after this one at which it may begin or cease to be judged: a midnight, or a
+/// beginning or end of hours.
+pub(crate) fn next_edge(when: &When, after: Timestamp) -> Timestamp {
+    let local_ms = after.as_millis().saturating_add(VIETNAM_OFFSET_MS);
+    let midnight = local_ms.saturating_sub(local_ms.rem_euclid(DAY_MS));
+    let minutes = when.hours.iter().flat_map(|hours| [hours.from, hours.until]);
+    let today = minutes.map(|minute| i64::from(minute) * MINUTE_MS).chain([DAY_MS]);
+    let ahead = today.map(|ms| midnight.saturating_add(ms)).filter(|edge| *edge > local_ms);
+    let edge = ahead.min().unwrap_or(i64::MAX);
+    Timestamp::from_millis(edge.saturating_sub(VIETNAM_OFFSET_MS))
+}
+
+/// From when on it is not judged, at or after this moment; none within a year and more.
+pub(crate) fn closes(when: &When, from: Timestamp) -> Option<Timestamp> {
+    const MOST_EDGES: usize = 4_000;
+    let edges = std::iter::successors(Some(from), |at| Some(next_edge(when, *at)));
+    edges.take(MOST_EDGES).find(|edge| !covers(when, *edge))
+}
+
 /// Whether one of the parts matches; no parts = no condition.
 fn any<T>(parts: &[T], matches: impl Fn(&T) -> bool) -> bool {
     parts.is_empty() || parts.iter().any(matches)

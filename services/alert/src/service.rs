@@ -1,5 +1,5 @@
-//! The shell: readings, commands, the clock and the rules file in; records of alerts and of the desk
-//! out.
+//! The shell: readings, events, commands, the clock and the rules file in; records of alerts and of
+//! the desk out.
 //!
 //! One loop, no tasks of its own. After each step what was judged is appended to the alert log;
 //! the next step begins when it is durable, or, while the disk takes nothing, at once and up to a
@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use sen_chassis::Shutdown;
 use sen_chassis::clock::Stopwatch;
-use sen_log::{Checkpoint, Entry, Offset, ReadError, Reader, Topic};
-use sen_model::{Command, CommandOutcome, Progress, ReadingBatch, Rule, Timestamp};
+use sen_log::{AppendError, Checkpoint, Entry, Offset, Topic};
+use sen_model::{Command, CommandOutcome, Event, Progress, ReadingBatch, Rule, Timestamp};
 use sen_proto::Wire;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
 use crate::desk::{Around, MOST_CLOSED, MOST_ENDED};
 use crate::engine::Timing;
+use crate::inputs::{Heard, Inputs, Places};
 use crate::journal::{Journal, Logs};
 use crate::judge::{Judge, Nexts, Past, Saved};
 use crate::records::Records;
@@ -26,7 +27,7 @@ use crate::{Alert, Config, Ports, RunError};
 
 /// The name its health is told under.
 const PART: &str = "alert";
-/// Packets judged in one step, at most: what a command waits for.
+/// Packets or events judged in one step, at most: what a command waits for.
 const STEP_PACKETS: usize = 1_024;
 /// Records of a log folded at once at the start.
 const FOLD_RECORDS: usize = 4_096;
@@ -51,7 +52,7 @@ enum Step {
     Asked(Option<Box<Asked>>),
     Retry,
     Tick,
-    Heard(Vec<Entry<ReadingBatch>>),
+    Heard(Heard),
 }
 
 /// Everything the loop owns.
@@ -61,21 +62,21 @@ pub(crate) struct Service {
     rules: watch::Sender<Arc<Vec<Rule>>>,
     progress: watch::Sender<Progress>,
     ports: Ports,
-    reader: Reader<ReadingBatch>,
+    inputs: Inputs,
     judge: Judge,
     journal: Journal,
     ticks: Interval,
     has_askers: bool,
-    /// The head at the start: until it is reached we live in the past.
-    arrive_at: Option<Offset>,
+    /// The heads at the start: until they are reached we live in the past.
+    arrive_at: Option<Places>,
     last_tick: Timestamp,
     /// A tick that waits until everything heard before it is judged.
-    silence_at: Option<(Timestamp, Offset)>,
+    silence_at: Option<(Timestamp, Places)>,
     /// Rules that wait for a checkpoint.
     next_rules: Option<Vec<Rule>>,
     /// What our health was last told as; nothing at first.
     has_said_well: Option<bool>,
-    saved_next: Offset,
+    saved_next: Places,
     save_at: Instant,
     is_save_failing: bool,
 }
@@ -86,10 +87,14 @@ impl Service {
         let Alert { config, file, rules, progress, checkpoint, ports } = alert;
         let now = Timestamp::from_millis(ports.clock.now_ms());
         let saved = checkpoint.as_ref().and_then(decode);
-        let next = match (&checkpoint, &saved) {
-            (Some(checkpoint), Some(_)) => checkpoint.next,
-            _ => ports.readings.floor(),
-        };
+        // No cursor of theirs: they are others than those of the checkpoint, or it is the first.
+        let are_same_events = ports.events_cursor.load()?.is_some();
+        let next = checkpoint.as_ref().zip(saved.as_ref()).map(|(checkpoint, saved)| Places {
+            readings: checkpoint.next,
+            events: if are_same_events { saved.events_next } else { ports.events.floor() },
+        });
+        let inputs = Inputs::new(ports.readings.clone(), ports.events.clone(), next);
+        let next = inputs.next();
         let logs = Logs {
             desk: ports.desk.clone(),
             alerts: ports.alerts.clone(),
@@ -105,11 +110,11 @@ impl Service {
         let judge = Judge::new(&in_force, registry, timing, past, now, &mut records);
         let mut ticks = interval(Duration::from_millis(config.tick_ms));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        tracing::info!(next, open = judge.open_count(), rules = in_force.len(), "judging");
+        tracing::info!(?next, open = judge.open_count(), rules = in_force.len(), "judging");
         Ok(Self {
-            reader: ports.readings.read_from(next),
+            arrive_at: Some(inputs.heads()),
+            inputs,
             journal: Journal::new(logs, records),
-            arrive_at: Some(ports.readings.head()),
             save_at: Instant::now() + Duration::from_millis(config.checkpoint_interval_ms),
             saved_next: next,
             last_tick: now,
@@ -137,7 +142,7 @@ impl Service {
                 Step::Asked(None) => self.has_askers = false,
                 Step::Retry => {}
                 Step::Tick => self.tick().await?,
-                Step::Heard(entries) => self.judge(&entries),
+                Step::Heard(heard) => self.judge(&heard),
             }
             self.settle().await?;
         }
@@ -148,38 +153,36 @@ impl Service {
         let has_room = self.journal.has_room();
         let retry_at = self.journal.retry_at();
         let retry = sleep_until(retry_at.unwrap_or_else(Instant::now));
-        let heard = tokio::select! {
-            () = shutdown.requested() => return Ok(Step::Stop),
+        Ok(tokio::select! {
+            () = shutdown.requested() => Step::Stop,
             asked = self.ports.commands.next(), if has_room && self.has_askers => {
-                return Ok(Step::Asked(asked.map(Box::new)));
+                Step::Asked(asked.map(Box::new))
             }
-            () = retry, if retry_at.is_some() => return Ok(Step::Retry),
-            _ = self.ticks.tick() => return Ok(Step::Tick),
-            heard = self.reader.next(STEP_PACKETS), if has_room => heard,
-        };
-        self.or_above_floor(heard).map(Step::Heard)
-    }
-
-    /// Readings that were deleted unread cannot be judged any more; the rest can.
-    fn or_above_floor(
-        &mut self,
-        heard: Result<Vec<Entry<ReadingBatch>>, ReadError>,
-    ) -> Result<Vec<Entry<ReadingBatch>>, RunError> {
-        match heard {
-            Err(ReadError::BelowFloor { wanted, floor }) => {
-                tracing::error!(wanted, floor, "readings were deleted before they were judged");
-                self.reader = self.ports.readings.read_from(floor);
-                Ok(Vec::new())
-            }
-            heard => Ok(heard?),
-        }
+            () = retry, if retry_at.is_some() => Step::Retry,
+            _ = self.ticks.tick() => Step::Tick,
+            heard = self.inputs.hear(STEP_PACKETS), if has_room => Step::Heard(heard?),
+        })
     }
 
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.ports.clock.now_ms())
     }
 
-    fn judge(&mut self, entries: &[Entry<ReadingBatch>]) {
+    fn judge(&mut self, heard: &Heard) {
+        match heard {
+            Heard::Readings(entries) => self.judge_readings(entries),
+            Heard::Events(entries) => self.judge_events(entries),
+        }
+    }
+
+    fn judge_events(&mut self, entries: &[Entry<Event>]) {
+        let now = self.now();
+        for entry in entries {
+            self.judge.hear(&entry.record, now, &mut self.journal.records);
+        }
+    }
+
+    fn judge_readings(&mut self, entries: &[Entry<ReadingBatch>]) {
         let now = self.now();
         let mut readings = 0;
         for entry in entries {
@@ -214,7 +217,7 @@ impl Service {
         }
         self.last_tick = now;
         if self.arrive_at.is_none() {
-            self.silence_at = Some((now, self.ports.readings.head()));
+            self.silence_at = Some((now, self.inputs.heads()));
         }
         let changed = self.file.changed(&self.ports.registry, &self.ports.health);
         self.next_rules = changed.or(self.next_rules.take());
@@ -257,22 +260,23 @@ impl Service {
 
     /// After each step: what follows from having come this far, and the records to the log.
     async fn settle(&mut self) -> Result<(), RunError> {
-        let next = self.reader.position();
+        let next = self.inputs.next();
         let now = self.now();
-        if self.arrive_at.is_some_and(|head| next > head) {
+        if self.arrive_at.is_some_and(|heads| next.are_beyond(heads)) {
             self.arrive_at = None;
             self.judge.resume(now);
             self.judge.withdraw(now, &mut self.journal.records);
             self.judge.pass_time(now, &mut self.journal.records);
-            tracing::info!(next, "every reading so far is judged");
+            tracing::info!(?next, "everything so far is judged");
         }
-        if let Some((tick, _)) = self.silence_at.take_if(|(_, head)| next > *head) {
+        if let Some((tick, _)) = self.silence_at.take_if(|(_, heads)| next.are_beyond(*heads)) {
             self.judge.judge_silence(tick, &mut self.journal.records);
         }
         self.flush().await?;
         if self.journal.is_clean() {
+            let judged = next.readings;
             self.progress
-                .send_if_modified(|progress| std::mem::replace(&mut progress.next, next) != next);
+                .send_if_modified(|told| std::mem::replace(&mut told.next, judged) != judged);
             if Instant::now() >= self.save_at && next != self.saved_next {
                 self.save().await;
             }
@@ -310,10 +314,10 @@ impl Service {
     /// Saves a checkpoint from which on these rules are in force.
     async fn save_for(&mut self, rules: &[Rule]) -> bool {
         let stopwatch = Stopwatch::start();
-        let next = self.reader.position();
-        let saved = self.judge.save(self.journal.logs.nexts(), rules, self.now());
+        let next = self.inputs.next();
+        let saved = self.judge.save(self.journal.logs.nexts(), next.events, rules, self.now());
         let result = match saved.encode() {
-            Ok(state) => self.ports.cursor.save(next, state).await.map_err(|e| e.to_string()),
+            Ok(state) => self.save_at_places(next, state).await.map_err(|e| e.to_string()),
             Err(error) => Err(error.to_string()),
         };
         let pause = Duration::from_millis(self.config.checkpoint_interval_ms);
@@ -335,6 +339,12 @@ impl Service {
         }
     }
 
+    /// First the checkpoint, then the events' own cursor: it may only be behind.
+    async fn save_at_places(&self, next: Places, state: Vec<u8>) -> Result<(), AppendError> {
+        self.ports.cursor.save(next.readings, state).await?;
+        self.ports.events_cursor.save(next.events, Vec::new()).await
+    }
+
     fn measure(&mut self) {
         for complaint in self.judge.complaints() {
             let (rule, problem) = (complaint.rule.as_str(), complaint.what);
@@ -354,7 +364,8 @@ impl Service {
         metrics::gauge!("sen_alert_out_of_service").set(standing.out_of_service as f64);
         metrics::gauge!("sen_alert_chattering").set(standing.chattering as f64);
         metrics::gauge!("sen_alert_flooded_desks").set(standing.flooded_desks as f64);
-        let behind = (self.ports.readings.head() + 1).saturating_sub(self.reader.position());
+        let (next, heads) = (self.inputs.next(), self.inputs.heads());
+        let behind = (heads.readings + 1).saturating_sub(next.readings);
         metrics::gauge!("sen_alert_lag_packets").set(behind as f64);
     }
 
@@ -362,13 +373,8 @@ impl Service {
     /// judged again at the next start, because the position then stays where it was.
     async fn drain(mut self) -> Result<(), RunError> {
         while self.journal.has_room() {
-            let heard = self.reader.available(STEP_PACKETS).await;
-            let is_below_floor = matches!(heard, Err(ReadError::BelowFloor { .. }));
-            let entries = self.or_above_floor(heard)?;
-            if entries.is_empty() && !is_below_floor {
-                break;
-            }
-            self.judge(&entries);
+            let Some(heard) = self.inputs.rest(STEP_PACKETS).await? else { break };
+            self.judge(&heard);
             self.settle().await?;
         }
         for _ in 0..LAST_TRIES {

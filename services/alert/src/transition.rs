@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use sen_model::{AlertId, Bound, Condition, DeviceId, Limit, Metric, Rule, Severity, Timestamp};
+use sen_model::{
+    AlertId, AreaCode, Bound, Condition, DeviceId, Limit, Metric, Rule, Severity, Timestamp,
+};
 
 /// One rule, or one level of a rule that has several, with all that decides its episodes.
 #[derive(Clone, Debug)]
@@ -77,6 +79,8 @@ pub(crate) struct Subject {
     pub(crate) device: DeviceId,
     /// None for a device that is silent altogether.
     pub(crate) metric: Option<Metric>,
+    /// Where it is, if the registry cannot know: for the pseudo device of an area.
+    pub(crate) area: Option<AreaCode>,
 }
 
 impl Subject {
@@ -97,7 +101,11 @@ pub(crate) enum Transition {
         event_time: Timestamp,
         value: Option<f64>,
         late: bool,
+        /// The episodes it is made of.
+        members: Vec<AlertId>,
     },
+    /// It is made of more episodes; all of them are given.
+    Join { subject: Subject, started_at: Timestamp, members: Vec<AlertId> },
     /// It no longer holds.
     Clear {
         subject: Subject,

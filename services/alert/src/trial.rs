@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use sen_model::{AlertId, AlertRecord, Registry, Timestamp};
 
 use crate::desk::MOST_CLOSED;
-use crate::desk::lifecycle::{cleared, raised, returned};
+use crate::desk::lifecycle::{cleared, joined, raised, returned};
 use crate::transition::Transition;
 use crate::wording::withdrawn;
 
@@ -56,12 +56,14 @@ impl Trial {
         out: &mut Vec<AlertRecord>,
     ) {
         let (Transition::Raise { subject, started_at, .. }
+        | Transition::Join { subject, started_at, .. }
         | Transition::Clear { subject, started_at, .. }) = transition;
         let id = subject.episode(*started_at);
         let record = match (transition, self.open.get(&id)) {
             (Transition::Raise { .. }, None) if !self.over.contains(&id) => {
                 raised(transition, registry, now)
             }
+            (Transition::Join { members, .. }, Some(held)) => joined(held, members, now),
             (Transition::Clear { .. }, Some(held)) => cleared(held, transition, registry, now),
             _ => None,
         };

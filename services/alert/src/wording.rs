@@ -8,6 +8,7 @@ use sen_model::{
 };
 
 use crate::schedule;
+use crate::scope::Place;
 use crate::transition::{Edition, Subject};
 use language::{ENGLISH, VIETNAMESE, Words, decimals, minute, roman, unit, within};
 
@@ -17,21 +18,23 @@ pub(crate) struct Scene<'a> {
     id: &'a DeviceId,
     device: Option<&'a Device>,
     metric: Option<&'a Metric>,
+    code: Option<&'a AreaCode>,
     area: Option<&'a Text>,
 }
 
 impl<'a> Scene<'a> {
     /// The scene of a rule about a device, and a metric of it.
     pub(crate) fn new(registry: &'a Registry, subject: &'a Subject) -> Self {
-        let Subject { edition, device: id, metric } = subject;
+        let Subject { edition, device: id, metric, .. } = subject;
         let device = registry.device(id);
-        let area = device.and_then(|device| registry.area(&device.area)).map(|place| &place.name);
-        Self { edition, id, device, metric: metric.as_ref(), area }
+        let code = subject.area.as_ref().or_else(|| Some(&device?.area));
+        let area = code.and_then(|code| registry.area(code)).map(|place| &place.name);
+        Self { edition, id, device, metric: metric.as_ref(), code, area }
     }
 
-    /// The commune of the device.
+    /// The commune it is about, or in which its device stands.
     pub(crate) fn area(&self) -> Option<AreaCode> {
-        self.device.map(|device| device.area.clone())
+        self.code.cloned()
     }
 
     /// What to say when the episode begins.
@@ -67,7 +70,11 @@ impl<'a> Scene<'a> {
             Condition::Rate { .. } | Condition::Delta { .. } => words.within,
             Condition::Frozen { .. } => words.moves,
             Condition::Expression { .. } => words.untrue,
-            _ => words.heard,
+            Condition::Composite { .. }
+            | Condition::Neighbours { .. }
+            | Condition::Sequence { .. } => words.apart,
+            Condition::Events { .. } => words.quiet,
+            Condition::Absence { .. } => words.heard,
         }
     }
 
@@ -81,6 +88,14 @@ impl<'a> Scene<'a> {
                 format!("{metric} {} {value} {} {long}", words.stuck, words.all_the_time)
             }
             Condition::Expression { .. } => format!("{shown}, {}", words.holds),
+            Condition::Composite { .. } => format!("{value} {}", words.together),
+            Condition::Neighbours { .. } => format!("{value} {}", words.beside),
+            Condition::Sequence { downstream: true, .. } => words.downstream.to_owned(),
+            Condition::Sequence { .. } => words.in_turn.to_owned(),
+            Condition::Events { within_ms, .. } => {
+                let long = words.duration(within_ms);
+                format!("{value} {} {} {long}", words.happenings, words.in_time)
+            }
             _ => shown,
         }
     }
@@ -160,8 +175,13 @@ impl<'a> Scene<'a> {
     }
 
     fn place(&self, words: &Words) -> String {
-        let device = self.device.map_or(self.id.as_str(), |device| (words.pick)(&device.name));
+        let device = match self.device {
+            Some(device) => (words.pick)(&device.name),
+            None if Place::is_province(self.id) => words.province,
+            None => self.id.as_str(),
+        };
         match self.area {
+            Some(area) if Place::is_pseudo(self.id) => (words.pick)(area).to_owned(),
             Some(area) => format!("{device}, {}", (words.pick)(area)),
             None => device.to_owned(),
         }

@@ -1,15 +1,17 @@
 //! What is said to people. Pure: alerts in, words in both languages out.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use minijinja::{Environment, UndefinedBehavior, context};
 use sen_model::{AlertId, AlertRecord, Field, Rule, RuleId, Severity, Text, Timestamp};
 use serde::Serialize;
 
+use crate::secret::Secret;
 use crate::settings::{Contact, Language};
 
 /// Alerts of a message that are told one by one; of the others only how many they are.
-const TOLD: usize = 20;
+pub(crate) const TOLD: usize = 20;
 /// Longest line of a message, in characters: texts of alerts may come from outside.
 const LINE_CHARS: usize = 400;
 /// What marks a message about a drill.
@@ -229,7 +231,12 @@ impl Letter {
     }
 
     /// The letter through a template; without one, as JSON. Errors name the line of the template.
-    pub(crate) fn render(&self, template: Option<&str>) -> Result<String, String> {
+    /// Only a template sees the secrets.
+    pub(crate) fn render(
+        &self,
+        template: Option<&str>,
+        secrets: &BTreeMap<String, Secret>,
+    ) -> Result<String, String> {
         let worst = self.words.alerts.first();
         let address = self.to.addresses.get(&self.channel);
         let values = context! {
@@ -255,8 +262,12 @@ impl Letter {
                 address => address.map(String::as_str).unwrap_or_default(),
             },
         };
+        let secret = || secrets.iter().map(|(name, secret)| (name.as_str(), secret.now()));
         match template {
-            Some(template) => through(template, values),
+            Some(template) => {
+                let secret = minijinja::Value::from_iter(secret());
+                through(template, context! { secret, ..values })
+            }
             None => serde_json::to_string(&values).map_err(|error| error.to_string()),
         }
     }
@@ -310,12 +321,15 @@ fn plain(text: &str) -> String {
 }
 
 /// A template as it would be used; tells what is wrong with it.
-pub(crate) fn check_template(template: &str) -> Result<(), String> {
-    sample()?.render(Some(template)).map(drop)
+pub(crate) fn check_template(
+    template: &str,
+    secrets: &BTreeMap<String, Secret>,
+) -> Result<(), String> {
+    sample()?.render(Some(template), secrets).map(drop)
 }
 
 /// A letter to try templates with.
-fn sample() -> Result<Letter, String> {
+pub(crate) fn sample() -> Result<Letter, String> {
     let name = |error: sen_model::InvalidName| error.to_string();
     let alert = AlertRecord {
         text: Text::new("Mực nước vượt báo động III", "Water above alarm level III"),
@@ -337,7 +351,7 @@ fn sample() -> Result<Letter, String> {
         language: Language::Vietnamese,
         email: None,
         phone: None,
-        addresses: std::collections::BTreeMap::new(),
+        addresses: BTreeMap::new(),
         channels: Vec::new(),
     };
     Ok(Letter {
@@ -390,16 +404,23 @@ mod tests {
 
     #[test]
     fn templates_see_the_letter_and_mistakes_are_told_with_their_line() {
-        let letter = sample().unwrap();
+        let (letter, none) = (sample().unwrap(), BTreeMap::new());
         let template = "{\"to\": {{ person.name | tojson }}, \"n\": {{ count }}}";
-        assert_eq!(letter.render(Some(template)).unwrap(), "{\"to\": \"Nguyễn Thị An\", \"n\": 1}");
-        let plain = letter.render(Some("{{ short | plain | urlencode }}")).unwrap();
+        assert_eq!(
+            letter.render(Some(template), &none).unwrap(),
+            "{\"to\": \"Nguyễn Thị An\", \"n\": 1}"
+        );
+        let plain = letter.render(Some("{{ short | plain | urlencode }}"), &none).unwrap();
         assert!(plain.starts_with("KHAN%20CAP%3A%20Muc%20nuoc%20vuot%20bao%20dong"), "{plain}");
-        let whole: serde_json::Value = serde_json::from_str(&letter.render(None).unwrap()).unwrap();
+        let whole: serde_json::Value =
+            serde_json::from_str(&letter.render(None, &none).unwrap()).unwrap();
+        let secrets = BTreeMap::from([("key".to_owned(), Secret::new("geheim"))]);
+        assert_eq!(letter.render(Some("{{ secret.key }}"), &secrets).unwrap(), "geheim");
+        assert!(!letter.render(None, &secrets).unwrap().contains("geheim"));
         assert_eq!(whole["alert"]["severity"], 1);
         assert_eq!(whole["person"]["name"], "Nguyễn Thị An");
         for (wrong, line) in [("\n{{ persn.name }}", 2), ("{{ count", 1), ("{% for %}", 1)] {
-            let error = check_template(wrong).unwrap_err();
+            let error = check_template(wrong, &none).unwrap_err();
             assert!(error.starts_with(&format!("line {line}:")), "{wrong}: {error}");
         }
     }

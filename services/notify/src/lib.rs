@@ -30,6 +30,7 @@ mod people;
 mod policy;
 mod roster;
 mod rotation;
+mod secret;
 mod service;
 mod settings;
 mod watch;
@@ -46,6 +47,7 @@ use tokio::sync::watch::Receiver;
 
 use channel::Channel;
 pub use egress::{Limits, Looked, Lookup, SystemLookup};
+pub use secret::Secret;
 pub use settings::{OnCall, ReadSecret};
 
 /// How the service works.

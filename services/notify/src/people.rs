@@ -16,15 +16,15 @@ use sen_chassis::call::Answerer;
 use sen_chassis::{Clock, Shutdown, Tasks};
 use sen_log::{Cursor, Entry, Offset, ReadError, Topic};
 use sen_model::{
-    AlertId, AlertRecord, Delivery, OnCallAnswer, OnCallAsk, OnCallRecord, Rule, Severity,
-    Timestamp,
+    AlertId, AlertRecord, Delivery, DeliveryState, OnCallAnswer, OnCallAsk, OnCallRecord, Rule,
+    Severity, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
 use crate::channel::{Brought, Trip};
 use crate::escalation::Book;
-use crate::letter::{Letter, Told, Words};
+use crate::letter::{Letter, TOLD, Told, Words};
 use crate::link::{Claim, Seal};
 use crate::notes::{LINK_MS, Notes};
 use crate::outbox::{Ended, Outbox, Parcel};
@@ -41,8 +41,6 @@ const ENDED_TRIES: usize = 64;
 const CHECKPOINT: Duration = Duration::from_secs(60);
 /// How long messages under way may take when we are asked to stop.
 const STOP_WAIT: Duration = Duration::from_secs(3);
-/// Alerts of a message that are prepared in full.
-const PREPARED: usize = 20;
 
 /// What others see of the on-call log.
 pub(crate) type OpenNotes = Arc<BTreeMap<String, OnCallRecord>>;
@@ -144,7 +142,11 @@ impl People {
                     // Whoever asked may have gone.
                     let _ = reply.send(answer);
                 }
-                Some(came) = self.ended.1.recv() => self.came_back(came).await,
+                Some(came) = self.ended.1.recv() => {
+                    self.came_back(came).await;
+                    // One write for all that have ended.
+                    self.all_came_back().await;
+                }
                 Some(joined) = self.tries.join_next() => {
                     joined?;
                 }
@@ -173,6 +175,10 @@ impl People {
                 _ = self.tries.join_next() => {}
             }
         }
+        self.all_came_back().await;
+    }
+
+    async fn all_came_back(&mut self) {
         while let Ok(came) = self.ended.1.try_recv() {
             self.came_back(came).await;
         }
@@ -237,7 +243,11 @@ impl People {
         metrics::counter!("sen_notify_deliveries_total", "channel" => channel, "state" => state)
             .increment(1);
         let Delivery { alert, step, person, channel, state, attempts, detail, .. } = record;
-        tracing::info!(%alert, step, person, channel, ?state, attempts, detail, "delivery");
+        if *state == DeliveryState::Failed {
+            tracing::warn!(%alert, step, person, channel, attempts, detail, "not delivered");
+        } else {
+            tracing::debug!(%alert, step, person, channel, ?state, attempts, detail, "delivery");
+        }
     }
 
     /// Starts a try.
@@ -260,7 +270,7 @@ impl People {
     fn letter(&self, parcel: &Parcel, now: Timestamp) -> Option<Letter> {
         let to = Arc::clone(self.terms.on.people.get(&parcel.person)?);
         let rules = self.wires.rules.borrow().clone();
-        let prepared = parcel.members.iter().take(PREPARED);
+        let prepared = parcel.members.iter().take(TOLD);
         let told: Vec<Told> =
             prepared.filter_map(|(alert, id)| self.told(alert, id, &rules)).collect();
         let severity = told.first().map_or(Severity::LOW, |told| told.alert.severity);

@@ -19,6 +19,7 @@ use sen_model::{OnCallRecord, Registry, Rule};
 use crate::egress::address::Allow;
 use crate::policy::{Policy, Quiet};
 use crate::roster::Team;
+use crate::secret::Secret;
 use table::Source;
 
 /// The channel that sends nothing: the screens show the alert, and an answer is waited for.
@@ -117,6 +118,8 @@ pub(crate) struct Webhook {
     pub(crate) headers: Vec<(String, Secret)>,
     /// A template; none = the whole letter as JSON.
     pub(crate) body: Option<String>,
+    /// What the template calls `secret.name`, by name.
+    pub(crate) values: BTreeMap<String, Secret>,
     /// What signs the body.
     pub(crate) secret: Option<Secret>,
     /// What an answer must hold, beside a status of 2xx, to be a success.
@@ -151,26 +154,6 @@ pub(crate) struct Heartbeat {
     pub(crate) every_ms: u64,
 }
 
-/// Something that is written nowhere.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Secret(String);
-
-impl Secret {
-    pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    pub(crate) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("…")
-    }
-}
-
 impl fmt::Debug for Contact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Contact({})", self.id)
@@ -190,15 +173,16 @@ impl Contact {
 }
 
 /// Reads a file that holds a secret.
-pub type ReadSecret<'a> = &'a dyn Fn(&Path) -> Result<String, String>;
+pub type ReadSecret<'a> = &'a dyn Fn(&Path) -> Result<Secret, String>;
 
 impl OnCall {
     /// Reads `oncall.toml`: all of it, or every mistake with its line and key. Secrets stand in
-    /// files of their own, which `read_secret` reads.
+    /// files of their own, which `read_secret` reads. Names of rules and areas are checked as far
+    /// as those are known.
     pub fn parse(
         text: &str,
-        rules: &[Rule],
-        registry: &Registry,
+        rules: Option<&[Rule]>,
+        registry: Option<&Registry>,
         read_secret: ReadSecret<'_>,
     ) -> Result<Self, Vec<Problem>> {
         let source = Source::new(text);

@@ -192,7 +192,7 @@ async fn beat(
         }
         let request = Request {
             method: heartbeat.method.clone(),
-            url: heartbeat.url.reveal().to_owned(),
+            url: heartbeat.url.now(),
             headers: Vec::new(),
             body: Vec::new(),
         };

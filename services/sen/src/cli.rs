@@ -8,6 +8,7 @@ use sen_chassis::Problem;
 use sen_model::Timestamp;
 use sen_store::Span;
 
+use crate::backtest;
 use crate::backup;
 use crate::bench;
 use crate::config::Settings;
@@ -88,6 +89,8 @@ enum Command {
     },
     /// Write readings or summaries to a file, while the centre may be running.
     Export(export::Command),
+    /// Tell what a set of rules would have raised over stored history.
+    Backtest(backtest::Command),
     /// Measure this binary under load.
     Bench(bench::Command),
 }
@@ -136,6 +139,10 @@ pub(crate) fn run() -> ExitCode {
         }
         Command::Check(place) => check(&place),
         Command::Export(command) => match export::prepare(command) {
+            Ok(prepared) => finish(block_on(async { prepared?.run().await })),
+            Err(problems) => refuse(&problems),
+        },
+        Command::Backtest(command) => match backtest::prepare(command) {
             Ok(prepared) => finish(block_on(async { prepared?.run().await })),
             Err(problems) => refuse(&problems),
         },

@@ -88,11 +88,7 @@ impl Settings {
             }
             file(folder, "exports.toml", |text| sen_export::parse(text, registry), &mut problems)
         });
-        let on_call = match (&registry, &rules) {
-            (Some(registry), Some(rules)) => on_call(folder, rules, registry, &mut problems),
-            // Its names cannot be checked before those are right.
-            _ => None,
-        };
+        let on_call = on_call(folder, rules.as_deref(), registry.as_ref(), &mut problems);
         problems.extend(sen_gateway::check_folder(folder));
 
         let settings = (|| {
@@ -195,22 +191,14 @@ fn file<T>(
 /// Who is called about alerts; a folder without the file calls nobody. Secrets stand beside it.
 fn on_call(
     folder: &Path,
-    rules: &[Rule],
-    registry: &Registry,
+    rules: Option<&[Rule]>,
+    registry: Option<&Registry>,
     problems: &mut Vec<Problem>,
 ) -> Option<sen_notify::OnCall> {
     if !folder.join("oncall.toml").exists() {
         return Some(sen_notify::OnCall::default());
     }
-    let read_secret = |path: &Path| {
-        let secret = std::fs::read_to_string(folder.join(path));
-        let secret = secret.map_err(|error| format!("{}: {error}", path.display()))?;
-        let secret = secret.trim_end();
-        if secret.is_empty() {
-            return Err(format!("{} is empty", path.display()));
-        }
-        Ok(secret.to_owned())
-    };
+    let read_secret = |path: &Path| sen_notify::Secret::read(&folder.join(path));
     let parse = |text: &str| sen_notify::OnCall::parse(text, rules, registry, &read_secret);
     file(folder, "oncall.toml", parse, problems)
 }

@@ -1,5 +1,6 @@
 //! `sen`: one binary, every role.
 
+mod backtest;
 mod backup;
 mod bench;
 mod cli;

@@ -4,7 +4,8 @@
 //!  devices ──MQTT──▶ ingest ──readings──▶ aggregate ──▶ store, archive ────┐
 //!                      │  └──events, quarantine──────────────────────┐     ▼
 //!                      │            └─────readings──▶ alert ──alerts──▶ gateway ──▶ screens
-//!  sirens ◀──MQTT──────┴◀── notify ◀────────alerts──────┘▲──commands──────┘
+//!  sirens ◀──MQTT──────┴◀── notify ◀──alerts, shadow────┘▲──commands──────┘
+//!  people ◀──mail, push, webhooks──┴──deliveries, oncall─▶  (gateway)
 //! ```
 //!
 //! Every arrow with a name is a topic of the log, read by a durable cursor; the rest are calls
@@ -305,7 +306,11 @@ fn alert(shared: &mut Shared) -> anyhow::Result<sen_alert::Alert> {
         alerts: shared.topics.alerts.clone(),
         desk: shared.topics.desk.clone(),
         shadow: shared.topics.shadow.clone(),
+        events: shared.topics.events.clone(),
         cursor: shared.log.cursor(&shared.topics.readings, "alert")?,
+        events_cursor: shared.log.cursor(&shared.topics.events, "alert")?,
+        store: shared.store.clone(),
+        backtests: shared.backtests.1.take().context("only one alert service a process")?,
         commands: shared.commands.1.take().context("only one alert service a process")?,
         registry: Arc::clone(&shared.settings.registry),
         clock: shared.clock.clone(),

@@ -1,7 +1,7 @@
 //! Pure: one alert from state to state (ISA-18.2 / IEC 62682), as records.
 
 use sen_model::alert::Shelving;
-use sen_model::{AlertRecord, AlertState, Change, Registry, Text, Timestamp};
+use sen_model::{AlertId, AlertRecord, AlertState, Change, Registry, Text, Timestamp};
 
 use crate::transition::{Subject, Transition};
 use crate::wording::Scene;
@@ -27,10 +27,11 @@ pub(crate) fn raised(
     registry: &Registry,
     now: Timestamp,
 ) -> Option<AlertRecord> {
-    let Transition::Raise { subject, started_at, event_time, value, late } = transition else {
+    let Transition::Raise { subject, started_at, event_time, value, late, members } = transition
+    else {
         return None;
     };
-    let Subject { edition, device, metric } = subject;
+    let Subject { edition, device, metric, .. } = subject;
     let rule = &edition.rule;
     let scene = Scene::new(registry, subject);
     let area = scene.area();
@@ -47,6 +48,7 @@ pub(crate) fn raised(
         late: *late,
         latched: rule.latched,
         text: scene.raised(*value, *started_at),
+        members: members.clone(),
         ..AlertRecord::raised(
             subject.episode(*started_at),
             rule.id.clone(),
@@ -56,6 +58,21 @@ pub(crate) fn raised(
             device.clone(),
             *started_at,
         )
+    })
+}
+
+/// The record by which an episode has more members; nothing if they are known, or if it is over.
+pub(crate) fn joined(
+    held: &AlertRecord,
+    members: &[AlertId],
+    now: Timestamp,
+) -> Option<AlertRecord> {
+    let more: Vec<AlertId> =
+        members.iter().filter(|id| !held.members.contains(id)).cloned().collect();
+    (held.holds() && !more.is_empty()).then(|| {
+        let mut record = next(held, Change::Updated, now);
+        record.members.extend(more);
+        record
     })
 }
 

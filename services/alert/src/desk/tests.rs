@@ -30,6 +30,7 @@ fn subject() -> Subject {
         edition: edition(flood_3()),
         device: device_id("stn-a"),
         metric: Some(metric("level")),
+        area: None,
     }
 }
 
@@ -52,6 +53,7 @@ fn raise(subject: &Subject, start: i64) -> Transition {
         event_time,
         value: Some(1.62),
         late: false,
+        members: Vec::new(),
     }
 }
 

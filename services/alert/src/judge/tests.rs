@@ -1,6 +1,7 @@
 //! Crashes at any point: the alert log ends up as if there had been none.
 
 use proptest::prelude::*;
+use sen_model::condition::Scope;
 use sen_model::{Act as Doing, AlertId, Change, Condition, Order};
 
 use super::*;
@@ -30,13 +31,32 @@ type Crash = (prop::sample::Index, usize);
 /// Nothing was written yet.
 const FIRST: Nexts = Nexts { alerts: 1, desk: 1, shadow: 1 };
 
-fn sets() -> [Vec<Rule>; 3] {
+fn sets() -> [Vec<Rule>; 4] {
     let instant = rule("instant", limit(None, 0, 0));
     let banded = rule("banded", limit(Some(1.4), 0, 0));
     let slow = rule("slow", limit(Some(1.4), 20, 15));
     let low = Rule { severity: Severity::LOW, ..rule("slow", limit(None, 30, 0)) };
-    [vec![instant.clone(), banded.clone(), slow], vec![instant, low], vec![banded]]
+    let composite = |of: &[&str], least, scope| Condition::Composite {
+        of: of.iter().map(|id| sen_model::RuleId::new(id).unwrap()).collect(),
+        least,
+        scope,
+        for_ms: 0,
+    };
+    let over =
+        |id, condition| Rule { selector: sen_model::Selector::default(), ..rule(id, condition) };
+    let groups = vec![
+        over("outer", composite(&["pair", "both"], 2, Scope::Province)),
+        over("pair", composite(&["instant"], 2, Scope::Area)),
+        over("both", composite(&["banded", "slow"], 2, Scope::Device)),
+        instant.clone(),
+        banded.clone(),
+        slow.clone(),
+    ];
+    [vec![instant.clone(), banded.clone(), slow], vec![instant, low], vec![banded], groups]
 }
+
+/// The set with groups.
+const GROUPS: usize = 3;
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
     let value = prop_oneof![Just(1.0), Just(1.5), Just(1.7)];
@@ -65,16 +85,20 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::under(0)
+    }
+
+    fn under(rules: usize) -> Self {
         let registry = Arc::new(registry());
         let mut out = Records::default();
-        let judge = begin(&registry, 0, None, &[], &[], &mut out);
+        let judge = begin(&registry, rules, None, &[], &[], &mut out);
         Self {
             registry,
             readings: vec![],
             alerts: vec![],
             entries: out.desk,
             checkpoint: None,
-            rules: 0,
+            rules,
             judge,
             now: 0,
         }
@@ -119,7 +143,7 @@ impl World {
             desk: self.entries.len() as u64 + 1,
             shadow: 1,
         };
-        let saved = self.judge.save(nexts, &sets()[self.rules], at(self.now));
+        let saved = self.judge.save(nexts, 1, &sets()[self.rules], at(self.now));
         self.checkpoint = Some((saved.encode().unwrap(), self.readings.len()));
     }
 
@@ -209,7 +233,41 @@ fn without_edit_times(mut log: Vec<AlertRecord>) -> Vec<AlertRecord> {
     log
 }
 
+/// What became of an alert: when it began and ended, whether it holds, and what it is made of.
+type Fate = (i64, Option<i64>, bool, Vec<AlertId>);
+
+fn fates(world: &World) -> std::collections::BTreeMap<AlertId, Fate> {
+    let fate = |record: &AlertRecord| {
+        let mut members = record.members.clone();
+        members.sort();
+        let ended = record.cleared_at.map(Timestamp::as_millis);
+        (record.started_at.as_millis(), ended, record.holds(), members)
+    };
+    world.alerts.iter().map(|record| (record.id.clone(), fate(record))).collect()
+}
+
 proptest! {
+    #[test]
+    fn a_crash_anywhere_leaves_groups_as_they_would_have_been(
+        acts in acts(),
+        crashes in proptest::collection::vec((any::<prop::sample::Index>(), 0_usize..4), 1..4),
+    ) {
+        let is_fit = |act: &&Act| !matches!(act, Act::Edit(_) | Act::Acknowledge(_));
+        let acts: Vec<&Act> = acts.iter().filter(is_fit).collect();
+        let mut undisturbed = World::under(GROUPS);
+        acts.iter().for_each(|act| undisturbed.act(act, None));
+        let mut crashed = World::under(GROUPS);
+        for (number, act) in acts.iter().enumerate() {
+            let crash = crashes.iter().find(|crash: &&Crash| crash.0.index(acts.len()) == number);
+            crashed.act(act, crash.map(|(_, surviving)| *surviving));
+        }
+        prop_assert_eq!(fates(&crashed), fates(&undisturbed));
+        let mut keys: Vec<_> = crashed.alerts.iter().map(|a| (a.id.clone(), a.rev)).collect();
+        keys.sort();
+        keys.dedup();
+        prop_assert_eq!(keys.len(), crashed.alerts.len(), "each (id, rev) once");
+    }
+
     #[test]
     fn a_crash_anywhere_changes_nothing_in_the_alert_log(
         acts in acts(),
@@ -268,7 +326,7 @@ fn a_series_that_chatters_leaves_one_open_alert_a_rule_and_a_small_checkpoint() 
     assert_eq!(most_open, 2);
     let raised = log.alerts.iter().filter(|record| record.change == Change::Raised).count();
     assert_eq!(raised, 5_000, "every episode is told");
-    let saved = judge.save(FIRST, &rules, at(0)).encode().unwrap();
+    let saved = judge.save(FIRST, 1, &rules, at(0)).encode().unwrap();
     assert!(saved.len() < 16_384, "{} bytes", saved.len());
 }
 
@@ -314,7 +372,7 @@ fn a_restart_in_the_middle_of_the_time_does_not_begin_it_anew() {
     let (mut judge, mut out) = (new(None), Records::default());
     judge.judge(&level(0), at(0), &mut out);
     judge.judge(&level(150_000), at(150_000), &mut out);
-    let saved = Saved::decode(&judge.save(FIRST, &rules, at(0)).encode().unwrap());
+    let saved = Saved::decode(&judge.save(FIRST, 1, &rules, at(0)).encode().unwrap());
     let mut judge = new(saved);
     judge.judge(&level(299_999), at(299_999), &mut out);
     assert_eq!(out.alerts, []);
@@ -325,7 +383,7 @@ fn a_restart_in_the_middle_of_the_time_does_not_begin_it_anew() {
 #[test]
 fn a_checkpoint_of_another_form_is_not_read() {
     let judge = over(&Arc::new(registry()), &[], &[], 0);
-    let mut saved = judge.save(FIRST, &[], at(0));
+    let mut saved = judge.save(FIRST, 1, &[], at(0));
     assert!(Saved::decode(&saved.encode().unwrap()).is_some());
     saved.v += 1;
     assert!(Saved::decode(&saved.encode().unwrap()).is_none());
@@ -349,7 +407,7 @@ fn a_rule_on_trial_is_seen_by_nobody_and_what_it_holds_is_told_when_it_has_passe
     assert!(out.alerts.is_empty());
 
     // A restart from a checkpoint, and from the log alone, tells nothing twice.
-    let saved = judge.save(Nexts { alerts: 1, desk: 1, shadow: 4 }, &rules, at(4));
+    let saved = judge.save(Nexts { alerts: 1, desk: 1, shadow: 4 }, 1, &rules, at(4));
     let mut past = Past::new(Saved::decode(&saved.encode().unwrap()), around(&registry));
     out.shadow.iter().for_each(|record| past.trial(record.clone()));
     let mut out = Records::default();

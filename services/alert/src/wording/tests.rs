@@ -13,7 +13,8 @@ fn limit(bound: Bound, clear: Option<f64>) -> Limit {
 /// The Vietnamese and the English of a raise and a clear, without name and place.
 fn said(rule: &Rule, raised: f64, cleared: Option<f64>) -> [String; 4] {
     let edition = Edition::all_of(rule).pop().unwrap();
-    let subject = Subject { edition, device: device_id("stn-a"), metric: Some(metric("level")) };
+    let subject =
+        Subject { edition, device: device_id("stn-a"), metric: Some(metric("level")), area: None };
     let registry = registry();
     let scene = Scene::new(&registry, &subject);
     let (raised, cleared) = (scene.raised(Some(raised), at(0)), scene.cleared(cleared, at(0)));

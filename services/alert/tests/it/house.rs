@@ -10,9 +10,11 @@ use sen_chassis::call::{self, Caller};
 use sen_chassis::{Clock, Health, Shutdown, Tasks};
 use sen_log::{Log, Retention, Topic};
 use sen_model::{
-    Act, AlertRecord, Change, Command, CommandOutcome, DeskRecord, DeviceId, Metric, Order,
-    Progress, Quality, Reading, ReadingBatch, Registry, Rule, Timestamp, registry_file,
+    Act, AlertRecord, BacktestAnswer, BacktestAsk, Change, Command, CommandOutcome, DeskRecord,
+    DeviceId, Event, Metric, Order, Progress, Quality, Reading, ReadingBatch, Registry, Rule,
+    Timestamp, registry_file,
 };
+use sen_store::Store;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
@@ -74,6 +76,9 @@ pub(crate) struct Centre {
     pub(crate) name: &'static str,
     pub(crate) log: Log,
     pub(crate) readings: Topic<ReadingBatch>,
+    pub(crate) events: Topic<Event>,
+    pub(crate) shadow: Topic<AlertRecord>,
+    pub(crate) store: Store,
     pub(crate) alerts: Topic<AlertRecord>,
     pub(crate) desk: Topic<DeskRecord>,
     pub(crate) clock: Clock,
@@ -81,12 +86,16 @@ pub(crate) struct Centre {
     pub(crate) checkpoint_interval_ms: u64,
 }
 
+/// Those who ask the service.
+pub(crate) type Callers = (Caller<Command, CommandOutcome>, Caller<BacktestAsk, BacktestAnswer>);
+
 /// A running service.
 pub(crate) struct Running {
     pub(crate) tasks: Tasks<RunError>,
     pub(crate) service: AbortHandle,
     pub(crate) shutdown: Shutdown,
     pub(crate) ask: Caller<Command, CommandOutcome>,
+    pub(crate) backtests: Caller<BacktestAsk, BacktestAnswer>,
     pub(crate) progress: watch::Receiver<Progress>,
     pub(crate) rules: watch::Receiver<Arc<Vec<Rule>>>,
     pub(crate) health: Health,
@@ -119,6 +128,9 @@ impl Centre {
         let registry = registry_file::parse(DEVICES, PLACES).unwrap();
         let centre = Self {
             readings: log.topic(&format!("{name}-readings"), KEEP_ALL).unwrap(),
+            events: log.topic(&format!("{name}-events"), KEEP_ALL).unwrap(),
+            shadow: log.topic(&format!("{name}-shadow"), KEEP_ALL).unwrap(),
+            store: Store::open(folder.path().join("store"), sen_store::Config::default()).unwrap(),
             alerts: log.topic(&format!("{name}-alerts"), KEEP_ALL).unwrap(),
             desk: log.topic(&format!("{name}-desk"), KEEP_ALL).unwrap(),
             clock: Clock::manual(0),
@@ -136,16 +148,19 @@ impl Centre {
         self.folder.path().join("rules.toml")
     }
 
-    pub(crate) fn bind(
-        &self,
-    ) -> Result<(Alert, Caller<Command, CommandOutcome>, Health), BindError> {
+    pub(crate) fn bind(&self) -> Result<(Alert, Callers, Health), BindError> {
         let (ask, commands) = call::channel(8);
+        let (try_out, backtests) = call::channel(8);
         let health = Health::new();
         let ports = Ports {
             readings: self.readings.clone(),
             alerts: self.alerts.clone(),
             desk: self.desk.clone(),
-            shadow: self.log.topic(&format!("{}-shadow", self.name), KEEP_ALL).unwrap(),
+            events: self.events.clone(),
+            shadow: self.shadow.clone(),
+            events_cursor: self.log.cursor(&self.events, &format!("{}-alert", self.name)).unwrap(),
+            store: self.store.clone(),
+            backtests,
             cursor: self.log.cursor(&self.readings, &format!("{}-alert", self.name)).unwrap(),
             commands,
             registry: Arc::clone(&self.registry),
@@ -160,15 +175,15 @@ impl Centre {
             tick_ms: 2,
             shelve_most_ms: 8 * HOUR_MS,
         };
-        Ok((Alert::bind(config, self.rule_file(), ports)?, ask, health))
+        Ok((Alert::bind(config, self.rule_file(), ports)?, (ask, try_out), health))
     }
 
     pub(crate) fn run(&self) -> Running {
-        let (alert, ask, health) = self.bind().unwrap();
+        let (alert, (ask, backtests), health) = self.bind().unwrap();
         let (progress, rules) = (alert.progress(), alert.rules());
         let (mut tasks, shutdown) = (Tasks::new(), Shutdown::new());
         let service = tasks.spawn("alert", alert.run(shutdown.clone()));
-        Running { tasks, service, shutdown, ask, progress, rules, health }
+        Running { tasks, service, shutdown, ask, backtests, progress, rules, health }
     }
 
     /// The process is killed, wherever it has come to, and its log is opened by the next.
@@ -181,6 +196,8 @@ impl Centre {
         self.readings = self.log.topic(self.readings.name(), KEEP_ALL).unwrap();
         self.alerts = self.log.topic(self.alerts.name(), KEEP_ALL).unwrap();
         self.desk = self.log.topic(self.desk.name(), KEEP_ALL).unwrap();
+        self.events = self.log.topic(self.events.name(), KEEP_ALL).unwrap();
+        self.shadow = self.log.topic(self.shadow.name(), KEEP_ALL).unwrap();
     }
 
     /// Levels measured and received at these times, one packet each.

@@ -18,13 +18,16 @@ const DETAIL_BYTES: usize = 1_024;
 pub(crate) struct Problem {
     /// `urn:sen:problem:` and a stable name.
     #[serde(rename = "type")]
-    kind: String,
+    #[schema(value_type = String)]
+    kind: Box<str>,
     /// The stable name in words.
-    title: String,
+    #[schema(value_type = String)]
+    title: Box<str>,
     /// The HTTP status.
     status: u16,
     /// What exactly was wrong with this request.
-    detail: String,
+    #[schema(value_type = String)]
+    detail: Box<str>,
     /// For a parameter that cannot be taken: its name.
     #[serde(skip_serializing_if = "Option::is_none")]
     parameter: Option<String>,
@@ -35,10 +38,11 @@ pub(crate) struct Problem {
     /// For a refused command: why, in both languages.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<super::schema::Text>)]
-    text: Option<Text>,
+    text: Option<Box<Text>>,
     /// For rules that cannot be read: each mistake.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    problems: Vec<Mistake>,
+    #[serde(skip_serializing_if = "<[Mistake]>::is_empty")]
+    #[schema(value_type = Vec<Mistake>, required = false)]
+    problems: Box<[Mistake]>,
     /// Seconds after which to ask again: the header `Retry-After`.
     #[serde(skip)]
     retry_after: Option<u32>,
@@ -57,14 +61,14 @@ impl Problem {
     /// A problem of this stable name, such as `not-found`.
     pub(crate) fn new(status: StatusCode, name: &str, detail: impl Into<String>) -> Self {
         Self {
-            kind: format!("urn:sen:problem:{name}"),
-            title: name.replace('-', " "),
+            kind: format!("urn:sen:problem:{name}").into(),
+            title: name.replace('-', " ").into(),
             status: status.as_u16(),
-            detail: detail.into(),
+            detail: detail.into().into(),
             parameter: None,
             current: None,
             text: None,
-            problems: Vec::new(),
+            problems: Box::default(),
             retry_after: None,
         }
     }
@@ -106,7 +110,7 @@ impl Problem {
     /// It cannot be done as things stand.
     pub(crate) fn refused(why: Text) -> Self {
         let mut refused = Self::new(StatusCode::CONFLICT, "refused", &why.en);
-        refused.text = Some(why);
+        refused.text = Some(Box::new(why));
         refused
     }
 

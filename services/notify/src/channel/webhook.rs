@@ -13,7 +13,8 @@ use super::{Brought, Courier, Trip, Way};
 use crate::egress::{Answer, Egress, EgressError, Request};
 use crate::letter::Letter;
 use crate::link::signed;
-use crate::settings::{Expected, Secret, Webhook};
+use crate::secret::Secret;
+use crate::settings::{Expected, Webhook};
 
 /// The longest rest that a receiver is granted when it asks for one.
 pub(crate) const LONGEST_REST: Duration = Duration::from_secs(300);
@@ -40,23 +41,23 @@ impl Courier for Hook {
 
 impl Hook {
     fn request(&self, letter: &Letter) -> Result<Request, String> {
-        let Webhook { url, method, headers, body, secret, .. } = &self.webhook;
-        let body = letter.render(body.as_deref())?.into_bytes();
+        let Webhook { url, method, headers, body, values, secret, .. } = &self.webhook;
+        let body = letter.render(body.as_deref(), values)?.into_bytes();
         let mut all = vec![("Content-Type".to_owned(), "application/json".to_owned())];
         // Set later, so that they stand in place of the above.
-        all.extend(headers.iter().map(|(name, value)| (name.clone(), value.reveal().to_owned())));
+        all.extend(headers.iter().map(|(name, value)| (name.clone(), value.now())));
         all.push(("Idempotency-Key".to_owned(), letter.key.clone()));
         if let Some(secret) = secret {
             let seconds = letter.at.as_millis().div_euclid(1_000);
             all.push(("X-Sen-Signature".to_owned(), signature(secret, seconds, &body)));
         }
-        Ok(Request { method: method.clone(), url: url.reveal().to_owned(), headers: all, body })
+        Ok(Request { method: method.clone(), url: url.now(), headers: all, body })
     }
 }
 
 /// The value of `X-Sen-Signature`.
 fn signature(secret: &Secret, seconds: i64, body: &[u8]) -> String {
-    let mac = signed(secret.reveal().as_bytes(), &[format!("{seconds}.").as_bytes(), body]);
+    let mac = signed(secret.now().as_bytes(), &[format!("{seconds}.").as_bytes(), body]);
     let mut text = format!("t={seconds},v1=");
     for byte in mac.finalize().into_bytes() {
         let _ = write!(text, "{byte:02x}");

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use super::table::Table;
 use super::{
-    APP, EMAIL, Email, Expected, OnCall, PUSH, Push, ReadSecret, Secret, Security, Webhook,
-    duration_within,
+    APP, EMAIL, Email, Expected, OnCall, PUSH, Push, ReadSecret, Security, Webhook, duration_within,
 };
 use crate::egress::address::Allow;
 use crate::letter;
+use crate::secret::Secret;
 
 /// Webhooks at most.
 const MOST_WEBHOOKS: usize = 32;
@@ -98,11 +98,12 @@ fn webhook(table: &mut Table<'_>, on: &OnCall, secret: ReadSecret<'_>) -> Option
         if known { Ok(text) } else { Err("write POST, PUT or GET".to_owned()) }
     });
     let headers = headers(table, secret);
+    let values = secrets_of(table, "value_files", secret);
     let body = table.take("body", |text: String| {
         if text.len() > TEMPLATE_BYTES {
             return Err(format!("more than {TEMPLATE_BYTES} bytes"));
         }
-        letter::check_template(&text).map(|()| text)
+        letter::check_template(&text, &values).map(|()| text)
     });
     let secret = secret_of(table, "secret_file", secret);
     let answer = table.inner("answer").and_then(|mut table| {
@@ -117,27 +118,21 @@ fn webhook(table: &mut Table<'_>, on: &OnCall, secret: ReadSecret<'_>) -> Option
         Some(Expected { pointer: pointer?, value: value? })
     });
     let method = method.unwrap_or_else(|| "POST".to_owned());
-    Some(Webhook { name: name?, url: url?, method, headers, body, secret, answer })
+    Some(Webhook { name: name?, url: url?, method, headers, body, values, secret, answer })
 }
 
 /// A URL in place, or in a file if a secret is part of it.
 pub(super) fn url(table: &mut Table<'_>, on: &OnCall, secret: ReadSecret<'_>) -> Option<Secret> {
     let span = table.span_of("url_file");
     let in_file = secret_of(table, "url_file", secret);
-    let checked = |text: String| {
-        let check = crate::egress::check_url(&text, &on.allow);
-        check.map(|()| Secret::new(text)).map_err(|error| error.to_string())
+    let check = |url: Secret| {
+        let checked = crate::egress::check_url(url.reveal(), &on.allow);
+        checked.map(|()| url).map_err(|error| error.to_string())
     };
-    if let Some(url) = in_file {
-        return match checked(url.reveal().to_owned()) {
-            Ok(url) => Some(url),
-            Err(fault) => {
-                table.problem_at(span, "url_file", fault);
-                None
-            }
-        };
-    }
-    table.need("url", checked)
+    let Some(url) = in_file else {
+        return table.need("url", |text: String| check(Secret::new(text)));
+    };
+    check(url).map_err(|fault| table.problem_at(span, "url_file", fault)).ok()
 }
 
 fn headers(table: &mut Table<'_>, read: ReadSecret<'_>) -> Vec<(String, Secret)> {
@@ -154,22 +149,34 @@ fn headers(table: &mut Table<'_>, read: ReadSecret<'_>) -> Vec<(String, Secret)>
         }
         Ok(headers)
     });
-    let secret = table.take("header_files", |files: BTreeMap<String, String>| {
-        let mut headers = BTreeMap::new();
-        for (name, path) in files {
-            let value = read(Path::new(&path))?;
-            check(&name, &value)?;
-            headers.insert(name, value);
+    let span = table.span_of("header_files");
+    let secret = secrets_of(table, "header_files", read);
+    for (name, value) in &secret {
+        if let Err(fault) = check(name, value.reveal()) {
+            table.problem_at(span.clone(), "header_files", fault);
         }
-        Ok(headers)
+    }
+    let plain = plain.unwrap_or_default().into_iter();
+    plain.map(|(name, value)| (name, Secret::new(value))).chain(secret).collect()
+}
+
+/// What files with secrets hold, by name.
+fn secrets_of(table: &mut Table<'_>, key: &str, read: ReadSecret<'_>) -> BTreeMap<String, Secret> {
+    let secrets = table.take(key, |files: BTreeMap<String, String>| {
+        let each = |(name, path): (String, String)| {
+            let secret = read(Path::new(&path)).map_err(|error| format!("{path}: {error}"))?;
+            Ok((name, secret))
+        };
+        files.into_iter().map(each).collect::<Result<BTreeMap<_, _>, String>>()
     });
-    let all = plain.unwrap_or_default().into_iter().chain(secret.unwrap_or_default());
-    all.map(|(name, value)| (name, Secret::new(value))).collect()
+    secrets.unwrap_or_default()
 }
 
 /// What a file with a secret holds.
 fn secret_of(table: &mut Table<'_>, key: &str, read: ReadSecret<'_>) -> Option<Secret> {
-    table.take(key, |path: String| read(Path::new(&path)).map(Secret::new))
+    table.take(key, |path: String| {
+        read(Path::new(&path)).map_err(|error| format!("{path}: {error}"))
+    })
 }
 
 fn host_and_port(text: &str) -> Result<(String, u16), String> {

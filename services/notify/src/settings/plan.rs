@@ -34,8 +34,8 @@ const HEARTBEAT_MS: i64 = 60_000;
 pub(super) fn read(
     file: &mut Table<'_>,
     on: &mut OnCall,
-    rules: &[Rule],
-    registry: &Registry,
+    rules: Option<&[Rule]>,
+    registry: Option<&Registry>,
     secret: ReadSecret<'_>,
 ) {
     for mut table in file.each("person", MOST_PEOPLE) {
@@ -187,14 +187,16 @@ fn entry(kind: &str, table: &mut Table<'_>, on: &OnCall) -> Option<OnCallEntry> 
 fn policy(
     table: &mut Table<'_>,
     on: &OnCall,
-    rules: &[Rule],
-    registry: &Registry,
+    rules: Option<&[Rule]>,
+    registry: Option<&Registry>,
 ) -> Option<Policy> {
     let id = own_id(table, "policy");
     let severities = of_severities(table);
     let fields = named::<Field>(table, "fields", "field", |_| true);
-    let areas = named(table, "areas", "area", |code: &AreaCode| registry.area(code).is_some());
-    let ours = |id: &RuleId| rules.iter().any(|rule| rule.id == *id);
+    let areas = named(table, "areas", "area", |code: &AreaCode| {
+        registry.is_none_or(|registry| registry.area(code).is_some())
+    });
+    let ours = |id: &RuleId| rules.is_none_or(|rules| rules.iter().any(|rule| rule.id == *id));
     let rules = named(table, "rules", "rule", ours);
     let delay = table.take("delay", |text: String| duration_within(&text, 0, "1d"));
     let repeat = table.take("repeat", |times: u32| {

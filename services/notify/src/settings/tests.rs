@@ -3,6 +3,7 @@
 use sen_model::{OnCallEntry, Severity, Timestamp};
 
 use super::*;
+use crate::letter;
 
 /// A plan for tests: two teams, an absence, three policies.
 pub(crate) const SAMPLE: &str = r#"
@@ -90,17 +91,17 @@ severities = [3, 4]
 hours = "22:00-06:00"
 "#;
 
-pub(crate) fn no_secrets(_: &Path) -> Result<String, String> {
+pub(crate) fn no_secrets(_: &Path) -> Result<Secret, String> {
     Err("no such file".to_owned())
 }
 
 pub(crate) fn parse(text: &str) -> Result<OnCall, Vec<Problem>> {
     let secret = |path: &Path| match path.to_str() {
-        Some("password") => Ok("geheim".to_owned()),
-        Some("token-url") => Ok("https://api.example.vn/bot123/send".to_owned()),
+        Some("password") => Ok(Secret::new("geheim")),
+        Some("token-url") => Ok(Secret::new("https://api.example.vn/bot123/send")),
         _ => no_secrets(path),
     };
-    OnCall::parse(text, &[], &Registry::new(Vec::new(), Vec::new()), &secret)
+    OnCall::parse(text, Some(&[]), Some(&Registry::new(Vec::new(), Vec::new())), &secret)
 }
 
 pub(crate) fn sample() -> OnCall {
@@ -139,15 +140,13 @@ fn the_shipped_file_is_right() {
         .map(|line| line.strip_prefix("#: ").unwrap_or(line))
         .flat_map(|line| [line, "\n"])
         .collect();
-    let secret = |_: &Path| Ok("https://api.example.vn/secret".to_owned());
-    let registry = Registry::new(Vec::new(), Vec::new());
-    let on = OnCall::parse(&shown, &[], &registry, &secret).unwrap();
+    let secret = |_: &Path| Ok(Secret::new("https://api.example.vn/secret"));
+    let on = OnCall::parse(&shown, None, None, &secret).unwrap();
     assert!(on.people.len() >= 3 && on.policies.len() >= 2 && on.dead_man.is_some());
 }
 
-#[test]
-fn every_mistake_is_told_with_line_and_key() {
-    let text = r#"
+/// A file in which nearly everything is wrong.
+const MISTAKES: &str = r#"
 [egress]
 allow = ["everything"]
 [email]
@@ -209,7 +208,10 @@ channels = ["app"]
 [dead_man.heartbeat]
 url = "ftp://x"
 "#;
-    let problems = parse(text).unwrap_err();
+
+#[test]
+fn every_mistake_is_told_with_line_and_key() {
+    let problems = parse(MISTAKES).unwrap_err();
     let told: Vec<String> = problems.iter().map(|problem| problem.key.clone()).collect();
     let expected = [
         "3 egress.allow",
@@ -277,6 +279,8 @@ name = "bot"
 url_file = "token-url"
 header_files = { Authorization = "password" }
 secret_file = "password"
+value_files = { key = "password" }
+body = '{"key": {{ secret.key | tojson }}, "to": {{ person.address | tojson }}}'
 [[person]]
 id = "an"
 name = "An"
@@ -295,4 +299,35 @@ channels = ["bot"]
     assert!(parse(&missing).unwrap_err()[0].key.contains("10 webhook"), "which file is missing");
     let open = text.replace("starttls", "none");
     assert!(parse(&open).unwrap_err()[0].key.contains("email.security"));
+}
+
+#[test]
+fn every_recipe_of_the_guide_is_right() {
+    let guide = include_str!("../../../../docs/on-call.md");
+    let recipes: Vec<&str> = guide.split("```toml\n").skip(1).collect();
+    assert!(recipes.len() >= 8, "only {} recipes", recipes.len());
+    let secret = |path: &Path| match path.to_str() {
+        Some(path) if path.ends_with("-url") => Ok(Secret::new("https://example.vn/secret")),
+        _ => Ok(Secret::new("geheim")),
+    };
+    for recipe in recipes {
+        let recipe = recipe.split("```").next().unwrap();
+        // What a recipe takes for granted.
+        let mut text = recipe.to_owned();
+        if recipe.contains("noi-bo.vn:8080/") {
+            text = format!("[egress]\nallow = [\"sms.noi-bo.vn:8080\"]\n{text}");
+        }
+        if recipe.contains("[dead_man]") {
+            text = format!("{SAMPLE}{text}");
+        }
+        let read = OnCall::parse(&text, None, None, &secret);
+        assert!(read.is_ok(), "{:?}\n{recipe}", read.unwrap_err());
+        for webhook in read.unwrap().webhooks {
+            let is_form = webhook.headers.iter().any(|(_, v)| v.reveal().contains("urlencoded"));
+            let (letter, body) = (letter::sample().unwrap(), webhook.body.as_deref());
+            let sent = letter.render(body, &webhook.values).unwrap();
+            let is_json = serde_json::from_str::<serde_json::Value>(&sent).is_ok();
+            assert!(is_json || is_form, "{sent}");
+        }
+    }
 }

@@ -15,9 +15,11 @@ use sen_chassis::{Clock, Shutdown, Tasks};
 use sen_log::{Log, Retention, Topic};
 use sen_model::{
     AlertId, AlertRecord, AlertState, Change, Delivery, DeliveryState, DeviceId, Field,
-    OnCallAnswer, OnCallAsk, OnCallRecord, Registry, RuleId, Severity, Text, Timestamp,
+    OnCallAnswer, OnCallAsk, OnCallRecord, RuleId, Severity, Text, Timestamp,
 };
-use sen_notify::{Config, Limits, Notify, OnCall, PeoplePorts, Ports, RunError, SystemLookup};
+use sen_notify::{
+    Config, Limits, Notify, OnCall, PeoplePorts, Ports, RunError, Secret, SystemLookup,
+};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
@@ -66,9 +68,8 @@ pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T 
 
 /// `oncall.toml` as text, without secrets in files.
 pub(crate) fn on_call(text: &str) -> OnCall {
-    let registry = Registry::new(Vec::new(), Vec::new());
-    let secret = |path: &Path| Ok(format!("secret of {}", path.display()));
-    OnCall::parse(text, &[], &registry, &secret).unwrap()
+    let secret = |path: &Path| Ok(Secret::new(format!("secret of {}", path.display())));
+    OnCall::parse(text, None, None, &secret).unwrap()
 }
 
 /// The log of a centre.

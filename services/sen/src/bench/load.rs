@@ -223,11 +223,11 @@ impl Sender {
                     if planned.duration_since(start) >= plan.lasts {
                         break;
                     }
-                    breach = !breach;
+                    breach = !breach || plan.alerts.as_ref().is_some_and(|how| !how.returns);
                     tally.behind_us = tally.behind_us.max(micros(planned.elapsed()));
                     tally.sent += match &plan.alerts {
                         None => self.put_next(),
-                        Some(sent) => self.put_alerting(sent, breach),
+                        Some(how) => self.put_alerting(&how.sent, breach),
                     };
                     self.device.flush().await?;
                 }
@@ -267,8 +267,17 @@ pub(super) struct Pace {
     pub per_s: f64,
     /// For how long.
     pub lasts: Duration,
-    /// Alternately break and keep the limit, and note when each value was sent.
-    pub alerts: Option<Arc<SentTimes>>,
+    /// Break the limit, and note when each value was sent.
+    pub alerts: Option<Alerting>,
+}
+
+/// How a fleet makes alerts.
+#[derive(Clone, Debug)]
+pub(super) struct Alerting {
+    /// When each value was sent.
+    pub sent: Arc<SentTimes>,
+    /// Whether every other value keeps the limit, so that what was raised is cleared.
+    pub returns: bool,
 }
 
 /// Every sender keeps its window full.
@@ -404,7 +413,7 @@ mod tests {
     async fn an_open_loop_keeps_its_rate_and_breaks_the_limit_every_other_time()
     -> anyhow::Result<()> {
         let sent = Arc::new(SentTimes::new());
-        let alerts = Some(Arc::clone(&sent));
+        let alerts = Some(Alerting { sent: Arc::clone(&sent), returns: true });
         let plan = Pace { per_s: 50.0, lasts: Duration::from_secs(2), alerts };
         let (tally, received) =
             one(Fleet::alerting(1), (1, 1), async |senders| pace(senders, &plan).await).await?;

@@ -112,6 +112,7 @@ fn subjects() -> Vec<Subject> {
         edition: edition(rules()[rule].clone()),
         device: device_id(device),
         metric: Some(metric("level")),
+        area: None,
     };
     vec![
         of(0, "stn-a"),

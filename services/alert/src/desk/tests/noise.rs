@@ -43,7 +43,7 @@ fn over_network() -> Desk {
 }
 
 fn about(rule: Rule, device: &str) -> Subject {
-    Subject { edition: edition(rule), device: device_id(device), metric: None }
+    Subject { edition: edition(rule), device: device_id(device), metric: None, area: None }
 }
 
 /// What explains the open alert of a subject, by kind and cause.

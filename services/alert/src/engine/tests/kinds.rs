@@ -33,7 +33,10 @@ fn each_level_has_an_episode_of_its_own_severity_and_id() {
         .iter()
         .map(|transition| {
             let (Transition::Raise { subject, started_at, .. }
-            | Transition::Clear { subject, started_at, .. }) = transition;
+            | Transition::Clear { subject, started_at, .. }) = transition
+            else {
+                panic!("{transition:?}")
+            };
             let Edition { level, severity, version, .. } = &subject.edition;
             let sign = if matches!(transition, Transition::Raise { .. }) { '+' } else { '-' };
             let point = version.strip_prefix(&rule.version()).unwrap().to_owned();

@@ -100,12 +100,13 @@ fn waiting(wait_ms: i64) -> Engine {
 /// Everything a transition says but for the order in which devices came.
 fn lines(transitions: &[Transition]) -> Vec<String> {
     let line = |transition: &Transition| match transition {
-        Transition::Raise { subject, started_at, event_time, value, late } => {
+        Transition::Raise { subject, started_at, event_time, value, late, .. } => {
             format!("{} raise {started_at} {event_time} {value:?} {late}", name(subject))
         }
         Transition::Clear { subject, started_at, ceased_at, event_time, value } => {
             format!("{} clear {started_at} {ceased_at} {event_time} {value:?}", name(subject))
         }
+        Transition::Join { .. } => panic!("{transition:?}"),
     };
     let mut lines: Vec<String> = transitions.iter().map(line).collect();
     lines.sort();

@@ -1,5 +1,6 @@
 //! What can be measured: the settings and the target of each measurement, and one run of it.
 
+mod alerts;
 mod recovery;
 mod series;
 mod start;
@@ -82,6 +83,21 @@ pub(super) enum Measurement {
         #[arg(long, default_value_t = 20, value_parser = within(SECONDS))]
         seconds: u64,
     },
+    /// A storm of alerts before many screens; then the memory that open alerts take.
+    Alerts {
+        /// WebSocket connections.
+        #[arg(long, default_value_t = 50, value_parser = within(CONNECTIONS))]
+        screens: u64,
+        /// Alerts of the storm.
+        #[arg(long, default_value_t = 1_000, value_parser = within(100..=20_000))]
+        alerts: u64,
+        /// How long it lasts.
+        #[arg(long, default_value_t = 10, value_parser = within(SECONDS))]
+        seconds: u64,
+        /// Alerts on the list afterwards.
+        #[arg(long, default_value_t = 10_000, value_parser = within(100..=20_000))]
+        active: u64,
+    },
     /// Memory of the centre with this many live series, after some readings of each.
     Series {
         /// Live series, in devices of 100 each.
@@ -133,6 +149,7 @@ impl Measurement {
             Self::Cpu { rate: 2_000, seconds: 30 },
             Self::Latency { rate: 1_000, alerts: 50, seconds: 20 },
             Self::Screens { screens: 200, rate: 1_000, alerts: 50, seconds: 20 },
+            Self::Alerts { screens: 50, alerts: 1_000, seconds: 10, active: 10_000 },
             Self::Series { count: 10_000 },
             Self::Series { count: 100_000 },
             Self::Start,
@@ -162,6 +179,10 @@ impl Measurement {
                 let load = vec![("rate", rate), ("alerts", alerts), ("seconds", seconds)];
                 ("screens", [vec![("screens", screens)], load].concat())
             }
+            Self::Alerts { screens, alerts, seconds, active } => {
+                let storm = vec![("screens", screens), ("alerts", alerts), ("seconds", seconds)];
+                ("alerts", [storm, vec![("active", active)]].concat())
+            }
             Self::Series { count } => ("series", vec![("count", count)]),
             Self::Start => ("start", Vec::new()),
             Self::Recovery { readings } => ("recovery", vec![("readings", readings)]),
@@ -183,7 +204,9 @@ impl Measurement {
             Self::Qos0 { .. } => ("readings_per_s", Some(Limit::AtLeast(60_000.0))),
             Self::Cpu { .. } => ("cpu_s_per_million", Some(Limit::AtMost(60.0))),
             Self::Latency { .. } => ("alert_p99_ms", Some(Limit::AtMost(10.0))),
-            Self::Screens { .. } => ("alert_p99_ms", Some(Limit::AtMost(1_000.0))),
+            Self::Screens { .. } | Self::Alerts { .. } => {
+                ("alert_p99_ms", Some(Limit::AtMost(1_000.0)))
+            }
             Self::Series { count: 100_000 } => ("rss_mb", Some(Limit::AtMost(150.0))),
             Self::Series { .. } => ("rss_mb", None),
             Self::Start => ("first_alert_ms", Some(Limit::AtMost(300.0))),
@@ -201,6 +224,9 @@ impl Measurement {
             Self::Qos1 { connections, .. } | Self::Qos0 { connections, .. } => connections,
             Self::Screens { screens, alerts, .. } => steady::connections(alerts) + screens,
             Self::Latency { alerts, .. } => steady::connections(alerts) + 1,
+            Self::Alerts { screens, alerts, active, .. } => {
+                screens + alerts::devices(alerts) + alerts::devices(active)
+            }
             Self::Cpu { .. } => steady::DEVICES,
             Self::Series { count } => count / series::METRICS_OF_A_DEVICE,
             Self::Start => 2,
@@ -224,6 +250,9 @@ impl Measurement {
             }
             Self::Screens { screens, rate, alerts, seconds } => {
                 steady::alerts(bench, screens, rate, alerts, seconds).await
+            }
+            Self::Alerts { screens, alerts, seconds, active } => {
+                alerts::alerts(bench, screens, alerts, seconds, active).await
             }
             Self::Series { count } => series::series(bench, count).await,
             Self::Start => start::start(bench).await,
@@ -261,7 +290,7 @@ mod tests {
     fn what_all_runs_is_what_each_runs_by_default() {
         let all = Measurement::all();
         for name in [
-            "qos1", "qos0", "cpu", "latency", "screens", "series", "start", "recovery", "store",
+            "qos1", "qos0", "cpu", "latency", "screens", "alerts", "series", "start", "recovery", "store",
             "province", "open",
         ] {
             let alone = parsed(&[name]).unwrap();

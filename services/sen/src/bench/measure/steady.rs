@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::centre::Bench;
-use super::super::load::{self, Fleet, Pace};
+use super::super::load::{self, Alerting, Fleet, Pace};
 use super::super::packet::Qos;
 use super::super::report::Sample;
 use super::super::screen::Screens;
@@ -68,7 +68,8 @@ pub(super) async fn alerts(
     let sent = Arc::new(SentTimes::new());
     let lasts = Duration::from_secs(seconds);
     let load = Pace { per_s: rate as f64, lasts, alerts: None };
-    let change = Pace { per_s: alerts as f64, lasts, alerts: Some(Arc::clone(&sent)) };
+    let alerting = Some(Alerting { sent: Arc::clone(&sent), returns: true });
+    let change = Pace { per_s: alerts as f64, lasts, alerts: alerting };
     let count = usize::try_from(screens)?;
     let watching = Screens::connect(centre.http, count, sent, bench.begun, WARM_UP).await?;
 
