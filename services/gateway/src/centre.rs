@@ -52,6 +52,8 @@ pub(crate) struct Centre {
     pub(crate) notice: watch::Sender<Option<Utf8Bytes>>,
     /// Places for backtests.
     pub(crate) backtests: Semaphore,
+    /// Places for reports of how good the alarms are.
+    pub(crate) reports: Arc<Semaphore>,
     /// The latest readings.
     pub(crate) latest: RwLock<Latest>,
     /// Counts of quarantine.

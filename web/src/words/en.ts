@@ -397,6 +397,7 @@ export const en: Record<keyof typeof vi, string> = {
   'performance.lead': 'How healthy alerting itself is, against ISA-18.2 and EEMUA 191, for one person at one desk.',
   'performance.span': 'Span',
   'performance.csv': 'CSV file',
+  'performance.covered': 'Figures are known from {time} on.',
   'performance.short': 'It takes 30 days at least to judge well.',
   'performance.shown': '{count} alerts',
   'performance.aside': '{shelved} shelved, {suppressed} suppressed, {out} out of service, {drill} of drills',

@@ -395,6 +395,7 @@ export const vi = {
   'performance.lead': 'Các số đo sức khỏe của hệ thống cảnh báo, so với ISA-18.2 và EEMUA 191, tính cho một người ở một bàn.',
   'performance.span': 'Khoảng thời gian',
   'performance.csv': 'Tải CSV',
+  'performance.covered': 'Chỉ có số liệu từ {time}.',
   'performance.short': 'Cần ít nhất 30 ngày để đánh giá chắc chắn.',
   'performance.shown': '{count} cảnh báo',
   'performance.aside': '{shelved} đã gác, {suppressed} bị nén, {out} ngừng sử dụng, {drill} diễn tập',
