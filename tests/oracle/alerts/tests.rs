@@ -7,8 +7,10 @@ use super::*;
 use crate::oracle::Report;
 
 fn rule(condition: Condition) -> Rule {
-    let selector =
-        sen_model::Selector { metrics: vec![Metric::new("level").expect("a name")], ..Default::default() };
+    let selector = sen_model::Selector {
+        metrics: vec![Metric::new("level").expect("a name")],
+        ..Default::default()
+    };
     let id = RuleId::new("r").expect("a name");
     Rule::new(id, Text::default(), Field::Environment, Severity::CRITICAL, selector, condition)
 }
@@ -20,8 +22,7 @@ fn limit(at_least: f64, clear: f64, for_ms: i64, clear_for_ms: i64) -> Limit {
 /// Level, start, raise and end of each episode.
 fn found(rule: &Rule, told: &[(i64, f64)]) -> Vec<(u8, i64, i64, Option<i64>)> {
     let (device, metric) = (DeviceId::new("d"), Metric::new("level"));
-    let series =
-        SeriesKey { device: device.expect("a name"), metric: metric.expect("a name") };
+    let series = SeriesKey { device: device.expect("a name"), metric: metric.expect("a name") };
     let report = |(time_ms, value): &(i64, f64)| Report {
         series: series.clone(),
         time_ms: *time_ms,
@@ -55,10 +56,8 @@ fn a_limit_must_be_broken_and_kept_for_long_enough() {
 
 #[test]
 fn levels_are_episodes_of_their_own() {
-    let level = |severity, at_least: f64| Level {
-        severity,
-        limit: limit(at_least, at_least, 0, 0),
-    };
+    let level =
+        |severity, at_least: f64| Level { severity, limit: limit(at_least, at_least, 0, 0) };
     let levels = vec![level(Severity::HIGH, 1.0), level(Severity::CRITICAL, 2.0)];
     let told = [(0, 1.0), (1, 2.0), (2, 1.5), (3, 0.5)];
     let expected = [(1, 0, 0, Some(3)), (2, 1, 1, Some(2))];
@@ -127,8 +126,7 @@ fn silence_begins_with_the_last_that_was_heard() {
     };
     let heard = [3, 30].map(|at_ms| (device.id.clone(), at_ms));
     let registry = Registry::new(vec![device], Vec::new());
-    let rule =
-        Rule { selector: Default::default(), ..rule(Condition::Absence { missing_ms: 10 }) };
+    let rule = Rule { selector: Default::default(), ..rule(Condition::Absence { missing_ms: 10 }) };
     let told = |looks_ms: &[i64]| -> Vec<(i64, i64, Option<i64>)> {
         of_silence(std::slice::from_ref(&rule), &registry, &heard, 0, looks_ms)
             .into_iter()
