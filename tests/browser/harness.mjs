@@ -1,7 +1,7 @@
 // Starts a centre and a Chromium for the stories; a proxy between them stands for the network.
 
 import { spawn, spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import net from "node:net";
 import os from "node:os";
@@ -15,10 +15,12 @@ const { chromium } = createRequire(path.join(root, "web/package.json"))("playwri
 /** How long a story waits for a fact on a busy machine, in milliseconds. */
 export const PATIENCE_MS = 90_000;
 
-/** A centre on free ports with its own folders; `stop()` ends it. */
-export async function startCentre(args = []) {
+/** A centre on free ports with its own folders; `files` stand in for those of `config/` by name.
+ *  `stop()` ends it. */
+export async function startCentre(args = [], files = {}) {
   const folder = mkdtempSync(path.join(os.tmpdir(), "sen-story-"));
   cpSync(path.join(root, "config"), path.join(folder, "config"), { recursive: true });
+  for (const [name, text] of Object.entries(files)) writeFileSync(path.join(folder, "config", name), text);
   const child = spawn(
     path.join(root, "target/debug/sen"),
     ["run", "--print-addresses", "--config", path.join(folder, "config"), "--data", path.join(folder, "data"), ...args],

@@ -11,9 +11,30 @@ const LEVEL = "water_level_m";
 const MINUTE_MS = 60_000;
 const PHONE = { width: 390, height: 844 };
 
+const ON_CALL = `
+[[person]]
+id = "lan"
+name = "Nguyễn Thị Lan"
+channels = ["app"]
+[[person]]
+id = "hung"
+name = "Trần Văn Hùng"
+channels = ["app"]
+[[policy]]
+id = "critical"
+severities = [1]
+[[policy.step]]
+person = "lan"
+channels = ["app"]
+wait = "10m"
+`;
+
 let browser;
 let centre;
-before(async () => { [browser, centre] = await Promise.all([startBrowser(), startCentre()]); });
+before(async () => {
+  const own = startCentre([], { "oncall.toml": ON_CALL });
+  [browser, centre] = await Promise.all([startBrowser(), own]);
+});
 after(async () => { await browser?.stop(); await centre?.stop(); });
 
 function river(hoursAgo, minutes, level) {

@@ -26,11 +26,12 @@ async function severest() {
   return items.find((rule) => rule.severity === 1 && rule.match.devices?.includes(GAUGE)).id;
 }
 
+/** An alert of the worst level of a rule; it explains those of the milder ones. */
 async function alertOf(rule, fits) {
   const until = Date.now() + PATIENCE_MS;
   for (;;) {
     const { items } = await centre.get("/alerts?state=all&limit=1000");
-    const alert = items.find((item) => item.rule === rule && fits(item));
+    const alert = items.find((item) => item.rule === rule && item.severity === 1 && fits(item));
     if (alert) return alert;
     if (Date.now() > until) throw new Error(`no such alert of ${rule}`);
     await new Promise((resolve) => setTimeout(resolve, 50));

@@ -87,6 +87,8 @@ async fn a_backup_under_load_goes_on_elsewhere() -> anyhow::Result<()> {
 
     let restore = sen(&["restore"], &[("--from", &copy), ("--data", &restored)])?;
     assert!(restore.status.success(), "{}", told(&restore));
+    let key = |folder: &Path| std::fs::read(folder.join("keys/link.key"));
+    assert_eq!(key(&restored)?, key(&storage)?, "links that are out still work");
     let centre = Centre::on(restored.clone(), &RESTLESS)?;
     // It takes new readings; this one is stored after everything that the log held.
     let mut device = Device::connect("later", centre.mqtt_port()).await?;

@@ -23,7 +23,7 @@ use crate::memory::{Memory, Values, Watched};
 use crate::queue::Held;
 use crate::schedule;
 use crate::track::Stamp;
-use crate::transition::Transition;
+use crate::transition::{Subject, Transition};
 
 /// Tracks and watches in all, at most: beyond it new series are not judged, and counted.
 pub(crate) const MOST_TRACKS: usize = 500_000;
@@ -253,10 +253,15 @@ impl Engine {
 
     /// The ids of the episodes this engine holds open.
     pub(crate) fn open(&self) -> Vec<AlertId> {
+        self.held().iter().map(|(subject, start)| subject.episode(*start)).collect()
+    }
+
+    /// The episodes this engine holds open, with their beginnings.
+    pub(crate) fn held(&self) -> Vec<(Subject, Timestamp)> {
         let mut open = Vec::new();
         let mut add = |number: usize, device: &DeviceId, metric, start: Option<Timestamp>| {
             let edition = &self.book.editions[number];
-            open.extend(start.map(|start| subject(edition, device, metric).episode(start)));
+            open.extend(start.map(|start| (subject(edition, device, metric), start)));
         };
         for (device, watched) in &self.devices {
             for (number, watch) in &watched.watches {

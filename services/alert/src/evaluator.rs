@@ -1,7 +1,6 @@
 //! Pure: everything that finds episodes, as one: the engine over readings, the count of happenings,
 //! and the groups over what those two find. The same for life and for a backtest.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use sen_model::{
@@ -115,23 +114,23 @@ impl Evaluator {
     }
 
     /// Brings the groups in line with what is held by now, when the replay has reached the head or
-    /// the rules have changed: silences that were taken over from a log, open groups that a crash
-    /// took from memory, and parts that nobody holds any more.
+    /// the rules have changed: parts of new groups, silences that were taken over from a log, open
+    /// groups that a crash took from memory, and parts that nobody holds any more.
     pub(crate) fn align<'a>(
         &mut self,
         open: impl Iterator<Item = &'a AlertRecord>,
         now: Timestamp,
         out: &mut Vec<Transition>,
     ) {
-        let held: HashSet<AlertId> =
-            self.engine.open().into_iter().chain(self.happenings.open()).collect();
-        for record in open {
-            if held.contains(&record.id) && self.groups.is_part(&record.rule) {
-                self.groups.hear(&self.news_of_record(record), &mut self.found);
-            }
-            self.groups.adopt(record);
-        }
-        self.groups.let_go(&held, now, &mut self.found);
+        let engine = self.engine.held();
+        let happenings: Vec<Found> = self.happenings.held().collect();
+        let parts = engine.iter().map(|(subject, started_at)| held(subject, *started_at));
+        let parts = parts.chain(happenings.iter().filter_map(crate::groups::news_of));
+        let parts: Vec<News> = parts.collect();
+        parts.iter().for_each(|news| self.groups.hear(news, &mut self.found));
+        open.for_each(|record| self.groups.adopt(record));
+        let ids = parts.into_iter().map(|news| news.id).collect();
+        self.groups.let_go(&ids, now, &mut self.found);
         self.tell(out);
     }
 
@@ -198,21 +197,6 @@ impl Evaluator {
     fn tell(&mut self, out: &mut Vec<Transition>) {
         out.extend(self.found.drain(..).map(told));
     }
-
-    /// What a log says of a silence: it was raised when it had lasted too long.
-    fn news_of_record(&self, record: &AlertRecord) -> News {
-        let lasted_ms = match self.rule(&record.rule).map(|rule| &rule.condition) {
-            Some(Condition::Absence { missing_ms }) => missing_ms.saturating_add(1),
-            _ => 0,
-        };
-        let what = Step::Raised {
-            began: record.started_at.as_millis(),
-            raised: record.started_at.plus_ms(lasted_ms).as_millis(),
-            late: record.late,
-        };
-        let (rule, id) = (record.rule.clone(), record.id.clone());
-        News { rule, id, place: Place::of(&record.device, record.area.as_ref()), what }
-    }
 }
 
 /// The rules that the engine judges, and the editions of the others.
@@ -250,6 +234,22 @@ fn news_of(transition: &Transition) -> Option<News> {
     })
 }
 
+/// An episode that the engine holds, as a part of groups: raised when its delay was over.
+fn held(subject: &Subject, started_at: Timestamp) -> News {
+    let delay_ms = match subject.edition.rule.condition {
+        Condition::Absence { missing_ms } => missing_ms.saturating_add(1),
+        Condition::Frozen { for_ms, .. } => for_ms,
+        _ => subject.edition.limit.for_ms,
+    };
+    let raised = started_at.plus_ms(delay_ms).as_millis();
+    News {
+        rule: subject.edition.rule.id.clone(),
+        id: subject.episode(started_at),
+        place: Place::of(&subject.device, subject.area.as_ref()),
+        what: Step::Raised { began: started_at.as_millis(), raised, late: false },
+    }
+}
+
 /// What a stage found, as the desk takes it.
 fn told(found: Found) -> Transition {
     let Found { edition, place, started_at, what } = found;
@@ -269,3 +269,6 @@ fn told(found: Found) -> Transition {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,7 @@
 //! Bounds: [`MOST_HOLDING`] parts that hold and [`MOST_PAST`] that are over in a scope,
 //! [`MOST_SCOPES`] scopes of a rule; what is older than the memory is not judged.
 
+mod group;
 mod neighbours;
 mod parts;
 mod sequence;
@@ -31,23 +32,19 @@ mod stretch;
 mod told;
 mod watches;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use sen_model::condition::Scope;
-use sen_model::{AlertId, AlertRecord, Condition, DeviceId, Registry, RuleId, Timestamp};
+use sen_model::{AlertId, AlertRecord, Condition, Registry, RuleId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::found::{Change, Found};
-use crate::schedule;
 use crate::scope::Place;
-use crate::selection::selects;
 use crate::transition::Edition;
+use group::{Circle, Group};
 use neighbours::Nearby;
-use parts::{Heard, Part, Parts};
-use sequence::Order;
-use stretch::Stretch;
-use told::{Finding, Telling, Told, What};
+use parts::Heard;
+use told::Told;
 
 #[cfg(doc)]
 use parts::MOST_HOLDING;
@@ -83,36 +80,6 @@ pub(crate) struct Counts {
     pub(crate) refused: u64,
 }
 
-/// One scope of one rule.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Circle {
-    #[serde(rename = "p")]
-    parts: Parts,
-    #[serde(rename = "t", default, skip_serializing_if = "Vec::is_empty")]
-    told: Vec<Told>,
-    /// Up to here told episodes are forgotten.
-    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
-    floor: Option<i64>,
-    /// When, in event time, something may be told without further news.
-    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
-    due: Option<i64>,
-}
-
-impl Circle {
-    /// Whether nothing holds in it.
-    fn is_idle(&self) -> bool {
-        !self.parts.any_holds() && !self.told.iter().any(Told::holds)
-    }
-}
-
-/// One rule with what it remembers.
-#[derive(Debug)]
-struct Group {
-    edition: Edition,
-    nearby: Nearby,
-    circles: BTreeMap<Place, Circle>,
-}
-
 /// The group rules and what they remember.
 #[derive(Debug)]
 pub(crate) struct Groups {
@@ -132,8 +99,12 @@ pub(crate) struct Groups {
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct GroupMemory {
     now: i64,
-    rules: Vec<(RuleId, String, Vec<(Place, Circle)>)>,
+    /// By rule and version.
+    rules: Vec<(RuleId, String, Circles)>,
 }
+
+/// Every scope in which something is remembered.
+type Circles = Vec<(Place, Circle)>;
 
 /// The rules that a condition is made of, if it is one of a group.
 pub(crate) fn parts_of(condition: &Condition) -> Vec<&RuleId> {
@@ -148,7 +119,7 @@ pub(crate) fn parts_of(condition: &Condition) -> Vec<&RuleId> {
 impl Groups {
     /// The group rules among these editions, with what was remembered under the same edition.
     pub(crate) fn new(editions: &[Edition], registry: Arc<Registry>, memory: GroupMemory) -> Self {
-        let mut remembered: HashMap<(RuleId, String), Vec<(Place, Circle)>> =
+        let mut remembered: HashMap<(RuleId, String), Circles> =
             memory.rules.into_iter().map(|(id, version, it)| ((id, version), it)).collect();
         let group = |edition: &Edition| {
             let nearby = match edition.rule.condition {
@@ -182,11 +153,6 @@ impl Groups {
 
     /// Takes in that an episode of some rule began or ended, and adds what follows from it.
     pub(crate) fn hear(&mut self, news: &News, out: &mut Vec<Found>) {
-        let at = match news.what {
-            Step::Raised { raised, .. } => raised,
-            Step::Cleared { cleared, .. } => cleared,
-        };
-        self.now = self.now.max(at);
         self.feed(news, out);
         self.advance(self.now, out);
     }
@@ -219,7 +185,8 @@ impl Groups {
     }
 
     /// Ends the parts that hold as far as this stage knows and that nobody holds any more: their
-    /// rule was changed or removed, or a crash lost what the clock had raised.
+    /// rule was changed or removed, or a crash lost what the clock had raised. Groups that are new
+    /// learn which of the other groups hold.
     pub(crate) fn let_go(&mut self, held: &HashSet<AlertId>, now: Timestamp, out: &mut Vec<Found>) {
         let (at, from) = (now.as_millis(), out.len());
         for number in 0..self.groups.len() {
@@ -232,6 +199,9 @@ impl Groups {
                     circle.parts.clear(&id, at, at, MOST_PAST);
                 }
                 self.judge(number, &place, out);
+            }
+            for news in self.groups[number].held(&self.registry) {
+                self.feed(&news, out);
             }
         }
         for found in &mut out[from..] {
@@ -321,155 +291,6 @@ pub(crate) fn news_of(found: &Found) -> Option<News> {
     };
     let (rule, place) = (found.edition.rule.id.clone(), found.place.clone());
     Some(News { rule, id: found.id(), place, what })
-}
-
-impl Group {
-    /// The scope in which an episode counts; none if it is not one that this rule looks at.
-    fn circle_of(&self, news: &News, registry: &Registry) -> Option<Place> {
-        let rule = &self.edition.rule;
-        let Place { device, area } = &news.place;
-        let known = registry.device(device);
-        let is_taken = match Place::is_pseudo(device) {
-            true => {
-                area.is_none() || {
-                    let areas = &rule.selector.areas;
-                    areas.is_empty() || area.as_ref().is_some_and(|area| areas.contains(area))
-                }
-            }
-            false => selects(&rule.selector, device, known),
-        };
-        let own_area = || area.clone().or_else(|| Some(known?.area.clone()));
-        is_taken.then_some(())?;
-        match &rule.condition {
-            Condition::Composite { scope: Scope::Device, .. } => Some(Place::device(device)),
-            Condition::Composite { scope: Scope::Area, .. } => Place::area(&own_area()?),
-            _ => Place::province(),
-        }
-    }
-
-    /// The scope in which a recorded episode was found, and what it is about beside it.
-    fn circle_about(&self, record: &AlertRecord) -> (Place, Option<DeviceId>) {
-        let device = &record.device;
-        match (&self.edition.rule.condition, Place::province()) {
-            (Condition::Composite { .. }, _) | (_, None) => {
-                let area = record.area.clone().filter(|_| Place::is_pseudo(device));
-                (Place { device: device.clone(), area }, None)
-            }
-            (_, Some(province)) => (province, Some(device.clone())),
-        }
-    }
-
-    /// Remembers an episode that began or ended.
-    fn take(&mut self, place: &Place, news: &News) -> Heard {
-        let parts = parts_of(&self.edition.rule.condition);
-        let slot = parts.iter().position(|part| **part == news.rule).unwrap_or_default();
-        match news.what {
-            Step::Raised { began, raised, late } => {
-                if !self.has_room_for(place) {
-                    return Heard::Refused;
-                }
-                let (id, device) = (news.id.clone(), news.place.device.clone());
-                let part = Part { id, slot, device, began, raised, cleared: None, late };
-                self.circles.entry(place.clone()).or_default().parts.raise(part)
-            }
-            Step::Cleared { cleared, ceased } => match self.circles.get_mut(place) {
-                Some(circle) => circle.parts.clear(&news.id, cleared, ceased, MOST_PAST),
-                None => Heard::Known,
-            },
-        }
-    }
-
-    fn has_room_for(&mut self, place: &Place) -> bool {
-        if self.circles.len() < MOST_SCOPES || self.circles.contains_key(place) {
-            return true;
-        }
-        let idle = self.circles.iter().find(|(_, circle)| circle.is_idle());
-        let idle = idle.map(|(place, _)| place.clone());
-        idle.is_some_and(|idle| self.circles.remove(&idle).is_some())
-    }
-
-    /// What is to be told of a scope, and when in event time there may be more without news.
-    fn judge(
-        &mut self,
-        place: &Place,
-        registry: &Registry,
-        now: i64,
-    ) -> (Vec<Finding>, Option<i64>) {
-        let Some(mut circle) = self.circles.remove(place) else { return (Vec::new(), None) };
-        let when = self.edition.rule.when.as_ref();
-        let whole = self.stretches(circle.parts.all(), registry);
-        let edge = whole.iter().any(|stretch| stretch.until.is_none()).then_some(when).flatten();
-        let edge = edge.map(|when| schedule::next_edge(when, Timestamp::from_millis(now)));
-        let stretches = match when {
-            Some(when) => watches::cut(whole, when, now),
-            None => whole,
-        };
-        let for_ms = match self.edition.rule.condition {
-            Condition::Composite { for_ms, .. } => for_ms,
-            _ => 0,
-        };
-        let telling = Telling {
-            by_members: matches!(self.edition.rule.condition, Condition::Neighbours { .. }),
-            for_ms,
-            floor: circle.floor.max(circle.parts.floor()),
-            now,
-        };
-        let mut findings = Vec::new();
-        let floor = telling.reconcile(&mut circle.told, &stretches, &mut findings);
-        circle.floor = circle.floor.max(floor);
-        let waiting = stretches.iter().filter(|stretch| stretch.until.is_none());
-        let due = waiting.map(|stretch| stretch.from.saturating_add(for_ms));
-        let due = due.chain(edge.map(Timestamp::as_millis));
-        circle.due = due.filter(|due| *due > now).min();
-        let due = circle.due;
-        self.circles.insert(place.clone(), circle);
-        (findings, due)
-    }
-
-    fn stretches(&self, parts: &[Part], registry: &Registry) -> Vec<Stretch> {
-        match &self.edition.rule.condition {
-            Condition::Composite { of, least, .. } => {
-                stretch::counted(parts, *least as usize, of.len() == 1)
-            }
-            Condition::Neighbours { least, within_ms, .. } => {
-                neighbours::crowds(parts, &self.nearby, *least as usize, *within_ms)
-            }
-            Condition::Sequence { first, then, within_ms, downstream } => {
-                let (within_ms, downstream) = (*within_ms, *downstream);
-                let is_one_rule = first == then;
-                Order { registry, within_ms, downstream, is_one_rule }.stretches(parts)
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    fn id(&self, place: &Place, told: &Told) -> AlertId {
-        let Edition { rule, version, .. } = &self.edition;
-        let device = told.device.as_ref().unwrap_or(&place.device);
-        AlertId::of_episode(&rule.id, version, device, None, Timestamp::from_millis(told.began))
-    }
-
-    fn found(&self, place: &Place, finding: &Finding, registry: &Registry) -> Found {
-        let time = Timestamp::from_millis;
-        let place = match &finding.device {
-            Some(device) => {
-                let area = registry.device(device).map(|device| device.area.clone());
-                Place { device: device.clone(), area }
-            }
-            None => place.clone(),
-        };
-        let what = match finding.what.clone() {
-            What::Raised { raised, members, late } => {
-                let count = members.len();
-                Change::Raised { event_time: time(raised), count, members, late }
-            }
-            What::Joined { members } => Change::Joined { members },
-            What::Cleared { cleared, ceased } => {
-                Change::Cleared { ceased_at: time(ceased), event_time: time(cleared) }
-            }
-        };
-        Found { edition: self.edition.clone(), place, started_at: time(finding.began), what }
-    }
 }
 
 /// The group rules, parts before what is made of them. What is made of itself is left out.

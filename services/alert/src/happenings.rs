@@ -93,7 +93,10 @@ pub(crate) struct Happenings {
 
 /// What a checkpoint keeps of the happenings.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct EventMemory(Vec<(RuleId, String, Vec<(Place, Spell)>)>);
+pub(crate) struct EventMemory(Vec<(RuleId, String, Spells)>);
+
+/// Every scope in which something is remembered.
+type Spells = Vec<(Place, Spell)>;
 
 impl Happenings {
     /// The event rules among these editions, with what was remembered under the same edition.
@@ -104,7 +107,7 @@ impl Happenings {
         memory: EventMemory,
         now: Timestamp,
     ) -> Self {
-        let mut remembered: HashMap<(RuleId, String), Vec<(Place, Spell)>> =
+        let mut remembered: HashMap<(RuleId, String), Spells> =
             memory.0.into_iter().map(|(id, version, spells)| ((id, version), spells)).collect();
         let mut by_kind: HashMap<String, Vec<usize>> = HashMap::new();
         let mut rules = Vec::new();
@@ -165,17 +168,19 @@ impl Happenings {
 
     /// The ids of the episodes this stage holds open.
     pub(crate) fn open(&self) -> Vec<AlertId> {
-        let mut open = Vec::new();
-        for Counting { edition: Edition { rule, version, .. }, spells } in &self.rules {
-            for (place, spell) in spells {
-                let began = spell.episode.filter(|(_, is_open)| *is_open);
-                let began = began.map(|(began, _)| Timestamp::from_millis(began));
-                open.extend(began.map(|began| {
-                    AlertId::of_episode(&rule.id, version, &place.device, None, began)
-                }));
-            }
-        }
-        open
+        self.held().map(|found| found.id()).collect()
+    }
+
+    /// The episodes this stage holds open, as if each had been raised when it began.
+    pub(crate) fn held(&self) -> impl Iterator<Item = Found> {
+        let spells = self.rules.iter().flat_map(|counting| {
+            counting.spells.iter().map(move |(place, spell)| (&counting.edition, place, spell))
+        });
+        spells.filter(|(_, _, spell)| spell.is_open()).filter_map(|(edition, place, spell)| {
+            let began = spell.episode?.0;
+            let made = Made { began, enough: began, count: 0 };
+            Some(Over::Not { made, late: false }.found(edition, place))
+        })
     }
 
     /// What it did so far.

@@ -41,7 +41,7 @@ pub struct Config {
     pub cap: Cap,
     /// What an Alertmanager's alerts do not say.
     #[serde(default)]
-    pub alertmanager: Alertmanager,
+    pub prometheus: Prometheus,
 }
 
 /// The section `[gateway.cap]`.
@@ -108,17 +108,17 @@ impl Cap {
     }
 }
 
-/// The section `[gateway.alertmanager]`.
+/// The section `[gateway.prometheus]`.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Alertmanager {
+pub struct Prometheus {
     /// The desk of alerts without a label `field` or a known device.
     pub field: Field,
     /// How long an alert lasts that does not say when it ends, in milliseconds.
     pub resolve_ms: i64,
 }
 
-impl Default for Alertmanager {
+impl Default for Prometheus {
     fn default() -> Self {
         Self { field: Field::PublicServices, resolve_ms: 5 * MINUTE_MS }
     }
@@ -143,8 +143,8 @@ impl Config {
         // A screen is closed by its own limit, which comes first.
         within("idle_ms", self.idle_ms, self.slow_ms, 600_000);
         within("most_series", self.most_series as u64, 1, 10_000_000);
-        let resolve_ms = u64::try_from(self.alertmanager.resolve_ms).unwrap_or(0);
-        within("alertmanager.resolve_ms", resolve_ms, 1_000, 86_400_000);
+        let resolve_ms = u64::try_from(self.prometheus.resolve_ms).unwrap_or(0);
+        within("prometheus.resolve_ms", resolve_ms, 1_000, 86_400_000);
         problems.extend(self.address().err());
         self.cap.check(&mut problems);
         for host in &self.hosts {
@@ -193,7 +193,7 @@ pub(crate) mod tests {
             idle_ms: 60_000,
             most_series: 200_000,
             cap: Cap::default(),
-            alertmanager: Alertmanager::default(),
+            prometheus: Prometheus::default(),
         }
     }
 
@@ -215,14 +215,14 @@ pub(crate) mod tests {
             ticks_per_second: 9,
             heartbeat_ms: 0,
             cap: Cap { sender: "a b".into(), restriction: " ".into(), ..Cap::default() },
-            alertmanager: Alertmanager { resolve_ms: -1, ..Alertmanager::default() },
+            prometheus: Prometheus { resolve_ms: -1, ..Prometheus::default() },
             ..config()
         };
         let keys: Vec<String> = config.check().into_iter().map(|problem| problem.key).collect();
         let wanted = [
             "ticks_per_second",
             "heartbeat_ms",
-            "alertmanager.resolve_ms",
+            "prometheus.resolve_ms",
             "listen",
             "cap.sender",
             "cap.restriction",

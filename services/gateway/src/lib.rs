@@ -5,12 +5,11 @@
 //! connection's life), `ticks` (the telemetry lane), `past` (what was
 //! measured), `query` (questions about it), `history` (the last day of the tiles), `alerting` (can
 //! alerts be raised at all) and [`notice`] (what every screen is told), `why` (what led to an alert),
-//! `performance` (how good the alarms are), `cap` (alerts for others) and `alertmanager` (alerts of
+//! `performance` (how good the alarms are), `cap` (alerts for others) and `prometheus` (alerts of
 //! others), `http` (requests and commands), `pages` (the screens), [`map`] and [`wall`] (what the
 //! province looks like), `server` and `guard` (the door).
 
 pub mod alerting;
-pub mod alertmanager;
 pub mod cap;
 mod centre;
 mod config;
@@ -24,6 +23,7 @@ mod pages;
 mod past;
 pub mod performance;
 pub mod projection;
+pub mod prometheus;
 mod query;
 #[cfg(test)]
 mod sample;
@@ -67,7 +67,7 @@ use server::Server;
 use ticks::Ticks;
 use track::{Track, Tracks};
 
-pub use config::{Alertmanager, Cap, Config, Scope};
+pub use config::{Cap, Config, Prometheus, Scope};
 pub use projection::ScreensState;
 
 /// What the gateway is given.

@@ -20,6 +20,12 @@ const CRITICAL_PLACES: usize = 4;
 /// The first pause before a message is tried again.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 
+/// A person and a channel.
+type Group = (String, String);
+/// A delivery that waits, the worst and oldest first: how bad its alert is, since when it waits, and
+/// which it is.
+type Waiting = (Severity, Timestamp, (AlertId, String));
+
 /// How the outbox behaves.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
@@ -53,7 +59,7 @@ pub(crate) struct Outbox {
     parcels: BTreeMap<u64, Parcel>,
     next_number: u64,
     /// When a person last got a message over a channel.
-    last: BTreeMap<(String, String), Timestamp>,
+    last: BTreeMap<Group, Timestamp>,
 }
 
 /// How a try ended.
@@ -81,8 +87,7 @@ impl Outbox {
 
     /// Makes parcels of what waits, as far as its time has come.
     pub(crate) fn gather(&mut self, book: &mut Book, now: Timestamp) {
-        let mut groups: BTreeMap<(String, String), Vec<(Severity, Timestamp, (AlertId, String))>> =
-            BTreeMap::new();
+        let mut groups: BTreeMap<Group, Vec<Waiting>> = BTreeMap::new();
         book.fresh.retain(|(alert, id)| {
             let Some(case) = book.cases.get(alert) else { return false };
             let Some(known) = case.deliveries.get(id) else { return false };
@@ -109,17 +114,12 @@ impl Outbox {
         self.last.retain(|_, last| last.plus_ms(gather_ms) > now);
     }
 
-    fn free_at(&self, group: &(String, String)) -> Timestamp {
+    fn free_at(&self, group: &Group) -> Timestamp {
         let last = self.last.get(group);
         last.map_or(Timestamp::from_millis(i64::MIN), |last| last.plus_ms(self.pace.gather_ms))
     }
 
-    fn pack(
-        &mut self,
-        group: (String, String),
-        waiting: Vec<(Severity, Timestamp, (AlertId, String))>,
-        now: Timestamp,
-    ) {
+    fn pack(&mut self, group: Group, waiting: Vec<Waiting>, now: Timestamp) {
         let Some(severity) = waiting.first().map(|(severity, ..)| *severity) else { return };
         let members: Vec<_> = waiting.into_iter().map(|(.., member)| member).collect();
         let key = key_of(&members);

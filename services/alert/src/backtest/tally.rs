@@ -81,8 +81,7 @@ impl Episodes {
 
     /// Marks those that belong to a chatter.
     fn mark_chatter(&mut self) {
-        let mut raises: BTreeMap<(RuleId, String, String, u8), Vec<(Timestamp, usize)>> =
-            BTreeMap::new();
+        let mut raises: BTreeMap<_, Vec<(Timestamp, usize)>> = BTreeMap::new();
         for (place, episode) in self.all.iter().enumerate() {
             let (rule, device, metric, level) = episode.series();
             let series = (rule.clone(), device.to_owned(), metric.to_owned(), level);

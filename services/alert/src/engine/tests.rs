@@ -26,7 +26,6 @@ fn told(transitions: &[Transition]) -> Vec<String> {
             Transition::Raise { subject, started_at, .. } => ('+', subject, started_at),
             Transition::Clear { subject, started_at, .. } => ('-', subject, started_at),
             Transition::Join { .. } => panic!("{transition:?}"),
-            Transition::Join { .. } => panic!("{transition:?}"),
         };
         let metric = subject.metric.as_ref().map_or("*", Metric::as_str);
         let rule = &subject.edition.rule.id;

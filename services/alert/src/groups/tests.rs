@@ -1,10 +1,11 @@
 //! Groups beside a naive count of which parts hold at each moment, in whatever order the parts
 //! become known.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use sen_model::{AreaCode, Device, Relations, Rule, Selector};
+use sen_model::condition::Scope;
+use sen_model::{AreaCode, Device, DeviceId, Relations, Rule, Selector};
 
 use super::*;
 use crate::fixtures;
@@ -218,6 +219,9 @@ fn interleaved(lives: &[Life], picks: &[u8]) -> Vec<News> {
     out
 }
 
+/// From and until.
+type Stretches = Vec<(i64, Option<i64>)>;
+
 /// When a count of parts is at least `least`, moment by moment, from and until.
 fn naive(
     lives: &[Life],
@@ -245,7 +249,7 @@ fn of_rule(life: &Life) -> Option<String> {
 }
 
 /// What each rule of [`rules`] about single scopes should find: when it holds.
-fn expected(lives: &[Life]) -> Vec<((RuleId, DeviceId), Vec<(i64, Option<i64>)>)> {
+fn expected(lives: &[Life]) -> Vec<((RuleId, DeviceId), Stretches)> {
     let area = fixtures::device_id("area-28261");
     let province = fixtures::device_id("province");
     let high = |life: &Life| (life.rule == "high").then(|| life.device.to_string());

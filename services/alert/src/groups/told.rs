@@ -55,6 +55,12 @@ impl Told {
         Self { device, began, from: began, until: None, members }
     }
 
+    /// What was told when it was raised, `for_ms` after it began to hold.
+    pub(super) fn as_raised(&self, for_ms: i64) -> Finding {
+        let (raised, members) = (self.from.saturating_add(for_ms), self.members.clone());
+        self.finding(What::Raised { raised, members, late: false })
+    }
+
     pub(super) fn holds(&self) -> bool {
         self.until.is_none()
     }
@@ -110,7 +116,7 @@ pub(super) struct Telling {
 impl Telling {
     /// Whether a stretch has lasted long enough to be told.
     fn counts(&self, stretch: &Stretch) -> bool {
-        let until = stretch.until.map_or(self.now, |(until, _)| until);
+        let until = stretch.until.map_or(self.now.max(stretch.from), |(until, _)| until);
         until.saturating_sub(stretch.from) >= self.for_ms
     }
 

@@ -1,6 +1,7 @@
 //! Crashes at any point: the alert log ends up as if there had been none.
 
 use proptest::prelude::*;
+use sen_model::condition::Scope;
 use sen_model::{Act as Doing, AlertId, Change, Condition, Order};
 
 use super::*;
@@ -30,13 +31,32 @@ type Crash = (prop::sample::Index, usize);
 /// Nothing was written yet.
 const FIRST: Nexts = Nexts { alerts: 1, desk: 1, shadow: 1 };
 
-fn sets() -> [Vec<Rule>; 3] {
+fn sets() -> [Vec<Rule>; 4] {
     let instant = rule("instant", limit(None, 0, 0));
     let banded = rule("banded", limit(Some(1.4), 0, 0));
     let slow = rule("slow", limit(Some(1.4), 20, 15));
     let low = Rule { severity: Severity::LOW, ..rule("slow", limit(None, 30, 0)) };
-    [vec![instant.clone(), banded.clone(), slow], vec![instant, low], vec![banded]]
+    let composite = |of: &[&str], least, scope| Condition::Composite {
+        of: of.iter().map(|id| sen_model::RuleId::new(id).unwrap()).collect(),
+        least,
+        scope,
+        for_ms: 0,
+    };
+    let over =
+        |id, condition| Rule { selector: sen_model::Selector::default(), ..rule(id, condition) };
+    let groups = vec![
+        over("outer", composite(&["pair", "both"], 2, Scope::Province)),
+        over("pair", composite(&["instant"], 2, Scope::Area)),
+        over("both", composite(&["banded", "slow"], 2, Scope::Device)),
+        instant.clone(),
+        banded.clone(),
+        slow.clone(),
+    ];
+    [vec![instant.clone(), banded.clone(), slow], vec![instant, low], vec![banded], groups]
 }
+
+/// The set with groups.
+const GROUPS: usize = 3;
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
     let value = prop_oneof![Just(1.0), Just(1.5), Just(1.7)];
@@ -65,16 +85,20 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::under(0)
+    }
+
+    fn under(rules: usize) -> Self {
         let registry = Arc::new(registry());
         let mut out = Records::default();
-        let judge = begin(&registry, 0, None, &[], &[], &mut out);
+        let judge = begin(&registry, rules, None, &[], &[], &mut out);
         Self {
             registry,
             readings: vec![],
             alerts: vec![],
             entries: out.desk,
             checkpoint: None,
-            rules: 0,
+            rules,
             judge,
             now: 0,
         }
@@ -209,7 +233,41 @@ fn without_edit_times(mut log: Vec<AlertRecord>) -> Vec<AlertRecord> {
     log
 }
 
+/// What became of an alert: when it began and ended, whether it holds, and what it is made of.
+type Fate = (i64, Option<i64>, bool, Vec<AlertId>);
+
+fn fates(world: &World) -> std::collections::BTreeMap<AlertId, Fate> {
+    let fate = |record: &AlertRecord| {
+        let mut members = record.members.clone();
+        members.sort();
+        let ended = record.cleared_at.map(Timestamp::as_millis);
+        (record.started_at.as_millis(), ended, record.holds(), members)
+    };
+    world.alerts.iter().map(|record| (record.id.clone(), fate(record))).collect()
+}
+
 proptest! {
+    #[test]
+    fn a_crash_anywhere_leaves_groups_as_they_would_have_been(
+        acts in acts(),
+        crashes in proptest::collection::vec((any::<prop::sample::Index>(), 0_usize..4), 1..4),
+    ) {
+        let is_fit = |act: &&Act| !matches!(act, Act::Edit(_) | Act::Acknowledge(_));
+        let acts: Vec<&Act> = acts.iter().filter(is_fit).collect();
+        let mut undisturbed = World::under(GROUPS);
+        acts.iter().for_each(|act| undisturbed.act(act, None));
+        let mut crashed = World::under(GROUPS);
+        for (number, act) in acts.iter().enumerate() {
+            let crash = crashes.iter().find(|crash: &&Crash| crash.0.index(acts.len()) == number);
+            crashed.act(act, crash.map(|(_, surviving)| *surviving));
+        }
+        prop_assert_eq!(fates(&crashed), fates(&undisturbed));
+        let mut keys: Vec<_> = crashed.alerts.iter().map(|a| (a.id.clone(), a.rev)).collect();
+        keys.sort();
+        keys.dedup();
+        prop_assert_eq!(keys.len(), crashed.alerts.len(), "each (id, rev) once");
+    }
+
     #[test]
     fn a_crash_anywhere_changes_nothing_in_the_alert_log(
         acts in acts(),

@@ -2,7 +2,6 @@
 
 mod acts;
 mod admin;
-mod alertmanager;
 mod alerts;
 mod answer;
 pub(crate) mod asks;
@@ -18,6 +17,7 @@ mod past;
 mod performance;
 mod place;
 pub(crate) mod problem;
+mod prometheus;
 mod readings;
 mod records;
 mod schema;
@@ -58,11 +58,11 @@ pub(crate) fn router(door: Door, centre: Shared) -> Router {
         .route("/wall/tiles/{id}/history", get(tile::history))
         .route("/openapi.json", get(openapi))
         .fallback(|| async { (StatusCode::NOT_FOUND, "there is no such path in this API") });
-    let told = post(alertmanager::take).layer(DefaultBodyLimit::max(alertmanager::BODY_BYTES));
+    let told = post(prometheus::take).layer(DefaultBodyLimit::max(prometheus::BODY_BYTES));
     Router::new()
         .nest("/api/v1", api)
         .route("/api/v2/alerts", told)
-        .route("/api/v2/status", get(alertmanager::status))
+        .route("/api/v2/status", get(prometheus::status))
         .route("/healthz", get(admin::healthz))
         .route("/readyz", get(admin::readyz))
         .route("/metrics", get(admin::metrics))
@@ -188,8 +188,8 @@ fn of_people() -> Router<Shared> {
         oncall::push,
         oncall::deliveries,
         oncall::of_person,
-        alertmanager::take,
-        alertmanager::status,
+        prometheus::take,
+        prometheus::status,
         records::quarantine,
         records::events,
         ledger::ledger,

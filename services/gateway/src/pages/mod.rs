@@ -6,7 +6,7 @@ mod plain;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri, header};
-use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use rust_embed::{Embed, EmbeddedFile};
 
@@ -22,7 +22,7 @@ const INDEX: &str = "index.html";
 /// The paths of the screens.
 pub(crate) fn router() -> Router<Shared> {
     Router::new()
-        .route("/", get(|| async { Redirect::temporary("/wall") }))
+        .route("/", get(screen))
         .route("/wall", get(screen))
         .route("/desk", get(screen))
         .route("/desk/{*rest}", get(screen))

@@ -68,7 +68,7 @@ pub(crate) fn config() -> Config {
         idle_ms: 60_000,
         most_series: 10_000,
         cap: sen_gateway::Cap::default(),
-        alertmanager: sen_gateway::Alertmanager::default(),
+        prometheus: sen_gateway::Prometheus::default(),
     }
 }
 

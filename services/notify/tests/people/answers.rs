@@ -82,11 +82,8 @@ hand_over = ["monday 07:30"]
 async fn changes_of_the_rota_count_at_once_and_survive_a_crash() {
     let (first, second) = (Web::new(&[]).await, Web::new(&[]).await);
     let mut centre = Centre::new();
-    let plan = plan(&first, &second, "10m")
-        .replace("person = \"an\"\nchannels", "team = \"duty\"\nchannels")
-        + "";
-    // Teams must be known before policies name them.
-    let plan = plan.replace("[[policy]]\nid", &format!("{TEAM}[[policy]]\nid"));
+    let by_team = ("person = \"an\"\nchannels", "team = \"duty\"\nchannels");
+    let plan = plan(&first, &second, "10m").replace(by_team.0, by_team.1) + TEAM;
     let running = centre.run(&plan);
     let (from, until) = (now(&centre).plus_ms(-1_000), now(&centre).plus_ms(3_600_000));
     let (team, person) = ("duty".to_owned(), "binh".to_owned());
@@ -99,7 +96,7 @@ async fn changes_of_the_rota_count_at_once_and_survive_a_crash() {
     let OnCallAnswer::Roster(roster) = running.ask(OnCallAsk::Roster).await else { panic!() };
     let turn = &roster.teams[0].turns[0];
     assert_eq!((turn.person.as_str(), turn.stands_in), ("binh", true));
-    assert_eq!(roster.entries, [noted.clone()]);
+    assert_eq!(roster.entries, std::slice::from_ref(&noted));
     assert_eq!(roster.people.len(), 2);
     let cancel = OnCallAsk::Cancel { id: noted.id.clone(), by: "an".into(), at: now(&centre) };
     assert!(!changed(running.ask(cancel).await).open);

@@ -3,6 +3,7 @@
 //! ```text
 //! manifest.json   the files below with size and SHA-256, written last: without it there is no backup
 //! config/         the configuration
+//! data/keys/      what signs links and push messages; without it they would all be void
 //! data/log/       cursors and identities first, records last
 //! data/store/     one state of the store, between the two
 //! ```
@@ -29,6 +30,7 @@ pub(crate) use restore::restore;
 const CONFIG: &str = "config";
 const LOG: &str = "data/log";
 const STORE: &str = "data/store";
+const KEYS: &str = "data/keys";
 
 /// Copied last: whatever else tells of a reading, the reading is in the backup.
 const LAST_TOPICS: [&str; 1] = ["readings"];
@@ -44,6 +46,10 @@ pub(crate) fn back_up(place: &Place, to: &Path) -> anyhow::Result<()> {
         fs::create_dir_all(to.join(part))?;
     }
     copy_folder(&place.config, &to.join(CONFIG))?;
+    let keys = place.data.join("keys");
+    if keys.is_dir() {
+        copy_folder(&keys, &to.join(KEYS))?;
+    }
     let copy = sen_log::Copy::begin(&log)?;
     let mut store_progress = Progress::new("store");
     sen_store::copy(&store, &to.join(STORE), |done, all| store_progress.tell(done, Some(all)))?;

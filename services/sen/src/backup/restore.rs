@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use sen_chassis::clock::Stopwatch;
 
 use super::manifest::Manifest;
-use super::{CONFIG, LOG, Progress, STORE, copy_file, copy_folder, make_empty};
+use super::{CONFIG, KEYS, LOG, Progress, STORE, copy_file, copy_folder, make_empty};
 
 /// Stands in the data folder until everything is there: if it remains, the restore was not finished.
 const DRAFT: &str = "restoring";
@@ -41,8 +41,11 @@ pub(crate) fn restore(from: &Path, data: &Path, config: Option<&Path>) -> anyhow
     }
     renew(&draft)?;
     // The log last: where it is, the restore is done.
-    for part in [STORE, LOG] {
+    for part in [KEYS, STORE, LOG] {
         let name = Path::new(part).file_name().context("a part has a name")?;
+        if part == KEYS && !draft.join(part).is_dir() {
+            continue;
+        }
         ensure!(draft.join(part).is_dir(), "the backup has no {part}");
         fs::rename(draft.join(part), data.join(name))?;
     }

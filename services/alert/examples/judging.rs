@@ -1,4 +1,4 @@
-//! How fast readings are judged: `cargo run --release -p sen-alert --example speed`.
+//! How fast readings are judged: `cargo run --release -p sen-alert --example judging`.
 //!
 //! Prints nanoseconds a reading over 10,000 series with 10, 1,000 and 10,000 rules: limits about
 //! single devices, the same with every tenth rule of a general kind, and rules about every series.

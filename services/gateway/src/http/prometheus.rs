@@ -12,8 +12,8 @@ use sen_model::{Command, CommandOutcome, Foreign, Order, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::alertmanager::{Defaults, MOST_ALERTS, Told, foreign, idempotency_key};
 use crate::centre::{Centre, Shared};
+use crate::prometheus::{Defaults, MOST_ALERTS, Told, foreign, idempotency_key};
 
 /// Largest body, in bytes.
 pub(crate) const BODY_BYTES: usize = 1 << 20;
@@ -42,7 +42,7 @@ pub(crate) async fn take(State(centre): State<Shared>, body: Bytes) -> Response 
     if told.len() > MOST_ALERTS {
         return refused(format!("{} alerts at once: send at most {MOST_ALERTS}", told.len()));
     }
-    let config = centre.config.alertmanager;
+    let config = centre.config.prometheus;
     let (field, resolve_ms) = (config.field, config.resolve_ms);
     let defaults = Defaults { field, resolve_ms, now: centre.now() };
     let mut mistakes = Vec::new();
