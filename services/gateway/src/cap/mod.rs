@@ -6,6 +6,7 @@
 //! the end is `Cancel`; these refer to all earlier ones.
 
 pub mod atom;
+mod expiry;
 #[cfg(test)]
 mod tests;
 mod xml;
@@ -17,12 +18,6 @@ use crate::map::rings::Ring;
 
 pub use xml::document;
 
-/// How long a message about an open alert is good for, in milliseconds from when it is asked for: an
-/// alert may stand for days without a change, and is in force as long as somebody can read it here.
-/// Whoever keeps a copy and cannot ask again lets it go after this.
-const OPEN_FOR_MS: i64 = 24 * HOUR_MS;
-/// How long the end of an alert is worth telling, in milliseconds from then.
-const OVER_FOR_MS: i64 = HOUR_MS;
 /// How far around a device outside of any area a message is about, in kilometres.
 const RADIUS_KM: f64 = 1.0;
 /// An owner who must have acknowledged within this time must act at once, in milliseconds.
@@ -190,7 +185,7 @@ fn block(
         severity: severity(record.severity),
         effective: record.recorded_at,
         onset: record.started_at,
-        expires: expires(record, around.now),
+        expires: expiry::of(record, around.now),
         sender_name: pick(&issuer.name).to_owned(),
         headline,
         description,
@@ -198,17 +193,6 @@ fn block(
         parameters: parameters(record, around.stage),
         area: area(record, around, place),
     }
-}
-
-/// Whole hours while it is open, so that the document is the same all through an hour.
-fn expires(record: &AlertRecord, now: Timestamp) -> Timestamp {
-    if !record.state.is_open() {
-        return record.recorded_at.plus_ms(OVER_FOR_MS);
-    }
-    // Never before it was sent, whatever our clock says.
-    let until = now.max(record.recorded_at).plus_ms(OPEN_FOR_MS);
-    let past = until.as_millis().rem_euclid(HOUR_MS);
-    until.plus_ms((HOUR_MS - past) % HOUR_MS)
 }
 
 fn category(field: Field) -> &'static str {
