@@ -61,6 +61,7 @@ use crate::wording::{displaced, superseded, withdrawn};
 use answers::Answers;
 pub(crate) use around::Around;
 use chatter::Chatter;
+pub(crate) use chatter::chattering;
 pub(crate) use entries::MOST_ENDED;
 use entries::{Entries, SEN, edition_id};
 use flood::Floods;
@@ -253,8 +254,8 @@ impl Desk {
                     self.record(record, out);
                 }
             }
-            (Transition::Join { members, .. }, Some(held)) => {
-                if let Some(record) = joined(held, members, now) {
+            (Transition::Join { .. }, Some(held)) => {
+                if let Some(record) = joined(held, transition, registry, now) {
                     self.record(record, out);
                 }
             }

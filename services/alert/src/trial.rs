@@ -63,7 +63,7 @@ impl Trial {
             (Transition::Raise { .. }, None) if !self.over.contains(&id) => {
                 raised(transition, registry, now)
             }
-            (Transition::Join { members, .. }, Some(held)) => joined(held, members, now),
+            (Transition::Join { .. }, Some(held)) => joined(held, transition, registry, now),
             (Transition::Clear { .. }, Some(held)) => cleared(held, transition, registry, now),
             _ => None,
         };

@@ -208,6 +208,19 @@ fn three_raises_in_a_minute_chatter_and_get_a_hint() {
     }
 }
 
+#[test]
+fn three_raises_chatter_only_if_one_minute_holds_them_all() {
+    let (mut desk, subject) = (desk(), subject());
+    let mut told = |start: i64| {
+        let raised = tell(&mut desk, &raise(&subject, start), start)[0].chattering;
+        tell(&mut desk, &clear(&subject, start, start + 1), start + 1);
+        raised
+    };
+    assert!(!told(0) && !told(100_000));
+    assert!(!told(50_000), "a minute on either side of it holds two");
+    assert!(told(60_000), "from 50 s to 100 s there are three");
+}
+
 /// Ten alerts of ten devices, one a second.
 fn ten(desk: &mut Desk, from: i64, out: &mut Records) {
     for n in 0..10 {
