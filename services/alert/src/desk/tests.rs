@@ -1,6 +1,7 @@
 //! The lifecycle and the words of the desk.
 
 mod acts;
+mod causes;
 mod history;
 mod noise;
 mod orders;
