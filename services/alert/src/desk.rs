@@ -192,6 +192,11 @@ impl Desk {
         self.open().into_iter().filter(is_judged).collect()
     }
 
+    /// The alerts that people closed, as far as they are known.
+    pub(crate) fn closed_by_people(&self) -> impl Iterator<Item = &AlertRecord> {
+        self.alerts.values().filter(|alert| alert.closing.is_some())
+    }
+
     /// How many devices a device depends on.
     pub(crate) fn depth(&self, device: &DeviceId) -> usize {
         self.around.above(device).len()

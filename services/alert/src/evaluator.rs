@@ -113,6 +113,11 @@ impl Evaluator {
         self.engine.adopt(record);
     }
 
+    /// A person closed an alert: of happenings nobody else says when they are over.
+    pub(crate) fn close(&mut self, record: &AlertRecord) {
+        self.happenings.close(record);
+    }
+
     /// Brings the groups in line with what is held by now, when the replay has reached the head or
     /// the rules have changed: parts of new groups, silences that were taken over from a log, open
     /// groups that a crash took from memory, and parts that nobody holds any more.

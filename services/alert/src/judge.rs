@@ -10,8 +10,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use sen_model::{
-    AlertId, AlertRecord, Command, CommandOutcome, DeskRecord, DeviceId, Event, ReadingBatch,
-    Registry, Rule, Severity, Standing, Timestamp,
+    AlertId, AlertRecord, Changed, Command, CommandOutcome, DeskRecord, DeviceId, Event,
+    ReadingBatch, Registry, Rule, Severity, Standing, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -131,6 +131,7 @@ impl Judge {
         let all = with_own(rules);
         let mut evaluator = Evaluator::new(&all, Arc::clone(&registry), timing, memory, now);
         desk.judged().into_iter().chain(trial.open()).for_each(|alert| evaluator.adopt(alert));
+        desk.closed_by_people().for_each(|alert| evaluator.close(alert));
         desk.take_rules(rules, now, out);
         Self { evaluator, desk, trial, registry, transitions: Vec::new() }
     }
@@ -185,7 +186,13 @@ impl Judge {
         now: Timestamp,
         out: &mut Records,
     ) -> CommandOutcome {
-        self.desk.carry_out(command, now, out)
+        let outcome = self.desk.carry_out(command, now, out);
+        if let CommandOutcome::Done(Changed::Alert(alert)) = &outcome
+            && alert.closing.is_some()
+        {
+            self.evaluator.close(alert);
+        }
+        outcome
     }
 
     /// Puts other rules in force, from the next reading on, and closes what nobody watches any

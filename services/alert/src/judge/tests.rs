@@ -1,5 +1,7 @@
 //! Crashes at any point: the alert log ends up as if there had been none.
 
+mod closing;
+
 use proptest::prelude::*;
 use sen_model::condition::Scope;
 use sen_model::{Act as Doing, AlertId, Change, Condition, Order};
