@@ -184,6 +184,20 @@ impl Groups {
         }
     }
 
+    /// Event time has come no further than the clock, which may have been set back: what is told
+    /// without further news is worked out anew from there.
+    pub(crate) fn turn_back(&mut self, now: i64, out: &mut Vec<Found>) {
+        if self.now <= now {
+            return;
+        }
+        self.now = now;
+        for number in 0..self.groups.len() {
+            let places: Vec<Place> = self.groups[number].circles.keys().cloned().collect();
+            places.iter().for_each(|place| self.judge(number, place, out));
+        }
+        self.set_due();
+    }
+
     /// Ends the parts that hold as far as this stage knows and that nobody holds any more: their
     /// rule was changed or removed, or a crash lost what the clock had raised. Groups that are new
     /// learn which of the other groups hold.

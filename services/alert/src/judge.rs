@@ -168,9 +168,12 @@ impl Judge {
         self.record(now, out);
     }
 
-    /// Listening begins (again): silence is counted from here.
-    pub(crate) fn resume(&mut self, now: Timestamp) {
+    /// Listening begins (again): silence is counted from here, and nothing that is remembered lies
+    /// ahead. Only when the replay has reached the head.
+    pub(crate) fn resume(&mut self, now: Timestamp, out: &mut Records) {
         self.evaluator.resume(now);
+        self.evaluator.turn_back(now, &mut self.transitions);
+        self.record(now, out);
     }
 
     /// Does what is due at the desk. Call it only when the replay has reached the head.

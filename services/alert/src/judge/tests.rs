@@ -164,7 +164,7 @@ impl World {
         for packet in &self.readings[from..] {
             self.judge.judge(packet, at(self.now), &mut out);
         }
-        self.judge.resume(at(self.now));
+        self.judge.resume(at(self.now), &mut out);
         self.judge.withdraw(at(self.now), &mut out);
         self.append(out, None);
     }
@@ -348,7 +348,7 @@ fn a_silence_raised_before_a_crash_is_neither_doubled_nor_lost() {
     let mut judge = new(&log.alerts, 8_000);
     let mut out = Records::default();
     readings.iter().for_each(|packet| judge.judge(packet, at(8_000), &mut out));
-    judge.resume(at(8_000));
+    judge.resume(at(8_000), &mut out);
     judge.withdraw(at(8_000), &mut out);
     judge.judge_silence(at(9_000), &mut out);
     assert_eq!(out.alerts, [], "stn-a is known to be silent, stn-b has its time from the start");
