@@ -360,6 +360,23 @@ fn a_silence_raised_before_a_crash_is_neither_doubled_nor_lost() {
 }
 
 #[test]
+fn a_withdrawn_alert_says_whether_its_rule_has_changed() {
+    let registry = Arc::new(registry());
+    let rules = [rule("instant", limit(None, 0, 0))];
+    let mut judge = over(&registry, &rules, &[], 0);
+    let mut log = Records::default();
+    judge.judge(&crate::fixtures::level("stn-a", 1_000, 2.0), at(1_000), &mut log);
+    let mut out = Records::default();
+    let mut edited = over(&registry, &rules, &log.alerts, 2_000);
+    edited.replace_rules(&[rule("instant", limit(None, 30, 0))], at(2_000), &mut out);
+    assert!(out.alerts[0].text.vi.starts_with("Quy tắc đã thay đổi"), "{:?}", out.alerts);
+    // Without what upheld it: the reading is gone with its log.
+    let mut out = Records::default();
+    over(&registry, &rules, &log.alerts, 2_000).withdraw(at(2_000), &mut out);
+    assert!(out.alerts[0].text.vi.starts_with("Không còn căn cứ"), "{:?}", out.alerts);
+}
+
+#[test]
 fn a_restart_in_the_middle_of_the_time_does_not_begin_it_anew() {
     let registry = Arc::new(registry());
     let rules = [rule("slow", limit(None, 300_000, 0))];
