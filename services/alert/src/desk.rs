@@ -57,7 +57,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::records::Records;
 use crate::transition::Transition;
-use crate::wording::{displaced, superseded, withdrawn};
+use crate::wording::{Unwatched, displaced, superseded, withdrawn};
 use answers::Answers;
 pub(crate) use around::Around;
 use chatter::Chatter;
@@ -306,13 +306,14 @@ impl Desk {
     pub(crate) fn withdraw(
         &mut self,
         id: &AlertId,
+        why: Unwatched,
         needs_acknowledgement: bool,
         now: Timestamp,
         out: &mut Records,
     ) {
         let Some(held) = self.alerts.get(id) else { return };
         let Some(mut record) = returned(held, needs_acknowledgement, now, now) else { return };
-        record.text = withdrawn(held);
+        record.text = withdrawn(held, why);
         self.record(record, out);
         self.follow(id, now, out);
     }

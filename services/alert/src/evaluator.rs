@@ -108,6 +108,16 @@ impl Evaluator {
         self.happenings.resume(now);
     }
 
+    /// Nothing that is remembered lies ahead of the clock, which may have been set back. Not in a
+    /// replay: what is heard there is of the past.
+    pub(crate) fn turn_back(&mut self, now: Timestamp, out: &mut Vec<Transition>) {
+        self.engine.turn_back(now, &mut self.fresh);
+        self.pass_on(out);
+        self.happenings.turn_back(now);
+        self.groups.turn_back(now.as_millis(), &mut self.found);
+        self.tell(out);
+    }
+
     /// Takes over a silence that a log knows to be open.
     pub(crate) fn adopt(&mut self, record: &AlertRecord) {
         self.engine.adopt(record);

@@ -171,6 +171,12 @@ impl Happenings {
         self.resumed_at = now;
     }
 
+    /// Nothing was heard ahead of the clock, which may have been set back.
+    pub(crate) fn turn_back(&mut self, now: Timestamp) {
+        let spells = self.rules.iter_mut().flat_map(|counting| counting.spells.values_mut());
+        spells.for_each(|spell| spell.heard = spell.heard.min(now.as_millis()));
+    }
+
     /// Ends what has been quiet for long enough. Call it only when every event received before
     /// `now` has been judged.
     pub(crate) fn judge_quiet(&mut self, now: Timestamp, out: &mut Vec<Found>) {
@@ -305,7 +311,7 @@ impl Counting {
         let is_newest = spell.seen.last().is_none_or(|last| last.0 <= seen.0);
         let at = spell.seen.partition_point(|known| *known < seen);
         spell.seen.insert(at, seen);
-        spell.heard = spell.heard.max(received);
+        spell.heard = received;
         let made = spell.raise(seen, least as usize, within_ms);
         told.extend(made.map(|made| Over::Not { made, late: is_late || !is_newest }));
         spell.forget(within_ms);

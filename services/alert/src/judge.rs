@@ -21,8 +21,9 @@ use crate::engine::{Counts, Timing};
 use crate::evaluator::{Evaluator, Remembered};
 use crate::hearing::Complaint;
 use crate::records::Records;
-use crate::transition::Transition;
+use crate::transition::{Edition, Transition};
 use crate::trial::Trial;
+use crate::wording::Unwatched;
 
 /// The next offsets of the logs the judge writes: everything before them was folded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,9 +170,12 @@ impl Judge {
         self.record(now, out);
     }
 
-    /// Listening begins (again): silence is counted from here.
-    pub(crate) fn resume(&mut self, now: Timestamp) {
+    /// Listening begins (again): silence is counted from here, and nothing that is remembered lies
+    /// ahead. Only when the replay has reached the head.
+    pub(crate) fn resume(&mut self, now: Timestamp, out: &mut Records) {
         self.evaluator.resume(now);
+        self.evaluator.turn_back(now, &mut self.transitions);
+        self.record(now, out);
     }
 
     /// Does what is due at the desk. Call it only when the replay has reached the head.
@@ -216,10 +220,11 @@ impl Judge {
             let needs = rule.map_or(alert.severity <= Severity::HIGH, |rule| {
                 rule.needs_acknowledgement(alert.severity)
             });
-            self.desk.withdraw(&alert.id, needs, now, out);
+            self.desk.withdraw(&alert.id, self.why(&alert, Standing::InForce), needs, now, out);
         }
         for alert in self.lost(self.trial.open(), &held, Standing::Shadow) {
-            self.trial.withdraw(&alert.id, now, &mut out.shadow);
+            let why = self.why(&alert, Standing::Shadow);
+            self.trial.withdraw(&alert.id, why, now, &mut out.shadow);
             // A rule that has passed its trial: what it holds now is an alert from now on.
             if held.contains(&alert.id) && self.has(&alert, Standing::InForce) {
                 self.desk.take_up(alert, now, out);
@@ -238,6 +243,19 @@ impl Judge {
         let is_lost =
             |alert: &&AlertRecord| !held.contains(&alert.id) || !self.has(alert, standing);
         open.filter(is_lost).cloned().collect()
+    }
+
+    /// Why the condition of an alert, whose rule had this standing, is not watched any more.
+    fn why(&self, alert: &AlertRecord, standing: Standing) -> Unwatched {
+        let is_same = |rule: &Rule| {
+            let mut editions = Edition::all_of(rule).into_iter();
+            editions.any(|edition| *edition.version == *alert.rule_version)
+        };
+        let rule = self.evaluator.rule(&alert.rule).filter(|rule| rule.standing == standing);
+        match rule.is_some_and(is_same) {
+            true => Unwatched::Lost,
+            false => Unwatched::RuleChanged,
+        }
     }
 
     /// Whether the rule of an alert is in force with a standing.

@@ -14,7 +14,7 @@ use super::answers::MOST_ANSWERS;
 use super::*;
 use crate::fixtures::{at, device_id, limit, metric, registry, rule};
 use crate::transition::{Edition, Subject};
-use crate::wording::Scene;
+use crate::wording::{Scene, Unwatched};
 
 const HOUR_MS: i64 = 3_600_000;
 
