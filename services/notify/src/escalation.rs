@@ -35,7 +35,8 @@ pub(crate) struct Known {
     pub(crate) delivery: Delivery,
     /// When the first of its records was made: an answer is waited for from then on.
     pub(crate) since: Timestamp,
-    /// Whether it is on its way at this moment.
+    /// Whether it is on its way at this moment, or the record of how that ended is still owed to
+    /// the log: until it is there, nothing else becomes of the delivery.
     #[serde(skip)]
     is_under_way: bool,
     /// Tries so far; the first, second, fourth, eighth … that fails is recorded.
@@ -140,6 +141,11 @@ impl Book {
     /// A delivery, if it is known.
     pub(crate) fn known(&self, alert: &AlertId, id: &str) -> Option<&Known> {
         self.cases.get(alert)?.deliveries.get(id)
+    }
+
+    /// Whether a delivery is on its way, or how that ended is not yet recorded.
+    pub(crate) fn is_under_way(&self, alert: &AlertId, id: &str) -> bool {
+        self.known(alert, id).is_some_and(|known| known.is_under_way)
     }
 
     /// A delivery is on its way from now on.

@@ -145,7 +145,9 @@ impl Outbox {
     }
 
     /// The parcels to be sent now, the worst first, as far as their channels have places; they are
-    /// under way from now on. Members that no longer wait have left them.
+    /// under way from now on. Members that no longer wait have left them. While the log owes how
+    /// the last try of a member ended there is no other: it would be recorded under the same
+    /// revision, and one of the two would be lost.
     pub(crate) fn start(&mut self, book: &mut Book, now: Timestamp) -> Vec<u64> {
         let mut busy: BTreeMap<String, usize> = BTreeMap::new();
         for parcel in self.parcels.values().filter(|parcel| parcel.is_under_way) {
@@ -164,6 +166,9 @@ impl Outbox {
             .parcels
             .iter()
             .filter(|(_, parcel)| !parcel.is_under_way && parcel.next_try <= now)
+            .filter(|(_, parcel)| {
+                !parcel.members.iter().any(|(alert, id)| book.is_under_way(alert, id))
+            })
             .map(|(number, parcel)| (parcel.severity, parcel.next_try, *number))
             .collect();
         ready.sort_unstable();

@@ -185,3 +185,24 @@ fn whoever_no_longer_waits_leaves_the_message() {
     assert_eq!(desk.goes_out(10), [(number, vec!["b".to_owned()])]);
     assert_eq!(desk.outbox.parcel(number).unwrap().key, key, "the key stays");
 }
+
+#[test]
+fn nothing_is_tried_again_before_the_log_has_how_it_ended() {
+    let mut desk = Desk::new();
+    desk.waits("a", Severity::CRITICAL, "an", "sms", 0);
+    let (number, _) = desk.goes_out(0)[0];
+    let (alert, id) = (AlertId::from_text("a"), "d-a");
+    // The log refuses the record of this try for a while.
+    desk.outbox.ended(number, Ended::Again(Duration::ZERO), &desk.book, at(0));
+    let owed = desk.book.came_back(&alert, id, DeliveryState::Waiting, "", at(0)).unwrap();
+    assert_eq!(desk.goes_out(10), []);
+    assert_eq!(desk.goes_out(300), []);
+    desk.book.fold_delivery(&owed);
+    let (number, _) = desk.goes_out(301)[0];
+    desk.outbox.ended(number, Ended::Taken, &desk.book, at(301));
+    let taken = desk.book.came_back(&alert, id, DeliveryState::Delivered, "", at(301)).unwrap();
+    assert_eq!((owed.rev, taken.rev), (2, 3), "a revision of its own");
+    desk.book.fold_delivery(&taken);
+    let known = desk.book.known(&alert, id).unwrap();
+    assert_eq!(known.delivery.state, DeliveryState::Delivered);
+}
