@@ -190,7 +190,7 @@ impl People {
 
     fn take(&mut self, entries: &[Entry<AlertRecord>]) {
         for entry in entries {
-            self.book.fold_alert(&entry.record);
+            self.book.fold_alert(&entry.record, &self.terms.on.policies);
             self.next = entry.offset + 1;
         }
     }
@@ -205,6 +205,10 @@ impl People {
                 break;
             }
         }
+        for alert in self.book.newly_unanswered() {
+            tracing::warn!(%alert, "nobody has answered: every step and repetition is over");
+        }
+        metrics::gauge!("sen_notify_unanswered").set(self.book.unanswered() as f64);
         self.outbox.gather(&mut self.book, now);
         for number in self.outbox.start(&mut self.book, now) {
             self.send(number, now);

@@ -27,7 +27,7 @@ impl Desk {
     /// A delivery that waits, about an alert of its own.
     fn waits(&mut self, id: &str, severity: Severity, person: &str, channel: &str, now: i64) {
         let record = AlertRecord { id: AlertId::from_text(id), ..alert(severity, at(now)) };
-        self.book.fold_alert(&Arc::new(record));
+        self.book.fold_alert(&Arc::new(record), &[]);
         self.book.fold_delivery(&Delivery {
             id: format!("d-{id}"),
             rev: 1,

@@ -65,7 +65,9 @@ pub(crate) async fn start(wires: Wires, terms: Terms, pace: Pace) -> Result<Peop
         to_head(deliveries, saved.deliveries_next, |delivery| book.fold_delivery(delivery)).await?;
     let notes = &mut saved.notes;
     let notes_next = to_head(&wires.oncall, saved.notes_next, |note| notes.fold(note)).await?;
-    let next = to_head(&wires.alerts, alerts_next, |alert| book.fold_alert(alert)).await?;
+    let policies = &terms.on.policies;
+    let fold = |alert: &Arc<_>| book.fold_alert(alert, policies);
+    let next = to_head(&wires.alerts, alerts_next, fold).await?;
     let told_notes = watch::Sender::new(Arc::new(saved.notes.open()));
     let mut people = People {
         wires,
