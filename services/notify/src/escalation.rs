@@ -272,6 +272,23 @@ impl Book {
         self.cases.values().filter_map(|case| case.wake).min()
     }
 
+    /// The wall clock was set by so much: what is waited for moves with it.
+    pub(crate) fn clock_was_set(&mut self, by_ms: i64) {
+        let shift = |at: &mut Timestamp| *at = at.plus_ms(by_ms);
+        for case in self.cases.values_mut() {
+            case.wake = None;
+            case.begun.iter_mut().for_each(|begun| shift(&mut begun.at));
+            for (begun, left_at) in &mut case.interrupted {
+                shift(&mut begun.at);
+                shift(left_at);
+            }
+            for known in case.deliveries.values_mut() {
+                shift(&mut known.since);
+                shift(&mut known.delivery.at);
+            }
+        }
+    }
+
     /// Forgets what is over and settled.
     pub(crate) fn prune(&mut self) {
         self.cases.retain(|_, case| {

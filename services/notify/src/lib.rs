@@ -33,6 +33,7 @@ mod rotation;
 mod secret;
 mod service;
 mod settings;
+mod wall;
 mod watch;
 
 use std::path::PathBuf;

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sen_chassis::call::Answerer;
+use sen_chassis::clock::Stopwatch;
 use sen_chassis::{Clock, Shutdown, Tasks};
 use sen_log::{Cursor, Entry, Offset, ReadError, Topic};
 use sen_model::{
@@ -30,6 +31,7 @@ use crate::notes::{LINK_MS, Notes};
 use crate::outbox::{Ended, Outbox, Parcel};
 use crate::roster::Rota;
 use crate::settings::{OnCall, PUSH};
+use crate::wall::Wall;
 
 pub(crate) use start::{Couriers, couriers, start};
 
@@ -94,6 +96,8 @@ pub(crate) struct People {
     next: Offset,
     deliveries_next: Offset,
     notes_next: Offset,
+    running: Stopwatch,
+    wall: Wall,
     /// How tries ended, until it is recorded.
     outgoing: Vec<Delivery>,
     is_failing: bool,
@@ -105,6 +109,11 @@ pub(crate) struct People {
 struct Came {
     parcel: u64,
     trip: Trip,
+}
+
+/// Running time in milliseconds.
+fn running_ms(running: Stopwatch) -> i64 {
+    i64::try_from(running.elapsed().as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Why people can no longer be called.
@@ -195,8 +204,18 @@ impl People {
         }
     }
 
+    /// Moves every wait when the wall clock was set, and saves where they are now.
+    async fn follow_clock(&mut self) {
+        let Some(set_by) = self.wall.turn(self.now(), running_ms(self.running)) else { return };
+        tracing::warn!(set_by_ms = set_by, "the clock was set: what is waited for moves with it");
+        self.book.clock_was_set(set_by);
+        self.outbox.clock_was_set(set_by);
+        self.save().await;
+    }
+
     /// Writes what is due, then sends what may be sent.
     async fn step(&mut self) {
+        self.follow_clock().await;
         let now = self.now();
         loop {
             let open = self.told_notes.borrow().clone();
@@ -308,6 +327,7 @@ impl People {
 
     /// Takes how a try ended.
     async fn came_back(&mut self, came: Came) {
+        self.follow_clock().await;
         let now = self.now();
         let (ended, why) = match came.trip.brought {
             Brought::Taken => (Ended::Taken, String::new()),

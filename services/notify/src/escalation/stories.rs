@@ -210,6 +210,20 @@ fn what_was_cancelled_meanwhile_begins_anew_under_its_key() {
 }
 
 #[test]
+fn a_clock_that_is_set_neither_holds_nor_hastens_it() {
+    for set_by in [-3_600, 3_600] {
+        let mut story = Story::of(Severity::CRITICAL);
+        story.after(0);
+        story.ends(1, "push", DeliveryState::Delivered);
+        story.after(60);
+        story.now = story.now.plus_ms(set_by * 1_000);
+        story.book.clock_was_set(set_by * 1_000);
+        assert_eq!(story.after(59), NOTHING);
+        assert_eq!(story.after(1), ["1 an sms waiting"]);
+    }
+}
+
+#[test]
 fn a_channel_that_is_stuck_does_not_hold_the_escalation() {
     let mut story = Story::of(Severity::CRITICAL);
     story.after(0);

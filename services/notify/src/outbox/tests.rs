@@ -206,3 +206,42 @@ fn nothing_is_tried_again_before_the_log_has_how_it_ended() {
     let known = desk.book.known(&alert, id).unwrap();
     assert_eq!(known.delivery.state, DeliveryState::Delivered);
 }
+
+#[test]
+fn a_receiver_that_asks_for_a_rest_gets_it_from_everybody() {
+    let mut desk = Desk::new();
+    desk.waits("a", Severity::HIGH, "an", "sms", 0);
+    let (number, _) = desk.goes_out(0)[0];
+    desk.ends(number, Ended::Again(Duration::from_secs(90)), 0);
+    desk.waits("b", Severity::CRITICAL, "binh", "sms", 1);
+    desk.waits("c", Severity::LOW, "binh", "email", 1);
+    let out: Vec<_> = desk.goes_out(1).into_iter().map(|(_, members)| members).collect();
+    assert_eq!(out, [["c".to_owned()]], "the critical one would only prolong it");
+    assert_eq!(desk.outbox.wake(&desk.book, at(1)), Some(at(90)));
+    assert_eq!(desk.goes_out(90).len(), 2);
+    // Behind `push` there are many receivers.
+    desk.waits("d", Severity::HIGH, "an", "push", 100);
+    let (number, _) = desk.goes_out(100)[0];
+    desk.ends(number, Ended::Again(Duration::from_secs(90)), 100);
+    desk.waits("e", Severity::HIGH, "binh", "push", 101);
+    assert_eq!(desk.goes_out(101).len(), 1);
+}
+
+#[test]
+fn waits_move_with_a_clock_that_is_set() {
+    for set_by in [-3_600, 3_600] {
+        let mut desk = Desk::new();
+        desk.waits("a", Severity::HIGH, "an", "sms", 0);
+        let (number, _) = desk.goes_out(0)[0];
+        desk.ends(number, Ended::Again(Duration::from_secs(30)), 0);
+        desk.waits("b", Severity::LOW, "an", "sms", 1);
+        desk.book.clock_was_set(set_by * 1_000);
+        desk.outbox.clock_was_set(set_by * 1_000);
+        assert_eq!(desk.goes_out(set_by + 29), []);
+        let (number, _) = desk.goes_out(set_by + 30)[0];
+        let again = Ended::Again(Duration::ZERO);
+        assert_eq!(desk.ends(number, again, set_by + 30), [DeliveryState::Waiting], "not too old");
+        let together = desk.goes_out(set_by + 60).into_iter().map(|(_, members)| members);
+        assert!(together.flatten().any(|alert| alert == "b"));
+    }
+}

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use sen_chassis::Tasks;
+use sen_chassis::clock::Stopwatch;
 use sen_log::{Offset, ReadError, Topic};
+use sen_model::Timestamp;
 use sen_proto::Wire;
 use tokio::sync::{mpsc, watch};
 
@@ -16,6 +18,7 @@ use crate::channel::webhook::Hook;
 use crate::egress::Egress;
 use crate::outbox::{Outbox, Pace};
 use crate::settings::{EMAIL, OnCall, PUSH};
+use crate::wall::Wall;
 
 /// Records folded at once.
 const FOLD_RECORDS: usize = 4_096;
@@ -69,7 +72,10 @@ pub(crate) async fn start(wires: Wires, terms: Terms, pace: Pace) -> Result<Peop
     let fold = |alert: &Arc<_>| book.fold_alert(alert, policies);
     let next = to_head(&wires.alerts, alerts_next, fold).await?;
     let told_notes = watch::Sender::new(Arc::new(saved.notes.open()));
+    let wall = Wall::new(Timestamp::from_millis(wires.clock.now_ms()), 0);
     let mut people = People {
+        running: Stopwatch::start(),
+        wall,
         wires,
         terms,
         book: saved.book,
