@@ -278,7 +278,7 @@ impl Book {
         for case in self.cases.values_mut() {
             case.wake = None;
             case.begun.iter_mut().for_each(|begun| shift(&mut begun.at));
-            for (begun, left_at) in &mut case.interrupted {
+            if let Some((begun, left_at)) = &mut case.interrupted {
                 shift(&mut begun.at);
                 shift(left_at);
             }

@@ -1,7 +1,7 @@
 //! What waits to go out, made into messages. Pure: time is an input.
 //!
 //! Deliveries to one person over one channel that wait together go out as one message: the
-//! *parcel*. Its members and its key stay the same at every try. A person gets at most one message
+//! *parcel*. Its members and its key stay the same at every try, as long as the process lives. A person gets at most one message
 //! in a while over a channel; what comes in between waits and joins the next one. Critical alerts
 //! never wait: they go at once, and take along what waits.
 
@@ -19,7 +19,7 @@ use crate::settings::PUSH;
 const PLACES: usize = 4;
 const CRITICAL_PLACES: usize = 4;
 /// The first pause before a message is tried again.
-const RETRY_FIRST: Duration = Duration::from_secs(1);
+pub(crate) const RETRY_FIRST: Duration = Duration::from_secs(1);
 
 /// A person and a channel.
 type Group = (String, String);
@@ -41,7 +41,7 @@ pub(crate) struct Pace {
 /// One message on its way.
 #[derive(Debug)]
 pub(crate) struct Parcel {
-    /// The idempotency key: the same at every try.
+    /// The idempotency key: the same at every try, and of one delivery alone also after a restart.
     pub(crate) key: String,
     pub(crate) person: String,
     pub(crate) channel: String,
@@ -92,6 +92,11 @@ impl Outbox {
             last: BTreeMap::new(),
             rests: BTreeMap::new(),
         }
+    }
+
+    /// How it behaves.
+    pub(crate) fn pace(&self) -> Pace {
+        self.pace
     }
 
     /// Makes parcels of what waits, as far as its time has come.

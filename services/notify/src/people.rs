@@ -12,6 +12,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use sen_chassis::backoff::Backoff;
 use sen_chassis::call::Answerer;
 use sen_chassis::clock::Stopwatch;
 use sen_chassis::{Clock, Shutdown, Tasks};
@@ -25,10 +26,10 @@ use tokio::sync::{mpsc, watch};
 
 use crate::channel::{Brought, Trip};
 use crate::escalation::Book;
-use crate::letter::{Letter, TOLD, Told, Words};
+use crate::letter::{Letter, Subscription, TOLD, Told, Words};
 use crate::link::{Claim, Seal};
 use crate::notes::{LINK_MS, Notes};
-use crate::outbox::{Ended, Outbox, Parcel};
+use crate::outbox::{Ended, Outbox, Parcel, RETRY_FIRST};
 use crate::roster::Rota;
 use crate::settings::{OnCall, PUSH};
 use crate::wall::Wall;
@@ -41,6 +42,10 @@ const READ_RECORDS: usize = 256;
 const ENDED_TRIES: usize = 64;
 /// How often what is open is saved: what is read again at a start.
 const CHECKPOINT: Duration = Duration::from_secs(60);
+/// Messages that one browser took and others are still told of.
+const MOST_STRAGGLERS: usize = 64;
+/// How long the other browsers are told, if deliveries are not given up sooner.
+const STRAGGLING: Duration = Duration::from_secs(600);
 /// How long messages under way may take when we are asked to stop.
 const STOP_WAIT: Duration = Duration::from_secs(3);
 
@@ -102,6 +107,8 @@ pub(crate) struct People {
     outgoing: Vec<Delivery>,
     is_failing: bool,
     tries: Tasks<Infallible>,
+    /// Browsers that are told later than the first one of their person.
+    stragglers: Tasks<Infallible>,
     ended: (mpsc::Sender<Came>, mpsc::Receiver<Came>),
 }
 
@@ -109,6 +116,7 @@ pub(crate) struct People {
 struct Came {
     parcel: u64,
     trip: Trip,
+    letter: Option<Letter>,
 }
 
 /// Running time in milliseconds.
@@ -157,6 +165,9 @@ impl People {
                     self.all_came_back().await;
                 }
                 Some(joined) = self.tries.join_next() => {
+                    joined?;
+                }
+                Some(joined) = self.stragglers.join_next() => {
                     joined?;
                 }
                 _ = checkpoints.tick() => self.save().await,
@@ -280,12 +291,12 @@ impl People {
         let courier = self.terms.couriers.get(&parcel.channel).cloned();
         let results = self.ended.0.clone();
         self.tries.spawn("courier", async move {
-            let trip = match (letter, courier) {
-                (Some(letter), Some(courier)) => courier.bring(&letter).await,
+            let trip = match (&letter, courier) {
+                (Some(letter), Some(courier)) => courier.bring(letter).await,
                 _ => Brought::Refused("no such person or channel any more".to_owned()).into(),
             };
             // The receiver is gone only when the service ends.
-            let _ = results.send(Came { parcel: number, trip }).await;
+            let _ = results.send(Came { parcel: number, trip, letter }).await;
             Ok(())
         });
     }
@@ -329,6 +340,10 @@ impl People {
     async fn came_back(&mut self, came: Came) {
         self.follow_clock().await;
         let now = self.now();
+        came.trip.took.iter().for_each(|entry| self.notes.took(entry));
+        if let (Brought::Taken, Some(letter)) = (&came.trip.brought, came.letter) {
+            self.tell_the_rest(letter, came.trip.again);
+        }
         let (ended, why) = match came.trip.brought {
             Brought::Taken => (Ended::Taken, String::new()),
             Brought::Again(why, rest) => (Ended::Again(rest), why),
@@ -344,6 +359,28 @@ impl People {
         let ended: Vec<_> = gone.filter_map(|entry| self.notes.ended(entry, "sen", now)).collect();
         // If that fails, the next message to this person finds them gone again.
         self.note(ended).await;
+    }
+
+    /// Goes on with the browsers that did not take a message which another one took. They are not
+    /// recorded, and not told again after a restart: their person has the message.
+    fn tell_the_rest(&mut self, letter: Letter, browsers: Vec<Subscription>) {
+        let Some(courier) = self.terms.couriers.get(&letter.channel).cloned() else { return };
+        if browsers.is_empty() || self.stragglers.len() >= MOST_STRAGGLERS {
+            return;
+        }
+        let pace = self.outbox.pace();
+        let most = STRAGGLING.min(Duration::from_millis(pace.give_up_ms.max(0).unsigned_abs()));
+        let mut backoff =
+            Backoff::new(RETRY_FIRST.min(pace.retry_most), pace.retry_most, self.next);
+        let mut letter = Letter { browsers, ..letter };
+        let begun = Stopwatch::start();
+        self.stragglers.spawn("stragglers", async move {
+            while !letter.browsers.is_empty() && begun.elapsed() < most {
+                tokio::time::sleep(backoff.failed()).await;
+                letter.browsers = courier.bring(&letter).await.again;
+            }
+            Ok(())
+        });
     }
 
     /// Whether people were told that alerting has stopped: read at start, set by the watch.

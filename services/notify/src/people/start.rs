@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use super::{ENDED_TRIES, People, PeopleError, Saved, Terms, Wires};
 use crate::channel::Courier;
 use crate::channel::email::{Mail, MailError};
-use crate::channel::push::{Vapid, WebPush};
+use crate::channel::push::{Door, WebPush};
 use crate::channel::webhook::Hook;
 use crate::egress::Egress;
 use crate::outbox::{Outbox, Pace};
@@ -30,15 +30,14 @@ pub(crate) type Couriers = Arc<BTreeMap<String, Arc<dyn Courier>>>;
 pub(crate) fn couriers(
     on: &OnCall,
     egress: &Arc<Egress>,
-    vapid: Vapid,
+    push: Door,
 ) -> Result<Couriers, MailError> {
     let mut couriers: BTreeMap<String, Arc<dyn Courier>> = BTreeMap::new();
     if let Some(settings) = &on.email {
         couriers.insert(EMAIL.to_owned(), Arc::new(Mail::new(settings)?));
     }
     if let Some(settings) = on.push.clone() {
-        let egress = Arc::clone(egress);
-        couriers.insert(PUSH.to_owned(), Arc::new(WebPush { settings, vapid, egress }));
+        couriers.insert(PUSH.to_owned(), Arc::new(WebPush { settings, door: push }));
     }
     for webhook in &on.webhooks {
         let hook = Hook { webhook: webhook.clone(), egress: Arc::clone(egress) };
@@ -80,6 +79,7 @@ pub(crate) async fn start(wires: Wires, terms: Terms, pace: Pace) -> Result<Peop
         terms,
         book: saved.book,
         outbox: Outbox::new(pace),
+        stragglers: Tasks::new(),
         notes: saved.notes,
         told_notes,
         is_alarmed: Arc::new(Mutex::new(saved.is_alarmed)),
