@@ -52,6 +52,9 @@ const STOP_WAIT: Duration = Duration::from_secs(3);
 /// What others see of the on-call log.
 pub(crate) type OpenNotes = Arc<BTreeMap<String, OnCallRecord>>;
 
+/// When this part of the service was last at work with a log that takes what it writes.
+pub(crate) type Called = Arc<Mutex<Stopwatch>>;
+
 /// What the checkpoint keeps.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Saved {
@@ -97,6 +100,7 @@ pub(crate) struct People {
     told_notes: watch::Sender<OpenNotes>,
     /// Shared with the dead man's watch, which sets it.
     is_alarmed: Arc<Mutex<bool>>,
+    called: Called,
     /// The next record of each topic.
     next: Offset,
     deliveries_next: Offset,
@@ -109,6 +113,8 @@ pub(crate) struct People {
     tries: Tasks<Infallible>,
     /// Browsers that are told later than the first one of their person.
     stragglers: Tasks<Infallible>,
+    /// Rosters that are worked out.
+    rosters: Tasks<Infallible>,
     ended: (mpsc::Sender<Came>, mpsc::Receiver<Came>),
 }
 
@@ -155,9 +161,7 @@ impl People {
                     read => self.take(&read?),
                 },
                 Some((ask, reply)) = self.wires.asks.next() => {
-                    let answer = self.answer(ask).await;
-                    // Whoever asked may have gone.
-                    let _ = reply.send(answer);
+                    self.answer(ask, reply).await;
                 }
                 Some(came) = self.ended.1.recv() => {
                     self.came_back(came).await;
@@ -168,6 +172,9 @@ impl People {
                     joined?;
                 }
                 Some(joined) = self.stragglers.join_next() => {
+                    joined?;
+                }
+                Some(joined) = self.rosters.join_next() => {
                     joined?;
                 }
                 _ = checkpoints.tick() => self.save().await,
@@ -244,6 +251,9 @@ impl People {
             self.send(number, now);
         }
         self.book.prune();
+        if !self.is_failing {
+            *self.called.lock().unwrap_or_else(PoisonError::into_inner) = Stopwatch::start();
+        }
         metrics::gauge!("sen_notify_messages_waiting").set(self.outbox.len() as f64);
     }
 
@@ -386,6 +396,11 @@ impl People {
     /// Whether people were told that alerting has stopped: read at start, set by the watch.
     pub(crate) fn alarmed(&self) -> Arc<Mutex<bool>> {
         Arc::clone(&self.is_alarmed)
+    }
+
+    /// When people could last be called.
+    pub(crate) fn called(&self) -> Called {
+        Arc::clone(&self.called)
     }
 
     /// What stands in the on-call log, now and later.
