@@ -12,7 +12,7 @@ use sen_chassis::{Clock, Health, Shutdown};
 use sen_log::{Log, Retention, Topic};
 use sen_model::{
     AlertRecord, BacktestAnswer, BacktestAsk, Change, Command, CommandOutcome, DeviceId, Metric,
-    Progress, Reading, ReadingBatch, Registry, Rule, RuleId, Timestamp, registry_file,
+    Progress, Reading, ReadingBatch, Registry, Rule, Timestamp, registry_file,
 };
 use sen_store::Store;
 use tempfile::TempDir;
@@ -311,10 +311,10 @@ pub fn must_agree(told: &[Episode], expected: &[Episode]) -> anyhow::Result<()> 
 }
 
 /// Which rules tell how many episodes, for people.
-pub fn by_rule(episodes: &[Episode]) -> BTreeMap<&RuleId, usize> {
+pub fn by_rule(episodes: &[Episode]) -> BTreeMap<&str, usize> {
     let mut counts = BTreeMap::new();
     for episode in episodes {
-        *counts.entry(&episode.rule).or_default() += 1;
+        *counts.entry(episode.rule.as_str()).or_default() += 1;
     }
     counts
 }

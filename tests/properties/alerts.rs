@@ -9,7 +9,7 @@ use sen_model::time::{MINUTE_MS, SECOND_MS};
 use sen_model::{Quality, ReadingBatch, Registry, Rule, registry_file};
 use sen_tests::chance::Chance;
 use sen_tests::judging::{
-    Judging, Setting, episodes, must_agree, PREAMBLE, packet, parsed, rule_text, section,
+    Judging, PREAMBLE, Setting, episodes, must_agree, packet, parsed, rule_text, section,
 };
 use sen_tests::oracle::alerts::{Episode, of_readings};
 use sen_tests::oracle::{Oracle, Report};
@@ -75,20 +75,39 @@ fn durations() -> impl Strategy<Value = Durations> {
 fn rules(durations: Durations) -> String {
     let Durations { wrong, right, back } = durations;
     let delays = format!("for = \"{wrong}s\"\nclear_for = \"{right}s\"\nkinds = [\"river\"]");
-    let of = |id: &str, lines: &str| {
-        rule_text(id, &format!("metrics = [\"level_m\"]\n{lines}"))
-    };
+    let of = |id: &str, lines: &str| rule_text(id, &format!("metrics = [\"level_m\"]\n{lines}"));
     let at_once = "kinds = [\"river\"]";
     let mut text = PREAMBLE.to_owned();
     for (id, lines) in [
         ("at-once", format!("severity = 1\nat_least = 5\nclear = 3\n{at_once}")),
         ("slow", format!("severity = 2\nabove = 4\nclear = 1\n{delays}")),
-        ("low", format!("severity = 3\nat_most = -5\n{delays}\nschedule = {{ hours = [\"11:05 to 11:10\"] }}")),
-        ("rate", format!("severity = 3\nrate_at_least = 2\nper = \"10s\"\nwithin = \"{back}s\"\nclear = 1\n{at_once}")),
-        ("delta", format!("severity = 3\ndelta_below = -6\nwithin = \"{back}s\"\nclear = -2\n{delays}")),
+        (
+            "low",
+            format!(
+                "severity = 3\nat_most = -5\n{delays}\nschedule = {{ hours = [\"11:05 to 11:10\"] }}"
+            ),
+        ),
+        (
+            "rate",
+            format!(
+                "severity = 3\nrate_at_least = 2\nper = \"10s\"\nwithin = \"{back}s\"\nclear = 1\n{at_once}"
+            ),
+        ),
+        (
+            "delta",
+            format!("severity = 3\ndelta_below = -6\nwithin = \"{back}s\"\nclear = -2\n{delays}"),
+        ),
         ("frozen", format!("severity = 4\nfrozen = \"{back}s\"\ntolerance = 1\n{at_once}")),
-        ("mean", format!("severity = 4\nabove = 2\nclear = 0\nwindow = \"60s\"\nevery = \"20s\"\nstatistic = \"mean\"\nleast_count = 2\n{delays}")),
-        ("most", format!("severity = 4\nat_least = 7\nwindow = \"20s\"\nstatistic = \"max\"\n{at_once}")),
+        (
+            "mean",
+            format!(
+                "severity = 4\nabove = 2\nclear = 0\nwindow = \"60s\"\nevery = \"20s\"\nstatistic = \"mean\"\nleast_count = 2\n{delays}"
+            ),
+        ),
+        (
+            "most",
+            format!("severity = 4\nat_least = 7\nwindow = \"20s\"\nstatistic = \"max\"\n{at_once}"),
+        ),
     ] {
         text.push_str(&of(id, &lines));
     }

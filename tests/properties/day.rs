@@ -94,16 +94,15 @@ fn told_of(name: &str, episodes: &[Episode]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn heard_as_it_comes_it_gives_the_alerts_of_the_oracle_and_the_silences()
--> anyhow::Result<()> {
+async fn heard_as_it_comes_it_gives_the_alerts_of_the_oracle_and_the_silences() -> anyhow::Result<()>
+{
     // The hours about the power cut, by a clock that goes by.
     let (begin_ms, end_ms) = (BEGIN_MS + 14 * HOUR_MS + HOUR_MS / 2, BEGIN_MS + 16 * HOUR_MS);
     let setting = Setting { now_ms: begin_ms, ..setting(&[]) };
     let late_after_ms = setting.config.late_after_ms;
     let mut judging = Judging::in_memory(setting)?;
-    let until = |at_ms: i64| {
-        DAY.packets.partition_point(|packet| packet.received_at.as_millis() <= at_ms)
-    };
+    let until =
+        |at_ms: i64| DAY.packets.partition_point(|packet| packet.received_at.as_millis() <= at_ms);
     let heard = &DAY.packets[until(begin_ms)..until(end_ms)];
     let looks: Vec<i64> =
         (1..).map(|n| begin_ms + n * LOOK_EVERY_MS).take_while(|at| *at <= end_ms).collect();

@@ -57,12 +57,8 @@ async fn times_ahead_raise_nothing_and_move_nothing() -> anyhow::Result<()> {
     let centre = on_trial("at_least = 10\nfor = \"10s\"\nclear_for = \"10s\"")?;
     let mut device = Device::connect("trial-0", centre.mqtt_port()).await?;
     let begun_ms = now_ms() - MINUTE_MS;
-    let ahead = [
-        begun_ms + 7 * MINUTE_MS,
-        begun_ms + 24 * 60 * MINUTE_MS,
-        253_402_300_799_999,
-        i64::MAX,
-    ];
+    let ahead =
+        [begun_ms + 7 * MINUTE_MS, begun_ms + 24 * 60 * MINUTE_MS, 253_402_300_799_999, i64::MAX];
     // Between the readings of a breach that is not long enough, and of one that is.
     for (second, value) in [(0, 1.0), (1, 12.0), (5, 12.0), (6, 1.0), (20, 12.0), (30, 12.0)] {
         for at_ms in ahead {
@@ -149,8 +145,7 @@ async fn readings_in_any_order_within_the_wait_are_one_alert_each() -> anyhow::R
         .collect();
     let (registry, mut in_force) = configuration(&centre.config())?;
     in_force.retain(|rule| rule.id.as_str() == "trial");
-    let expected =
-        of_readings(&in_force, &registry, &Oracle::of(reports.clone()), i64::MIN);
+    let expected = of_readings(&in_force, &registry, &Oracle::of(reports.clone()), i64::MIN);
     ensure!(expected.len() == 15, "{expected:#?}");
     reports.chunks_mut(30).for_each(|some| chance.shuffle(some));
     // What is measured long afterwards frees what waits.
@@ -197,7 +192,8 @@ async fn a_centre_killed_in_the_middle_of_a_duration_tells_it_in_time() -> anyho
         ensure!(at_ms - begun_ms < 5 * FOR_MS, "{} ms and no alert", at_ms - begun_ms);
     };
     ensure!(was_killed, "it was raised too early: {raised}");
-    let (raised_ms, recorded_ms) = (time_ms(&raised["event_time"]), time_ms(&raised["recorded_at"]));
+    let (raised_ms, recorded_ms) =
+        (time_ms(&raised["event_time"]), time_ms(&raised["recorded_at"]));
     ensure!(time_ms(&raised["started_at"]) == reported[0], "it starts with the breach: {raised}");
     let due = reported.iter().find(|at_ms| **at_ms >= reported[0] + FOR_MS);
     ensure!(due == Some(&raised_ms), "due at {due:?} of {reported:?}: {raised}");

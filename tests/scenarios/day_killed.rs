@@ -55,18 +55,17 @@ fn told() -> Vec<ReadingBatch> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_ten_times_in_stormy_hours_it_tells_the_alerts_of_the_oracle() -> anyhow::Result<()> {
+async fn killed_ten_times_in_stormy_hours_it_tells_the_alerts_of_the_oracle() -> anyhow::Result<()>
+{
     let mut centre = Centre::with(&RESTLESS, &[])?;
     let (registry, mut rules) = configuration(&centre.config())?;
     rules.retain(is_judged_here);
     let packets = told();
-    let expected =
-        of_readings(&rules, &registry, &Oracle::of(reports_of(&packets)), i64::MIN);
+    let expected = of_readings(&rules, &registry, &Oracle::of(reports_of(&packets)), i64::MIN);
     ensure!(expected.len() > 50, "{} episodes prove little", expected.len());
     let mut chance = Chance::of(50);
-    let kills: BTreeSet<u64> = std::iter::repeat_with(|| chance.below(packets.len() as u64))
-        .take(KILLS)
-        .collect();
+    let kills: BTreeSet<u64> =
+        std::iter::repeat_with(|| chance.below(packets.len() as u64)).take(KILLS).collect();
     let mut gateway = Device::connect("gateway-1", centre.mqtt_port()).await?;
     for (number, packet) in (0_u64..).zip(&packets) {
         let topic = topic_of(packet.device.as_str());

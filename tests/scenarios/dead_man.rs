@@ -61,7 +61,8 @@ async fn screens_say_so_when_alerting_has_stopped() -> anyhow::Result<()> {
 
     // Devices go on reporting all the time, and one of them raises and clears without end.
     let (mqtt, devices) = (centre.mqtt_port(), all.clone());
-    let reporting = tokio::spawn(async move {
+    let mut reporting = tokio::task::JoinSet::new();
+    reporting.spawn(async move {
         let mut gateway = Device::connect("gateway-1", mqtt).await?;
         let mut pause = tokio::time::interval(Duration::from_millis(250));
         for n in 0_i64.. {
@@ -88,7 +89,7 @@ async fn screens_say_so_when_alerting_has_stopped() -> anyhow::Result<()> {
     ensure!(took_ms < TOLD_WITHIN_MS, "told after {took_ms} ms");
     folder.mend()?;
     screen.until("alerting to be back", |frame| alerting(frame) == Some(true)).await?;
-    reporting.abort();
+    reporting.shutdown().await;
 
     let records = alert_log_of(centre).await?;
     let silences = records.iter().filter(|record| record.rule.as_str() == "silent-trial").count();

@@ -65,12 +65,7 @@ async fn act(
 }
 
 /// As [`act`], and it must be done.
-async fn done(
-    centre: &Centre,
-    alert: &Value,
-    what: &str,
-    body: Value,
-) -> anyhow::Result<Value> {
+async fn done(centre: &Centre, alert: &Value, what: &str, body: Value) -> anyhow::Result<Value> {
     let key = format!("key-{what}-{}-{}", alert["id"], alert["rev"]);
     let (status, answer) = act(centre, alert, what, &key, body).await?;
     ensure!(status == 200, "{what}: {status} {answer}");
@@ -117,7 +112,8 @@ async fn every_act_on_an_alert_is_told_with_who_when_and_why() -> anyhow::Result
     report(&centre, "trial-1", "latching", 1.0).await?;
     let latched =
         alert_that(&centre, "latching", "trial-1", |alert| alert["state"] == "latched").await;
-    let reset = done(&centre, &latched, "reset", json!({"by": "Lan", "note": "đã kiểm tra"})).await?;
+    let reset =
+        done(&centre, &latched, "reset", json!({"by": "Lan", "note": "đã kiểm tra"})).await?;
     ensure!(reset["state"] == "normal" && reset["kind"] == "reset", "{reset}");
 
     let returned = raised(&centre, "trial", "trial-2").await?;
@@ -178,7 +174,8 @@ async fn what_is_on_the_shelf_comes_back_by_itself() -> anyhow::Result<()> {
     let body = json!({"by": "Lan", "reason": "đang sửa", "until": time(until_ms)});
     let shelved = done(&centre, &alert, "shelve", body).await?;
     ensure!(shelved["shelving"]["by"] == "Lan", "{shelved}");
-    wait_for("it to leave the list", async || (!is_listed(&centre, &alert).await).then_some(())).await;
+    wait_for("it to leave the list", async || (!is_listed(&centre, &alert).await).then_some(()))
+        .await;
     // Nobody remembers but the log.
     centre.restart()?;
     let back = alert_that(&centre, "trial", "trial-0", |alert| alert["kind"] == "unshelved").await;
@@ -186,18 +183,19 @@ async fn what_is_on_the_shelf_comes_back_by_itself() -> anyhow::Result<()> {
     ensure!(back["shelving"].is_null() && is_listed(&centre, &alert).await, "{back}");
 
     // With one shot it comes back as soon as it is over: the next episode is told.
-    let body =
-        json!({"by": "Lan", "reason": "nhiễu", "until": time(now_ms() + 600_000), "one_shot": true});
+    let body = json!({"by": "Lan", "reason": "nhiễu", "until": time(now_ms() + 600_000), "one_shot": true});
     done(&centre, &back, "shelve", body).await?;
     report(&centre, "trial-0", "trial", 1.0).await?;
     let next = raised(&centre, "trial", "trial-0").await?;
     ensure!(next["id"] != alert["id"] && next["shelving"].is_null(), "{next}");
-    wait_for("the next one on the list", async || is_listed(&centre, &next).await.then_some(())).await;
+    wait_for("the next one on the list", async || is_listed(&centre, &next).await.then_some(()))
+        .await;
     episodes(&alert_log_of(centre).await?).map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_out_of_service_stays_so_over_a_restart_until_it_is_put_back() -> anyhow::Result<()> {
+async fn what_is_out_of_service_stays_so_over_a_restart_until_it_is_put_back() -> anyhow::Result<()>
+{
     let mut centre = desk()?;
     let body = json!({"by": "Lan", "reach": {"device": "trial-3"}, "reason": "tháo cảm biến"});
     let (status, entry) = centre.post("/out-of-service", "key-out", None, body.clone()).await?;
@@ -247,13 +245,15 @@ async fn planned_work_keeps_its_alerts_off_the_list_and_screens_know() -> anyhow
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shift_is_handed_over_with_what_is_open_shelved_and_out_of_service() -> anyhow::Result<()> {
+async fn a_shift_is_handed_over_with_what_is_open_shelved_and_out_of_service() -> anyhow::Result<()>
+{
     let mut centre = desk()?;
     let begun_ms = now_ms();
     let open = raised(&centre, "trial", "trial-0").await?;
     let shelved = raised(&centre, "trial", "trial-1").await?;
     let until = time(now_ms() + 600_000);
-    done(&centre, &shelved, "shelve", json!({"by": "Lan", "reason": "nhiễu", "until": until})).await?;
+    done(&centre, &shelved, "shelve", json!({"by": "Lan", "reason": "nhiễu", "until": until}))
+        .await?;
     let out = json!({"by": "Lan", "reach": {"device": "trial-2"}, "reason": "hỏng"});
     let (status, out) = centre.post("/out-of-service", "key-out", None, out).await?;
     ensure!(status == 200, "{status} {out}");

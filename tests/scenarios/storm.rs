@@ -25,10 +25,8 @@ const PACKETS: usize = 100;
 const CRITICAL_OF: usize = 10;
 
 /// Room for devices and series that appear all at once.
-const ROOMY: [(&str, &str); 2] = [
-    ("SEN__INGEST__MAX_NEW_SERIES_PER_MINUTE", "1000"),
-    ("SEN__INGEST__MAX_CONNECTIONS", "2000"),
-];
+const ROOMY: [(&str, &str); 2] =
+    [("SEN__INGEST__MAX_NEW_SERIES_PER_MINUTE", "1000"), ("SEN__INGEST__MAX_CONNECTIONS", "2000")];
 
 fn metric(number: usize) -> String {
     let kind = if number % CRITICAL_OF == 0 { "critical" } else { "plain" };
@@ -57,7 +55,10 @@ async fn watch(
     let mut waits = Vec::new();
     while screen.memory.alerts.len() < all {
         let frame = screen.step().await?;
-        if frame["type"] == "alert" && frame["rule"] == "storm-critical" && frame["kind"] == "raised" {
+        if frame["type"] == "alert"
+            && frame["rule"] == "storm-critical"
+            && frame["kind"] == "raised"
+        {
             let device = frame["device"].as_str().context("device")?;
             let sent = sent.lock().expect("no poison").get(device).copied();
             waits.push(sent.context("it was sent")?.elapsed());
@@ -104,7 +105,9 @@ async fn storm(metrics: usize) -> anyhow::Result<(Duration, Duration)> {
         }
         anyhow::Ok(())
     };
-    tokio::time::timeout(sen_tests::PATIENCE, all_of_them).await.context("a screen lacks alerts")??;
+    tokio::time::timeout(sen_tests::PATIENCE, all_of_them)
+        .await
+        .context("a screen lacks alerts")??;
     let took = begun.elapsed();
     let id = |alert: &Value| alert["id"].as_str().map(str::to_owned);
     let alerts = centre.all("/alerts?state=all&limit=500").await?;

@@ -4,7 +4,9 @@
 //! It is slow on purpose: it sorts all reports of a series, throws repeats out, and walks over them
 //! once for each rule. Of the model it takes the names of things and what a rule says.
 
-use sen_model::{Bound, Condition, Device, DeviceId, Limit, Metric, Registry, Rule, RuleId, Standing};
+use sen_model::{
+    Bound, Condition, Device, DeviceId, Limit, Metric, Registry, Rule, RuleId, Standing,
+};
 
 use super::Oracle;
 
@@ -100,8 +102,7 @@ fn is_about(rule: &Rule, id: &DeviceId, known: Option<&Device>) -> bool {
             (asked.kinds.is_empty() || asked.kinds.contains(&device.kind))
                 && (asked.areas.is_empty() || asked.areas.contains(&device.area))
                 && (asked.fields.is_empty() || asked.fields.contains(&device.field))
-                && (asked.tags.is_empty()
-                    || asked.tags.iter().any(|tag| device.tags.contains(tag)))
+                && (asked.tags.is_empty() || asked.tags.iter().any(|tag| device.tags.contains(tag)))
         }
         None => {
             asked.kinds.is_empty()

@@ -10,7 +10,8 @@ pub(super) fn is_judged(when: &When, time_ms: i64) -> bool {
     let zone = TimeZone::get("Asia/Ho_Chi_Minh").expect("the time zone database is built in");
     let moment = Timestamp::from_millisecond(time_ms).expect("the oracle is asked of this age");
     let local = moment.to_zoned(zone).datetime();
-    let minute = u16::from(local.hour().unsigned_abs()) * 60 + u16::from(local.minute().unsigned_abs());
+    let minute =
+        u16::from(local.hour().unsigned_abs()) * 60 + u16::from(local.minute().unsigned_abs());
     let hours = when.hours.iter().any(|hours| {
         let runs_over_midnight = hours.from > hours.until;
         let (after, before) = (minute >= hours.from, minute < hours.until);

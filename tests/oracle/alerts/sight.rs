@@ -12,12 +12,7 @@ use crate::oracle::{Answer, Report};
 const VIETNAM_MS: i64 = 7 * 3_600_000;
 
 /// Everything a rule sees in the reports of one series, each once and in order of time.
-pub(super) fn sights(
-    rule: &Rule,
-    limit: &Limit,
-    reports: &[Report],
-    looked_ms: i64,
-) -> Vec<Sight> {
+pub(super) fn sights(rule: &Rule, limit: &Limit, reports: &[Report], looked_ms: i64) -> Vec<Sight> {
     let good: Vec<&Report> =
         reports.iter().filter(|report| report.quality == Quality::Good).collect();
     let numbers = match rule.condition {

@@ -20,7 +20,11 @@ pub fn of_silence(
     let mut episodes = Vec::new();
     for rule in rules {
         let Condition::Absence { missing_ms } = rule.condition else { continue };
-        assert!(rule.selector.metrics.is_empty() && rule.when.is_none(), "no answer for {}", rule.id);
+        assert!(
+            rule.selector.metrics.is_empty() && rule.when.is_none(),
+            "no answer for {}",
+            rule.id
+        );
         for device in registry.devices() {
             if !is_about(rule, &device.id, Some(device)) {
                 continue;

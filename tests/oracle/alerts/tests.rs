@@ -7,9 +7,11 @@ use super::*;
 use crate::oracle::Report;
 
 fn rule(condition: Condition) -> Rule {
-    let selector =
-        sen_model::Selector { metrics: vec![Metric::new("level").expect("a name")], ..Default::default() };
-    let id = RuleId::new("r").expect("a name");
+    let selector = sen_model::Selector {
+        metrics: vec![Metric::new("level").expect("a name")],
+        ..Default::default()
+    };
+    let id = RuleId::new("rule-1").expect("a name");
     Rule::new(id, Text::default(), Field::Environment, Severity::CRITICAL, selector, condition)
 }
 
@@ -19,9 +21,8 @@ fn limit(at_least: f64, clear: f64, for_ms: i64, clear_for_ms: i64) -> Limit {
 
 /// Level, start, raise and end of each episode.
 fn found(rule: &Rule, told: &[(i64, f64)]) -> Vec<(u8, i64, i64, Option<i64>)> {
-    let (device, metric) = (DeviceId::new("d"), Metric::new("level"));
-    let series =
-        SeriesKey { device: device.expect("a name"), metric: metric.expect("a name") };
+    let (device, metric) = (DeviceId::new("gauge-1"), Metric::new("level"));
+    let series = SeriesKey { device: device.expect("a name"), metric: metric.expect("a name") };
     let report = |(time_ms, value): &(i64, f64)| Report {
         series: series.clone(),
         time_ms: *time_ms,
@@ -55,10 +56,8 @@ fn a_limit_must_be_broken_and_kept_for_long_enough() {
 
 #[test]
 fn levels_are_episodes_of_their_own() {
-    let level = |severity, at_least: f64| Level {
-        severity,
-        limit: limit(at_least, at_least, 0, 0),
-    };
+    let level =
+        |severity, at_least: f64| Level { severity, limit: limit(at_least, at_least, 0, 0) };
     let levels = vec![level(Severity::HIGH, 1.0), level(Severity::CRITICAL, 2.0)];
     let told = [(0, 1.0), (1, 2.0), (2, 1.5), (3, 0.5)];
     let expected = [(1, 0, 0, Some(3)), (2, 1, 1, Some(2))];
@@ -77,7 +76,7 @@ fn change_is_measured_from_the_oldest_report_in_reach() {
 
 #[test]
 fn what_stands_still_for_long_enough_is_frozen() {
-    let frozen = rule(Condition::Frozen { tolerance: 0.1, for_ms: 10 });
+    let frozen = rule(Condition::Frozen { tolerance: 0.125, for_ms: 10 });
     let told = [(0, 1.0), (5, 1.1), (9, 1.0), (10, 1.05), (12, 2.0), (20, 2.0), (22, 2.0)];
     assert_eq!(found(&frozen, &told), [(0, 10, 10, Some(12)), (0, 22, 22, None)]);
 }
@@ -104,8 +103,8 @@ fn outside_its_hours_a_rule_rests() {
         when: Some(when),
         ..rule(Condition::Threshold { limit: limit(5.0, 3.0, 0, 60_000) })
     };
-    // Midnight in Vietnam is 17:00 UTC.
-    let midnight = 17 * 3_600_000;
+    // 23 November 2026 in Vietnam.
+    let midnight = 1_795_366_800_000;
     let told = [(midnight - 1, 9.0), (midnight, 9.0), (midnight + 3_600_000, 9.0)];
     assert_eq!(found(&rule, &told), [(0, midnight, midnight, Some(midnight + 3_600_000))]);
 }
@@ -113,7 +112,7 @@ fn outside_its_hours_a_rule_rests() {
 #[test]
 fn silence_begins_with_the_last_that_was_heard() {
     let device = Device {
-        id: DeviceId::new("d").expect("a name"),
+        id: DeviceId::new("gauge-1").expect("a name"),
         name: Text::default(),
         kind: "river".into(),
         field: Field::Environment,
@@ -127,8 +126,7 @@ fn silence_begins_with_the_last_that_was_heard() {
     };
     let heard = [3, 30].map(|at_ms| (device.id.clone(), at_ms));
     let registry = Registry::new(vec![device], Vec::new());
-    let rule =
-        Rule { selector: Default::default(), ..rule(Condition::Absence { missing_ms: 10 }) };
+    let rule = Rule { selector: Default::default(), ..rule(Condition::Absence { missing_ms: 10 }) };
     let told = |looks_ms: &[i64]| -> Vec<(i64, i64, Option<i64>)> {
         of_silence(std::slice::from_ref(&rule), &registry, &heard, 0, looks_ms)
             .into_iter()

@@ -50,15 +50,16 @@ pub(super) fn walk(sights: &[Sight], limit: &Limit) -> Vec<Span> {
     let (mut wrong_since, mut right_since) = (None, None);
     for sight in sights {
         match sight.verdict {
-            Verdict::Wrong => (wrong_since, right_since) = (wrong_since.or(Some(sight.time_ms)), None),
+            Verdict::Wrong => {
+                (wrong_since, right_since) = (wrong_since.or(Some(sight.time_ms)), None)
+            }
             Verdict::Undecided => (wrong_since, right_since) = (None, None),
             Verdict::Right | Verdict::Resting => {
                 (wrong_since, right_since) = (None, right_since.or(Some(sight.time_ms)));
             }
         }
         let lasts = |since: i64, least_ms: i64| sight.time_ms.saturating_sub(since) >= least_ms;
-        let clear_for_ms =
-            if sight.verdict == Verdict::Resting { 0 } else { limit.clear_for_ms };
+        let clear_for_ms = if sight.verdict == Verdict::Resting { 0 } else { limit.clear_for_ms };
         let is_open = spans.last().is_some_and(|span| span.end_ms.is_none());
         match (is_open, wrong_since, right_since) {
             (false, Some(since), _) if lasts(since, limit.for_ms) => {

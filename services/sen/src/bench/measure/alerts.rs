@@ -70,8 +70,7 @@ fn fleet(name: &'static str, alerts: u64) -> anyhow::Result<Fleet> {
 async fn report_all(bench: &Bench, centre: &Centre, fleet: &Fleet) -> anyhow::Result<()> {
     let senders = fleet.connect(centre.mqtt, bench.begun).await?;
     let before = centre.totals().await?.accepted;
-    let tally =
-        load::saturate(senders, WINDOW, UNTIL_DONE, SERIES_OF_A_DEVICE as u64).await?;
+    let tally = load::saturate(senders, WINDOW, UNTIL_DONE, SERIES_OF_A_DEVICE as u64).await?;
     centre.digest(before + tally.sent).await.map(drop)
 }
 

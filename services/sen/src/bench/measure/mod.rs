@@ -290,8 +290,8 @@ mod tests {
     fn what_all_runs_is_what_each_runs_by_default() {
         let all = Measurement::all();
         for name in [
-            "qos1", "qos0", "cpu", "latency", "screens", "alerts", "series", "start", "recovery", "store",
-            "province", "open",
+            "qos1", "qos0", "cpu", "latency", "screens", "alerts", "series", "start", "recovery",
+            "store", "province", "open",
         ] {
             let alone = parsed(&[name]).unwrap();
             assert!(all.contains(&alone), "{name} alone is {alone:?}");
