@@ -7,10 +7,11 @@ import OnCall from './view/oncall/OnCall.svelte';
 import { OnCallApi } from './wire/oncall_api';
 
 export function open(target: HTMLElement): void {
-  const state = new OnCallState({ ...browserPorts(), api: new OnCallApi(), storage: localStorage });
+  const is_visible = () => document.visibilityState === 'visible';
+  const state = new OnCallState({ ...browserPorts(), api: new OnCallApi(), storage: localStorage, is_visible });
   addEventListener('online', () => state.hurry());
   document.addEventListener('visibilitychange', () => {
-    if (document.visibilityState === 'visible') state.hurry();
+    if (is_visible()) state.hurry();
   });
   mount(OnCall, { target, props: { state } });
 }

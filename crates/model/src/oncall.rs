@@ -221,7 +221,7 @@ pub enum OnCallAnswer {
     Changed(Box<OnCallRecord>),
     /// The key for push subscriptions.
     PushKey(String),
-    /// What the link is about; after `Redeem`: it was not used before, and now is.
+    /// What the link is about, and whether it was used before; after `Redeem` it is now, in any case.
     Link(Link),
     /// There is no such entry, or the link is not one of ours or too old.
     Unknown,

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use sen_model::Timestamp;
 use tokio::sync::{Semaphore, watch};
 
-use crate::alerting::{Alerting, Watch};
+use crate::alerting::{Alerting, Folded, Watch};
 use crate::history::Histories;
 use crate::map::Outlines;
 use crate::notice::Notice;
@@ -46,12 +46,14 @@ pub(crate) struct Centre {
     pub(crate) deliveries: RwLock<Deliveries>,
     /// How far these folds have come.
     pub(crate) tracks: Tracks,
-    /// The watch over the probe.
+    /// The watch over the probe and the fold of the alert log.
     pub(crate) watch: Mutex<Watch>,
     /// The newest frame `centre`; none before the desk is known.
     pub(crate) notice: watch::Sender<Option<Utf8Bytes>>,
     /// Places for backtests.
     pub(crate) backtests: Semaphore,
+    /// Places for reports of how good the alarms are.
+    pub(crate) reports: Arc<Semaphore>,
     /// The latest readings.
     pub(crate) latest: RwLock<Latest>,
     /// Counts of quarantine.
@@ -108,7 +110,11 @@ impl Centre {
 
     /// Whether alerts can be raised, as of now; told to every screen where that has changed.
     pub(crate) fn alerting(&self) -> Alerting {
-        let alerting = locked(&self.watch).look(self.now());
+        // The head first: what is folded by then may only be newer.
+        let head = self.ports.alerts.head();
+        let track = &self.tracks.alerts;
+        let folded = track.is_whole().then(|| Folded { as_of: track.as_of(), head });
+        let alerting = locked(&self.watch).look(self.now(), folded);
         if self.tracks.desk.is_whole() {
             self.announce(alerting);
         }

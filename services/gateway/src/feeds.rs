@@ -22,7 +22,7 @@ const BATCH: usize = 1_024;
 const GATHER: Duration = Duration::from_millis(100);
 /// How often the screens are looked at and the gauges are set.
 const LOOK: Duration = Duration::from_secs(1);
-/// How often the probe is looked at.
+/// How often the probe and the fold of the alert log are looked at.
 const WATCH: Duration = Duration::from_millis(250);
 
 /// Where the folds begin to read.
@@ -95,7 +95,8 @@ pub(crate) async fn deliveries(centre: Shared, shutdown: Shutdown) -> Result<(),
     whole(&centre, &centre.ports.deliveries, &centre.tracks.deliveries, &shutdown, fold).await
 }
 
-/// Looks at the probe several times a second, so that its silence is told at once.
+/// Looks at the probe and at the fold of the alert log several times a second, so that their silence
+/// is told at once.
 pub(crate) async fn watch(centre: Shared, shutdown: Shutdown) -> Result<(), RunError> {
     let mut looks = tokio::time::interval(WATCH);
     let mut was_ok = true;
@@ -112,9 +113,11 @@ pub(crate) async fn watch(centre: Shared, shutdown: Shutdown) -> Result<(), RunE
         if alerting.ok != was_ok {
             was_ok = alerting.ok;
             if was_ok {
-                tracing::info!("the probe is heard again: alerts are raised");
+                tracing::info!("the probe is heard and the alert log is read: alerts are raised");
             } else {
-                tracing::error!("the probe is not heard: alerts may not be raised any more");
+                tracing::error!(
+                    "no probe for 30 s, or the alert log is not read: alerts may not be shown any more"
+                );
             }
         }
     }

@@ -202,6 +202,7 @@ impl Gateway {
             watch: Mutex::new(alerting::Watch::new(since)),
             notice: watch::Sender::new(None),
             backtests: Semaphore::new(http::MOST_BACKTESTS),
+            reports: Arc::new(Semaphore::new(http::MOST_REPORTS)),
             latest: RwLock::new(latest),
             counts: Mutex::new(Counts::default()),
             screens: Mutex::new(Screens::default()),

@@ -28,9 +28,14 @@ impl Track {
         self.name
     }
 
+    /// The offset it stands for.
+    pub(crate) fn as_of(&self) -> Offset {
+        *self.as_of.borrow()
+    }
+
     /// Whether it stands for as much as the topic held at the start, or more.
     pub(crate) fn is_whole(&self) -> bool {
-        *self.as_of.borrow() >= self.at_start
+        self.as_of() >= self.at_start
     }
 
     /// The offset it stands for, as it grows.
@@ -40,7 +45,7 @@ impl Track {
 
     /// What is still to be read, in words; none if it is whole.
     pub(crate) fn trouble(&self) -> Option<String> {
-        let read_to = *self.as_of.borrow();
+        let read_to = self.as_of();
         let Self { name, at_start, .. } = self;
         (!self.is_whole()).then(|| format!("folding {name}: {read_to} of {at_start}"))
     }

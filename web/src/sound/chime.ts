@@ -1,4 +1,4 @@
-// The sounds of the wall: two tones for each urgency, made on the spot, nothing to download.
+// The sounds of a screen: two tones for each urgency, made on the spot, nothing to download.
 
 export type SoundState = 'on' | 'blocked' | 'muted';
 export type Chime = 'critical' | 'high' | 'lost';
@@ -21,7 +21,7 @@ export class Speaker {
   /** Prepares the sound; a browser may hold it back until somebody touches the page. */
   start(): void {
     if (typeof AudioContext === 'undefined') return this.changed('blocked');
-    this.context = new AudioContext();
+    this.context ??= new AudioContext();
     this.context.onstatechange = () => this.changed(this.state());
     this.changed(this.state());
   }

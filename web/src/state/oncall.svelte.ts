@@ -11,8 +11,14 @@ import { Live, type LivePorts } from './live.svelte';
 import { Loaded } from './loaded.svelte';
 import { readPending, waitBefore, withoutPending, withPending, written, type Pending } from './pending';
 
-/** A list that nothing has changed is asked for again after this, milliseconds. */
-const REFRESH_MS = 30_000;
+/** The list is asked for again after this while somebody can see it, milliseconds: that a person was
+ *  called stands in no frame. */
+const REFRESH_MS = 5_000;
+/** The same while nobody can, milliseconds. */
+const HIDDEN_MS = 30_000;
+/** How long an answer is waited for before the list is asked for once more, milliseconds: on a slow
+ *  network each asking would only make the one before it worthless. */
+const ANSWER_MS = 25_000;
 /** Changes that come within this are one reason to ask, milliseconds. */
 const GATHER_MS = 1_000;
 /** How long an alert that is over stays, so that the person sees that theirs was taken. */
@@ -22,6 +28,8 @@ export interface OnCallPorts extends LivePorts {
   api: OnCallApi;
   /** Kept in this browser. */
   storage: Pick<Storage, 'getItem' | 'setItem'>;
+  /** Whether the page can be seen. */
+  is_visible: () => boolean;
 }
 
 const PERSON = 'sen.oncall.person';
@@ -168,7 +176,8 @@ export class OnCallState extends Live<OnCallPorts> {
   }
 
   private async refresh(): Promise<void> {
-    this.refresh_at = this.ports.clock.monotonic() + REFRESH_MS;
+    const wait = this.ports.is_visible() ? REFRESH_MS : HIDDEN_MS;
+    this.refresh_at = this.ports.clock.monotonic() + wait;
     await this.fetched.load();
     this.orders.settle();
   }
@@ -183,7 +192,8 @@ export class OnCallState extends Live<OnCallPorts> {
   }
 
   protected override eachSecond(now: number): void {
-    if (this.ports.clock.monotonic() >= this.refresh_at) void this.refresh();
+    const late_ms = this.ports.clock.monotonic() - this.refresh_at;
+    if (late_ms >= (this.fetched.busy ? ANSWER_MS : 0)) void this.refresh();
     for (const [alert, { at }] of this.tries) if (at <= now) void this.send(alert);
     const old = [...this.taken].filter(([, at]) => now - at > TAKEN_MS);
     if (old.length === 0) return;

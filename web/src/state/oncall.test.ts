@@ -146,3 +146,23 @@ describe('my alerts', () => {
     expect([phone.mine, world.kept.get('sen.oncall.person')]).toEqual([[], 'hung']);
   });
 });
+
+describe('the list', () => {
+  const asked = () => world.requests.filter(({ url }) => url.includes('/people/lan/alerts')).length;
+
+  test('has within five seconds what a person is called about, seen or not within thirty', async () => {
+    await begin();
+    listed = [one, alertRecord({ id: 'two' })];
+    await pass(6_000);
+    expect(phone.mine.map(({ id }) => id)).toEqual(['one', 'two']);
+    world.is_visible = false;
+    await pass(5_000);
+    const before = asked();
+    await pass(25_000);
+    expect(asked() - before).toBeLessThanOrEqual(1);
+    world.is_visible = true;
+    phone.hurry();
+    await pass(20_000);
+    expect(asked() - before).toBeGreaterThanOrEqual(4);
+  });
+});

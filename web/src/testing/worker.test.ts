@@ -8,12 +8,30 @@ function worker() {
   const heard = new Map<string, (event: object) => void>();
   const shown: { title: string; options: Told }[] = [];
   const opened: string[] = [];
+  const kept = new Map<string, unknown>();
+  const sent: { url: string; init: RequestInit | undefined }[] = [];
+  const asked: Told[] = [];
   const windows: { url: string; focus: () => Promise<void>; navigate: (url: string) => Promise<void> }[] = [];
   const self = {
     addEventListener: (type: string, run: (event: object) => void) => heard.set(type, run),
     location: { origin: 'https://sen' },
     registration: {
       showNotification: (title: string, options: Told) => Promise.resolve(void shown.push({ title, options })),
+      pushManager: {
+        subscribe: (options: Told) => {
+          asked.push(options);
+          return Promise.resolve({ endpoint: 'https://push/fresh' });
+        },
+      },
+    },
+    crypto,
+    caches: {
+      open: (name: string) =>
+        Promise.resolve({ match: (path: string) => Promise.resolve(kept.has(name + path) ? Response.json(kept.get(name + path)) : undefined) }),
+    },
+    fetch: (url: string, init?: RequestInit) => {
+      sent.push({ url, init });
+      return Promise.resolve(Response.json(url.endsWith('/push-key') ? { key: 'BKey' } : {}));
     },
     clients: {
       matchAll: () => Promise.resolve(windows),
@@ -28,7 +46,7 @@ function worker() {
   };
   const push = (payload: unknown) => say('push', { data: payload === undefined ? null : { json: () => payload } });
   const touch = (url: string) => say('notificationclick', { notification: { close: vi.fn(), data: { url } } });
-  return { shown, opened, windows, push, touch, say };
+  return { shown, opened, windows, kept, sent, asked, push, touch, say };
 }
 
 test('shows what the payload says, one message an alert', async () => {
@@ -52,6 +70,33 @@ test('a message never leads to another server', async () => {
   const { push, shown } = worker();
   await push({ title: 'x', alert: 'a/1', url: 'https://evil.example/oncall' });
   expect(shown[0]?.options['data']).toEqual({ url: '/oncall?alert=a%2F1' });
+});
+
+test.each([
+  ['', 'a/1', 'https://sen/oncall?alert=a%2F1'],
+  [undefined, 'a/1', 'https://sen/oncall?alert=a%2F1'],
+  [null, undefined, 'https://sen/oncall'],
+  ['', undefined, 'https://sen/oncall'],
+  ['https://sen/desk/alerts/a1', 'a1', 'https://sen/desk/alerts/a1'],
+])('the address %j of a message about %j leads to %s', async (url, alert, wanted) => {
+  const { push, shown, touch, opened } = worker();
+  await push({ title: 'x', alert, url });
+  await touch((shown[0]?.options['data'] as { url: string }).url);
+  expect(opened).toEqual([wanted]);
+});
+
+test('a subscription that the browser changed is told to the server, for the person that was noted', async () => {
+  const { say, kept, sent, asked } = worker();
+  await say('pushsubscriptionchange', {});
+  expect(sent).toEqual([]);
+  kept.set('sen-push/push-person', { person: 'lan', by: 'Lan' });
+  await say('pushsubscriptionchange', { newSubscription: { endpoint: 'https://push/given' } });
+  await say('pushsubscriptionchange', { newSubscription: null });
+  expect(sent.map(({ url }) => url)).toEqual(['/api/v1/oncall/push', '/api/v1/oncall/push-key', '/api/v1/oncall/push']);
+  const told = (at: number) => JSON.parse(String(sent[at]?.init?.body)) as unknown;
+  expect(told(0)).toEqual({ person: 'lan', by: 'Lan', subscription: { endpoint: 'https://push/given' } });
+  expect(told(2)).toEqual({ person: 'lan', by: 'Lan', subscription: { endpoint: 'https://push/fresh' } });
+  expect(asked).toEqual([{ userVisibleOnly: true, applicationServerKey: 'BKey' }]);
 });
 
 test('a touch brings up the page that is open, or opens one', async () => {

@@ -1,5 +1,6 @@
 // A world for the state of a screen under test: a clock turned by hand, a socket held by the test, an
 // HTTP server that is a table. Nothing sleeps.
+import type { Chime, SoundState } from '../sound/chime';
 import { DeskState, type DeskPorts } from '../state/desk.svelte';
 import { OnCallState } from '../state/oncall.svelte';
 import { WallState, type Ports } from '../state/wall.svelte';
@@ -88,6 +89,8 @@ export class World {
   /** A status of 0 is no answer at all. */
   answer: (url: string, init: RequestInit) => Answer = () => ({ status: 404, body: {} });
   reloads = 0;
+  /** Whether somebody can see the page. */
+  is_visible = true;
   remembered: number | undefined;
   /** Where the desk is, and what a browser would keep. */
   address = '/desk';
@@ -125,6 +128,11 @@ export class World {
     return new Response(JSON.stringify(body), { status });
   };
 
+  private readonly speaker = {
+    play: (chime: Chime) => void this.chimes.push(chime),
+    state: (): SoundState => 'on',
+  };
+
   /** What every kind of screen needs. */
   private readonly ports = {
     clock: this.clock,
@@ -141,7 +149,7 @@ export class World {
     return new WallState({
       ...this.ports,
       api: new Api(this.fetch),
-      speaker: { play: (chime) => void this.chimes.push(chime), state: () => 'on' },
+      speaker: this.speaker,
       ...more,
     });
   }
@@ -157,6 +165,9 @@ export class World {
       api: new DeskApi(this.fetch),
       address: { now, push: go, replace: go },
       keep_name: (name) => void this.kept.set('name', name),
+      letters: true,
+      keep_letters: (on) => void this.kept.set('letters', String(on)),
+      speaker: this.speaker,
       ...more,
     });
   }
@@ -166,7 +177,12 @@ export class World {
       getItem: (key: string) => this.kept.get(key) ?? null,
       setItem: (key: string, value: string) => void this.kept.set(key, value),
     };
-    return new OnCallState({ ...this.ports, api: new OnCallApi(this.fetch), storage });
+    return new OnCallState({
+      ...this.ports,
+      api: new OnCallApi(this.fetch),
+      storage,
+      is_visible: () => this.is_visible,
+    });
   }
 
   /** The connection is made, and the log is here. */

@@ -135,7 +135,7 @@ test('alarm performance, with figures that have neither value nor target', () =>
     ],
     top: [{ rule: 'r', device: 'd', metric: null, level: 0, count: 2, share: 0.5 }],
   };
-  const read = performanceOf({ from: at, to: at, enough: true, total: report, desks: [], rules: [report] });
+  const read = performanceOf({ from: at, to: at, covered_from: at, enough: true, total: report, desks: [], rules: [report] });
   expect(read.total.figures.map(({ value, met }) => [value, met])).toEqual([[7, false], [undefined, undefined]]);
   expect(read.rules[0]?.top[0]?.metric).toBeUndefined();
 });

@@ -50,7 +50,9 @@ export interface Report {
 export interface Performance {
   from: number;
   to: number;
-  /** Whether the span is long enough to judge by. */
+  /** From when on alerts are known: what the figures are of. */
+  covered_from: number;
+  /** Whether that span is long enough to judge by. */
   enough: boolean;
   total: Report;
   desks: Report[];
@@ -62,6 +64,7 @@ export function performanceOf(value: unknown): Performance {
   return {
     from: shape.time(from, 'from'),
     to: shape.time(from, 'to'),
+    covered_from: shape.time(from, 'covered_from'),
     enough: from['enough'] === true,
     total: reportOf(from['total']),
     desks: shape.optionalArray(from, 'desks').map(reportOf),

@@ -52,6 +52,12 @@ export async function subscribe(key: string): Promise<unknown> {
   }
 }
 
+/** Notes for the service worker whose browser this is, as it tells the server: see `sw.js`. */
+export async function noteWhose(person: string, by: string): Promise<void> {
+  const cache = await caches.open('sen-push');
+  await cache.put('/push-person', new Response(JSON.stringify({ person, by })));
+}
+
 /** iPads call themselves Macs, and no Mac has a screen for fingers. */
 export function isIos(agent: string, touch_points: number): boolean {
   return /iPhone|iPad|iPod/.test(agent) || (/Macintosh/.test(agent) && touch_points > 1);

@@ -17,10 +17,11 @@ use crate::map::rings::Ring;
 
 pub use xml::document;
 
-/// How long a message about an open alert is good for, in milliseconds: it is renewed by then, or
-/// nobody watches any more.
+/// How long a message about an open alert is good for, in milliseconds from when it is asked for: an
+/// alert may stand for days without a change, and is in force as long as somebody can read it here.
+/// Whoever keeps a copy and cannot ask again lets it go after this.
 const OPEN_FOR_MS: i64 = 24 * HOUR_MS;
-/// The same of a message that says that it is over.
+/// How long the end of an alert is worth telling, in milliseconds from then.
 const OVER_FOR_MS: i64 = HOUR_MS;
 /// How far around a device outside of any area a message is about, in kilometres.
 const RADIUS_KM: f64 = 1.0;
@@ -47,6 +48,8 @@ pub struct Issuer {
 /// What is known about an alert besides its record.
 #[derive(Clone, Debug, Default)]
 pub struct Around<'a> {
+    /// When the message is asked for.
+    pub now: Timestamp,
     /// Its rule as it was then.
     pub rule: Option<&'a Rule>,
     /// Its earlier revisions and when they were recorded.
@@ -178,7 +181,6 @@ fn block(
     let parts = [headline.as_str(), &place, consequence];
     let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     let description = parts.join("\n");
-    let for_ms = if is_over { OVER_FOR_MS } else { OPEN_FOR_MS };
     Block {
         language,
         category: category(record.field),
@@ -188,7 +190,7 @@ fn block(
         severity: severity(record.severity),
         effective: record.recorded_at,
         onset: record.started_at,
-        expires: record.recorded_at.plus_ms(for_ms),
+        expires: expires(record, around.now),
         sender_name: pick(&issuer.name).to_owned(),
         headline,
         description,
@@ -196,6 +198,17 @@ fn block(
         parameters: parameters(record, around.stage),
         area: area(record, around, place),
     }
+}
+
+/// Whole hours while it is open, so that the document is the same all through an hour.
+fn expires(record: &AlertRecord, now: Timestamp) -> Timestamp {
+    if !record.state.is_open() {
+        return record.recorded_at.plus_ms(OVER_FOR_MS);
+    }
+    // Never before it was sent, whatever our clock says.
+    let until = now.max(record.recorded_at).plus_ms(OPEN_FOR_MS);
+    let past = until.as_millis().rem_euclid(HOUR_MS);
+    until.plus_ms((HOUR_MS - past) % HOUR_MS)
 }
 
 fn category(field: Field) -> &'static str {

@@ -332,6 +332,7 @@ fn a_raise_an_update_and_an_end_are_as_they_were_agreed() {
     let first = raised();
     let document_of = |record: &AlertRecord, earlier: &[(u32, Timestamp)]| {
         let around = Around {
+            now: record.recorded_at.plus_ms(60_000),
             rule: Some(&rule),
             earlier,
             stage: Some(3),
@@ -403,6 +404,32 @@ fn a_device_outside_of_any_area_has_a_circle_and_a_restriction_its_scope() {
     assert_eq!((root.one("scope"), root.one("restriction")), ("Restricted", "Chỉ dùng nội bộ"));
 }
 
+#[test]
+fn what_stands_for_days_has_not_expired_and_what_is_over_soon_has() {
+    let record = raised();
+    let said = |record: &AlertRecord, now: &str| {
+        let around = Around { now: now.parse().unwrap(), ..Around::default() };
+        let root = read(&document(&message(record, &around, &issuer())).unwrap());
+        assert_eq!(root.one("sent"), "2026-11-23T14:02:05+07:00");
+        root.all("info")[0].one("expires").to_owned()
+    };
+    for (now, wanted) in [
+        ("2026-11-23T14:02:06+07:00", "2026-11-24T15:00:00+07:00"),
+        // On the third day it holds still, all through the hour with the same document.
+        ("2026-11-26T09:00:00.001+07:00", "2026-11-27T10:00:00+07:00"),
+        ("2026-11-26T09:59:59+07:00", "2026-11-27T10:00:00+07:00"),
+        ("2026-11-26T10:00:00+07:00", "2026-11-27T10:00:00+07:00"),
+        // A clock that was set back: never before it was sent.
+        ("2026-11-20T00:00:00+07:00", "2026-11-24T15:00:00+07:00"),
+    ] {
+        assert_eq!(said(&record, now), wanted, "{now}");
+    }
+    let over = AlertRecord { state: AlertState::Normal, ..record };
+    for now in ["2026-11-23T14:02:06+07:00", "2026-11-26T09:00:00+07:00"] {
+        assert_eq!(said(&over, now), "2026-11-23T15:02:05+07:00", "{now}");
+    }
+}
+
 /// Text as nobody would write it by accident.
 fn hostile() -> impl Strategy<Value = String> {
     prop_oneof![
@@ -450,7 +477,8 @@ proptest! {
         let rings = [ring.into_iter().map(|(lon, lat)| [lon, lat]).collect::<Ring>()];
         let earlier: Vec<(u32, Timestamp)> =
             (1..record.rev).map(|rev| (rev, record.recorded_at.plus_ms(-1))).collect();
-        let around = Around { rule: Some(&rule), earlier: &earlier, stage, rings: &rings, ..Around::default() };
+        let now = record.recorded_at;
+        let around = Around { now, rule: Some(&rule), earlier: &earlier, stage, rings: &rings, ..Around::default() };
         let issuer = Issuer { restriction, ..issuer() };
         let document = document(&message(&record, &around, &issuer)).unwrap();
         let root = read(&document);

@@ -38,6 +38,7 @@ pub(crate) async fn one(
     let registry = &centre.ports.registry;
     let area = record.area.as_ref().and_then(|code| registry.area(code));
     let around = Around {
+        now: centre.now(),
         rule: rule.as_ref(),
         earlier: &earlier,
         stage: stage.map(|stage| stage.stage),

@@ -40,6 +40,7 @@ use crate::socket::{self, Door};
 
 pub(crate) use answer::MOST_STREAMS;
 pub(crate) use backtest::{BACKTEST, BACKTEST_PATIENCE, MOST_BACKTESTS};
+pub(crate) use performance::MOST_REPORTS;
 
 /// The media type of Parquet.
 pub(crate) const PARQUET: &str = "application/vnd.apache.parquet";

@@ -1,5 +1,7 @@
 //! `GET /performance`: how good the alarms are.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::header;
@@ -7,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use sen_model::RuleId;
 use sen_model::time::DAY_MS;
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 use utoipa::IntoParams;
 
 use super::alerts::whole;
@@ -19,6 +22,10 @@ use crate::view::View;
 
 /// A span of this length is judged where none is given, in days.
 const USUAL_DAYS: i64 = 30;
+/// Reports that are made at a time: each looks at up to 400 days of alerts, for a second or so.
+pub(crate) const MOST_REPORTS: usize = 2;
+/// When to come back, in seconds.
+const COME_BACK_S: u32 = 2;
 
 /// What is to be judged.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -46,7 +53,7 @@ pub(crate) struct Wanted {
     responses(
         (status = 200, content((Performance = "application/json"), (String = "text/csv"))),
         (status = 400, body = Problem),
-        (status = 503, body = Problem, description = "the alert log is still being read"),
+        (status = 503, body = Problem, description = "the alert log is still being read, or two reports are being made"),
     ),
 )]
 pub(crate) async fn show(
@@ -77,10 +84,7 @@ pub(crate) async fn show(
         Some("csv") => true,
         Some(_) => return Err(Problem::bad("format: use json or csv")),
     };
-    let answer = {
-        let episodes = whole(&centre.tracks.alerts, &centre.episodes)?;
-        performance(episodes.rows(), &Asked { from, to, now, desk, rule })
-    };
+    let answer = judged(&centre, Asked { from, to, now, desk, rule }).await?;
     if !is_table {
         return Ok(Json(answer).into_response());
     }
@@ -89,4 +93,60 @@ pub(crate) async fn show(
         (header::CONTENT_DISPOSITION, "attachment; filename=\"performance.csv\""),
     ];
     Ok((headers, table(&answer, separator)).into_response())
+}
+
+async fn judged(centre: &Shared, asked: Asked) -> Result<Performance, Problem> {
+    let shared = Arc::clone(centre);
+    let work = move || {
+        let rows = whole(&shared.tracks.alerts, &shared.episodes)?.rows_before(asked.to);
+        Ok(performance(&rows, &asked))
+    };
+    aside(&centre.reports, work).await?
+}
+
+/// Works where no other request waits for it, if there is a place.
+async fn aside<T: Send + 'static>(
+    places: &Arc<Semaphore>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Problem> {
+    let busy = |_| Problem::unavailable("other reports are being made").retry_after(COME_BACK_S);
+    let place = Arc::clone(places).try_acquire_owned().map_err(busy)?;
+    let work = tokio::task::spawn_blocking(move || {
+        // Who asked may be gone before it is done: the place is free only then.
+        let _place = place;
+        work()
+    });
+    work.await.map_err(|error| Problem::internal(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn one_more_than_there_are_places_for_is_told_to_come_back() {
+        let places = Arc::new(Semaphore::new(MOST_REPORTS));
+        let (ends, held): (Vec<_>, Vec<_>) = (0..MOST_REPORTS)
+            .map(|number| {
+                let (end, ended) = std::sync::mpsc::channel::<()>();
+                let work = aside(&places, move || ended.recv().map_or(0, |()| number));
+                (end, Box::pin(work))
+            })
+            .unzip();
+        let others = async {
+            // The ones before have been polled once, so that each has its place.
+            assert_eq!(places.available_permits(), 0);
+            let refused = aside(&places, || ()).await.expect_err("no place").into_response();
+            assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(refused.headers()[header::RETRY_AFTER], "2");
+            ends.into_iter().for_each(|end| end.send(()).expect("the work still waits"));
+        };
+        let mut held = held.into_iter();
+        let (first, second) = (held.next().expect("one"), held.next().expect("two"));
+        let (first, second, ()) = tokio::join!(first, second, others);
+        assert_eq!((first.ok(), second.ok()), (Some(0), Some(1)));
+        assert_eq!(aside(&places, || 7).await.ok(), Some(7), "the places are free again");
+    }
 }

@@ -30,16 +30,18 @@ button{font:inherit;font-weight:bold;padding:1rem 2rem;width:100%}
 "#;
 const BOTTOM: &str = "</body></html>\n";
 
-/// What the page says in place of a button.
+/// What the page says about the link.
 struct Said {
     status: StatusCode,
     vi: String,
     en: String,
+    /// Whether there is still something for the button to do.
+    may_act: bool,
 }
 
 impl Said {
     fn new(status: StatusCode, vi: impl Into<String>, en: impl Into<String>) -> Self {
-        Self { status, vi: vi.into(), en: en.into() }
+        Self { status, vi: vi.into(), en: en.into(), may_act: false }
     }
 
     fn unknown() -> Self {
@@ -50,12 +52,20 @@ impl Said {
         )
     }
 
-    fn used() -> Self {
-        Self::new(
-            StatusCode::CONFLICT,
-            "Liên kết này đã được dùng.",
-            "This link has been used already.",
-        )
+    /// It was used, and yet nobody has the alert: the alert service did not answer then.
+    fn used_in_vain() -> Self {
+        let vi = "Nhưng cảnh báo vẫn chưa có ai nhận: hãy bấm nút lần nữa.";
+        let en = "But nobody has the alert yet: press the button once more.";
+        Self { may_act: true, ..Self::new(StatusCode::OK, vi, en).after_use() }
+    }
+
+    /// The same, of a link that was used before.
+    fn after_use(self) -> Self {
+        Self {
+            vi: format!("Liên kết này đã dùng. {}", self.vi),
+            en: format!("This link has been used already. {}", self.en),
+            ..self
+        }
     }
 
     fn unavailable() -> Self {
@@ -75,10 +85,11 @@ pub(super) async fn show(State(centre): State<Shared>, Path(token): Path<String>
     };
     let record = newest(&centre, &link);
     let said = match &record {
-        Some(record) => {
-            let said = taken(record).or_else(|| link.used.then(Said::used));
-            said.map(|said| Said { status: StatusCode::OK, ..said })
-        }
+        Some(record) => match taken(record) {
+            Some(said) if link.used => Some(said.after_use()),
+            None if link.used => Some(Said::used_in_vain()),
+            said => said,
+        },
         None => Some(Said::unavailable()),
     };
     page(&centre, record.as_ref(), said.as_ref())
@@ -93,18 +104,20 @@ pub(super) async fn redeem(State(centre): State<Shared>, Path(token): Path<Strin
     let link = match asks::ask(&centre.ports.oncall, question, "notify").await {
         Ok(OnCallAnswer::Link(link)) => link,
         Ok(OnCallAnswer::Unknown) => return page(&centre, None, Some(&Said::unknown())),
-        // It was used before. If the alert service did not answer then, its person may ask again:
-        // the key is the same, so that nothing is done twice.
-        Ok(_) => match look(&centre, &token).await {
-            Ok(link) => link,
-            Err(said) => return page(&centre, None, Some(&said)),
-        },
-        Err(_) => return page(&centre, None, Some(&Said::unavailable())),
+        // Its use could not be noted, so nothing was done.
+        Ok(OnCallAnswer::Refused(why)) => {
+            let said = Said::new(StatusCode::SERVICE_UNAVAILABLE, why.vi, why.en);
+            return page(&centre, None, Some(&said));
+        }
+        Ok(_) | Err(_) => return page(&centre, None, Some(&Said::unavailable())),
     };
+    let told = |said: Said| if link.used { said.after_use() } else { said };
     let before = newest(&centre, &link);
-    if let Some(said) = before.as_ref().and_then(taken) {
+    if let Some(said) = before.as_ref().and_then(taken).map(told) {
         return page(&centre, before.as_ref(), Some(&said));
     }
+    // Also with a link that was used before: if the alert service did not answer then, nobody has
+    // the alert. The key is the token's own, so that nothing is done twice.
     let (record, said) = acknowledge(&centre, &token, &link).await;
     page(&centre, record.or(before).as_ref(), Some(&said))
 }
@@ -154,7 +167,7 @@ async fn acknowledge(centre: &Centre, token: &str, link: &Link) -> (Option<Alert
                 let vi = format!("Đã ghi nhận: {by} nhận cảnh báo này.");
                 Said::new(StatusCode::OK, vi, format!("Done: {by} has this alert."))
             } else {
-                taken(&record).unwrap_or_else(Said::used)
+                taken(&record).unwrap_or_else(Said::unavailable)
             };
             (Some(*record), said)
         }
@@ -178,14 +191,24 @@ fn place(centre: &Centre, record: &AlertRecord) -> String {
     names.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// The page: the alert, if it is known, and the button unless there is something to say instead.
+fn state(state: AlertState) -> &'static str {
+    match state {
+        AlertState::Unacknowledged => "Chưa xác nhận / not acknowledged",
+        AlertState::Acknowledged => "Đã xác nhận / acknowledged",
+        AlertState::ReturnedUnacknowledged => "Hết nhưng chưa xác nhận / over, not acknowledged",
+        AlertState::Latched => "Hết, chờ đặt lại / over, waits for a reset",
+        AlertState::Normal => "Đã hết / over",
+    }
+}
+
+/// The page: the alert, if it is known, what there is to say, and the button if it can do anything.
 fn page(centre: &Centre, record: Option<&AlertRecord>, said: Option<&Said>) -> Response {
     let mut page = String::from(TOP);
     if let Some(record) = record {
         let _ = write!(
             page,
             "<div class=\"s{}\"><p><strong>Mức {} / severity {}</strong>{}</p><h1>{}</h1>\
-             <p class=\"en\">{}</p><p>{} · {}</p></div>",
+             <p class=\"en\">{}</p><p>{} · {}</p><p>{}</p></div>",
             record.severity.level(),
             record.severity.level(),
             record.severity.level(),
@@ -194,19 +217,19 @@ fn page(centre: &Centre, record: Option<&AlertRecord>, said: Option<&Said>) -> R
             escape(&record.text.en),
             escape(&place(centre, record)),
             record.started_at,
+            state(record.state),
         );
     }
-    match said {
-        Some(said) => {
-            let _ =
-                write!(page, "<p>{}</p><p class=\"en\">{}</p>", escape(&said.vi), escape(&said.en));
-        }
+    if let Some(said) = said {
+        let _ = write!(page, "<p>{}</p><p class=\"en\">{}</p>", escape(&said.vi), escape(&said.en));
+    }
+    if said.is_none_or(|said| said.may_act) {
         // Without an action the form goes to the address of the page itself.
-        None => page.push_str(
+        page.push_str(
             "<form method=\"post\"><button>TÔI NHẬN / I TAKE IT</button></form>\
              <p>Bấm nút để xác nhận bạn sẽ xử lý cảnh báo này.</p>\
              <p class=\"en\">Press the button to say that you see to this alert.</p>",
-        ),
+        );
     }
     page.push_str(BOTTOM);
     (said.map_or(StatusCode::OK, |said| said.status), Html(page)).into_response()

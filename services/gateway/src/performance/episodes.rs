@@ -94,7 +94,7 @@ impl Episode {
 /// The rows, oldest raise first.
 #[derive(Debug, Default)]
 pub struct Episodes {
-    rows: VecDeque<Episode>,
+    rows: VecDeque<Arc<Episode>>,
     /// How many rows went before the first one that is kept.
     gone: usize,
     /// Where those stand that are not over yet, counted from the first row there ever was.
@@ -119,16 +119,18 @@ impl Episodes {
         }
         let Some(at) = self.open.get(&record.id) else { return };
         if let Some(row) = at.checked_sub(self.gone).and_then(|at| self.rows.get_mut(at)) {
-            row.take(record);
+            // A report that is being made keeps the row as it was.
+            Arc::make_mut(row).take(record);
         }
         if !is_open {
             self.open.remove(&record.id);
         }
     }
 
-    /// The rows, oldest raise first.
-    pub fn rows(&self) -> impl Iterator<Item = &Episode> {
-        self.rows.iter()
+    /// The rows of what was raised before a time, oldest raise first, as they are now: cheap to
+    /// take, so that nobody who folds waits for a report.
+    pub fn rows_before(&self, to: Timestamp) -> Vec<Arc<Episode>> {
+        self.rows.iter().filter(|row| row.raised_at < to).map(Arc::clone).collect()
     }
 
     fn begin(&mut self, record: &AlertRecord) {
@@ -139,9 +141,9 @@ impl Episodes {
             level: record.level,
         });
         self.open.insert(record.id.clone(), self.gone + self.rows.len());
-        self.rows.push_back(Episode::begun(record, alarm));
+        self.rows.push_back(Arc::new(Episode::begun(record, alarm)));
         let oldest = record.recorded_at.plus_ms(-KEPT_DAYS * DAY_MS);
-        let is_old = |row: &Episode| row.raised_at < oldest;
+        let is_old = |row: &Arc<Episode>| row.raised_at < oldest;
         while self.rows.len() > KEPT_ROWS || self.rows.front().is_some_and(is_old) {
             self.forget_oldest();
         }

@@ -1,6 +1,7 @@
 //! Pure: the figures of a span.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use sen_model::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 use sen_model::{DeviceId, Field, Metric, RuleId, Timestamp};
@@ -132,7 +133,11 @@ pub struct Performance {
     /// Until before when.
     #[schema(value_type = String, format = DateTime)]
     pub to: Timestamp,
-    /// Whether the span is long enough to judge by: 30 days.
+    /// From when on alerts are known: `from`, or the first of all alerts if that came later, or `to`
+    /// if none came before. The figures are of the time since then.
+    #[schema(value_type = String, format = DateTime)]
+    pub covered_from: Timestamp,
+    /// Whether the time since then is long enough to judge by: 30 days.
     pub enough: bool,
     /// What was asked for.
     pub total: Report,
@@ -142,13 +147,16 @@ pub struct Performance {
     pub rules: Vec<Report>,
 }
 
-/// The figures of the rows that are asked for.
-pub fn performance<'r>(rows: impl Iterator<Item = &'r Episode>, asked: &Asked) -> Performance {
+/// The figures of the rows that are asked for; `rows` are all that were raised before the end.
+pub fn performance(rows: &[Arc<Episode>], asked: &Asked) -> Performance {
+    // Before the first alert nobody looked, as far as is known: such days are not quiet ones.
+    let first = rows.iter().map(|row| row.raised_at).min().unwrap_or(asked.to);
+    let covered = &Asked { from: first.clamp(asked.from, asked.to), ..asked.clone() };
     let is_asked = |row: &&Episode| {
         asked.desk.is_none_or(|desk| row.field == desk)
             && asked.rule.as_ref().is_none_or(|rule| row.alarm.rule == *rule)
     };
-    let rows: Vec<&Episode> = rows.filter(is_asked).collect();
+    let rows: Vec<&Episode> = rows.iter().map(Arc::as_ref).filter(is_asked).collect();
     let name = match (&asked.rule, asked.desk) {
         (Some(rule), _) => format!("rule:{rule}"),
         (None, Some(desk)) => desk.as_str().to_owned(),
@@ -158,19 +166,20 @@ pub fn performance<'r>(rows: impl Iterator<Item = &'r Episode>, asked: &Asked) -
     if asked.rule.is_none() {
         if asked.desk.is_none() {
             for (desk, rows) in grouped(&rows, |row| row.field) {
-                desks.push(report(desk.as_str().to_owned(), &rows, asked, true));
+                desks.push(report(desk.as_str().to_owned(), &rows, covered, true));
             }
         }
         for (rule, rows) in grouped(&rows, |row| row.alarm.rule.clone()) {
-            rules.push(report(format!("rule:{rule}"), &rows, asked, false));
+            rules.push(report(format!("rule:{rule}"), &rows, covered, false));
         }
         rules.retain(|rule: &Report| rule.shown > 0);
         rules.sort_by(|a, b| (b.shown, &a.of).cmp(&(a.shown, &b.of)));
         rules.truncate(MOST_RULES);
     }
-    let total = report(name, &rows, asked, asked.rule.is_none());
-    let enough = asked.to.since_ms(asked.from) >= ENOUGH_DAYS * DAY_MS;
-    Performance { from: asked.from, to: asked.to, enough, total, desks, rules }
+    let total = report(name, &rows, covered, asked.rule.is_none());
+    let enough = asked.to.since_ms(covered.from) >= ENOUGH_DAYS * DAY_MS;
+    let (from, to, covered_from) = (asked.from, asked.to, covered.from);
+    Performance { from, to, covered_from, enough, total, desks, rules }
 }
 
 fn grouped<'r, K: Ord>(
@@ -237,16 +246,21 @@ fn judge(figure: &mut Figure) {
 
 /// How many come, on average and at worst.
 fn rates(figures: &mut Vec<Figure>, shown: &[(Timestamp, &Episode)], asked: &Asked) {
-    let span = asked.to.since_ms(asked.from) as f64;
     let windows = [
         ("per_10_min_mean", "per_10_min_peak", WINDOW_MS),
         ("per_hour_mean", "per_hour_peak", HOUR_MS),
         ("per_day_mean", "per_day_peak", DAY_MS),
     ];
     for (mean, peak, window) in windows {
-        figures.push(figure(mean, Some(shown.len() as f64 * window as f64 / span), "1"));
+        figures.push(figure(mean, of_span(shown.len() as f64 * window as f64, asked), "1"));
         figures.push(figure(peak, Some(busiest(shown, window) as f64), "1"));
     }
+}
+
+/// Spread over the span; none where it is empty.
+fn of_span(amount: f64, asked: &Asked) -> Option<f64> {
+    let span = asked.to.since_ms(asked.from);
+    (span > 0).then(|| amount / span as f64)
 }
 
 /// Most alerts within any window of this length.
@@ -277,14 +291,29 @@ fn nuisances(
     let is_fleeting = |(at, row): &&(Timestamp, &Episode)| {
         row.cleared_at.is_some_and(|cleared| cleared.since_ms(*at) <= FLEETING_MS)
     };
-    let is_stale = |(at, row): &&(Timestamp, &Episode)| {
-        let until = row.cleared_at.unwrap_or(asked.now).min(asked.to);
-        at.plus_ms(STALE_MS).max(asked.from) < until
-    };
     figures.push(figure("chattering_alarms", Some(alarms as f64), "1"));
     figures.push(figure("chattering", Some(chatter.iter().sum::<usize>() as f64), "1"));
     figures.push(figure("fleeting", Some(shown.iter().filter(is_fleeting).count() as f64), "1"));
-    figures.push(figure("stale", Some(real.iter().filter(is_stale).count() as f64), "1"));
+    figures.push(figure("stale", Some(stale(real, asked) as f64), "1"));
+}
+
+/// Most alerts that were stale at one time.
+fn stale(real: &[(Timestamp, &Episode)], asked: &Asked) -> usize {
+    let when = |(at, row): &(Timestamp, &Episode)| {
+        let begins = at.plus_ms(STALE_MS).max(asked.from);
+        let ends = row.cleared_at.unwrap_or(asked.now).min(asked.to);
+        (begins < ends).then_some((begins, ends))
+    };
+    let (mut begins, mut ends): (Vec<_>, Vec<_>) = real.iter().filter_map(when).unzip();
+    begins.sort_unstable();
+    ends.sort_unstable();
+    let (mut most, mut gone) = (0, 0);
+    for (come, at) in begins.iter().enumerate() {
+        // Each that is over began before: `gone` never passes `come`.
+        gone += ends[gone..].iter().take_while(|end| *end <= at).count();
+        most = most.max(come + 1 - gone);
+    }
+    most
 }
 
 /// How many of these raises are one of three within a minute.
@@ -358,8 +387,8 @@ fn overload(figures: &mut Vec<Figure>, real: &[(Timestamp, &Episode)], asked: &A
     };
     let lasted: Vec<i64> = floods(&times, asked.to).into_iter().map(within).collect();
     let lasted: Vec<i64> = lasted.into_iter().filter(|ms| *ms > 0).collect();
-    let (total, span) = (lasted.iter().sum::<i64>(), asked.to.since_ms(asked.from));
+    let total = lasted.iter().sum::<i64>();
     figures.push(figure("floods", Some(lasted.len() as f64), "1"));
     figures.push(figure("flood_time", Some(total as f64 / SECOND_MS as f64), "s"));
-    figures.push(figure("flood_share", Some(total as f64 / span as f64), "share"));
+    figures.push(figure("flood_share", of_span(total as f64, asked), "share"));
 }

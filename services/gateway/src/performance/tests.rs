@@ -10,7 +10,7 @@ use sen_model::{DeviceId, Timestamp};
 
 use super::csv::{Separator, table};
 use super::episodes::{Episodes, KEPT_DAYS, KEPT_ROWS};
-use super::report::{Asked, Report, performance};
+use super::report::{Asked, Performance, Report, performance};
 use crate::sample;
 
 /// One episode as a test makes it up, times in milliseconds.
@@ -111,6 +111,10 @@ fn folded(made: &[Made]) -> Episodes {
     episodes
 }
 
+fn figures(made: &[Made], asked: &Asked) -> Performance {
+    performance(&folded(made).rows_before(asked.to), asked)
+}
+
 fn made() -> impl Strategy<Value = Made> {
     let step = 20_000;
     let hidden = prop_oneof![6 => Just(Some(0)), 1 => (1..40i64).prop_map(move |n| Some(n * step)), 1 => Just(None)];
@@ -200,6 +204,19 @@ impl Naive<'_> {
         total as f64
     }
 
+    /// Looks at the state of every alert at each moment at which one more can be stale.
+    fn stale(&self) -> f64 {
+        let real = || self.made.iter().filter(|one| !one.drill);
+        let is_stale = |one: &Made, at: i64| {
+            let ended = one.cleared.map_or(self.now, |ms| one.raised + ms);
+            one.shown().is_some_and(|shown| at - shown >= DAY_MS) && at < ended
+        };
+        let moments = real().filter_map(|one| Some(one.shown()? + DAY_MS)).chain([self.from]);
+        let within = moments.filter(|at| self.from <= *at && *at < self.to);
+        let counts = within.map(|at| real().filter(|one| is_stale(one, at)).count());
+        counts.max().unwrap_or(0) as f64
+    }
+
     fn part(mut lasted: Vec<i64>, percent: usize) -> Option<f64> {
         lasted.sort_unstable();
         let enough = |ms: &&i64| {
@@ -212,16 +229,13 @@ impl Naive<'_> {
     fn figures(&self) -> Vec<(&'static str, Option<f64>)> {
         let shown = self.shown();
         let count = shown.len() as f64;
-        let mean = |window: i64| Some(count * window as f64 / (self.to - self.from) as f64);
+        let span = (self.to - self.from) as f64;
+        let spread = |amount: f64| (span > 0.0).then(|| amount / span);
+        let mean = |window: i64| spread(count * window as f64);
         let (alarms, chattering) = self.chattering();
         let lasted = |one: &&&Made| one.cleared.map(|ms| one.raised + ms - one.shown().unwrap());
         let fleeting =
             shown.iter().filter(|one| lasted(one).is_some_and(|ms| ms <= MINUTE_MS)).count();
-        let is_stale = |one: &&&Made| {
-            let Some(at) = one.shown() else { return false };
-            let until = one.cleared.map_or(self.now, |ms| one.raised + ms).min(self.to);
-            !one.drill && (at + DAY_MS).max(self.from) < until
-        };
         let share = |wanted: &dyn Fn(u8) -> bool| {
             let some = shown.iter().filter(|one| wanted(one.severity)).count();
             (!shown.is_empty()).then(|| some as f64 / count)
@@ -235,11 +249,12 @@ impl Naive<'_> {
             ("per_10_min_peak", Some(self.peak(10 * MINUTE_MS))),
             ("per_hour_mean", mean(HOUR_MS)),
             ("per_hour_peak", Some(self.peak(HOUR_MS))),
+            ("per_day_mean", mean(DAY_MS)),
             ("per_day_peak", Some(self.peak(DAY_MS))),
             ("chattering_alarms", Some(alarms)),
             ("chattering", Some(chattering)),
             ("fleeting", Some(fleeting as f64)),
-            ("stale", Some(self.made.iter().filter(is_stale).count() as f64)),
+            ("stale", Some(self.stale())),
             ("critical_and_high_share", share(&|severity| severity <= 2)),
             ("medium_share", share(&|severity| severity == 3)),
             ("low_share", share(&|severity| severity == 4)),
@@ -248,7 +263,7 @@ impl Naive<'_> {
             ("clear_median", Self::part(over.clone(), 50)),
             ("clear_p90", Self::part(over, 90)),
             ("flood_time", Some(self.flood_ms() / 1_000.0)),
-            ("flood_share", Some(self.flood_ms() / (self.to - self.from) as f64)),
+            ("flood_share", spread(self.flood_ms())),
         ]
     }
 }
@@ -274,13 +289,18 @@ proptest! {
     fn two_implementations_agree(
         made in proptest::collection::vec(made(), 0..60),
         from in 0..300i64,
-        length in 1..600i64,
+        // Most are hours long, some days: only then can anything be stale.
+        length in prop_oneof![3 => 1..600i64, 1 => 4_000..11_000i64],
         tail in 0..10_000i64,
     ) {
         let (from, to) = (from * 20_000, (from + length) * 20_000);
         let now = to + tail * 20_000;
-        let episodes = folded(&made);
-        let answer = performance(episodes.rows(), &asked(from, to, now));
+        let answer = figures(&made, &asked(from, to, now));
+        // What is shown of the span begins with the first alert of any kind.
+        let first = made.iter().map(|one| one.raised).filter(|at| *at < to).min();
+        let covered = first.map_or(to, |first| first.max(from));
+        prop_assert_eq!(answer.covered_from.as_millis(), covered);
+        let from = covered;
         let check = |report: &Report, made: Vec<&Made>| {
             let naive = Naive { made, from, to, now };
             prop_assert_eq!(report.shown, naive.shown().len() as u64);
@@ -322,7 +342,7 @@ fn known_cases_have_known_answers() {
     // Three raises within a minute, each gone after five seconds; one that holds for two days.
     let mut made: Vec<Made> = (0..3).map(|n| plain(1, n * 25_000, Some(5_000))).collect();
     made.push(plain(2, 0, Some(2 * DAY_MS)));
-    let answer = performance(folded(&made).rows(), &asked(0, 3 * DAY_MS, 3 * DAY_MS));
+    let answer = figures(&made, &asked(0, 3 * DAY_MS, 3 * DAY_MS));
     let total = &answer.total;
     for (name, wanted) in [
         ("chattering_alarms", 1.0),
@@ -348,13 +368,50 @@ fn known_cases_have_known_answers() {
 }
 
 #[test]
+fn stale_are_as_many_as_were_so_at_one_time() {
+    // One a day, each of two days: each is stale through its second day, the next one after it.
+    let made: Vec<Made> =
+        (0..5).map(|n| plain(n, i64::from(n) * DAY_MS, Some(2 * DAY_MS))).collect();
+    let span = asked(0, 9 * DAY_MS, 9 * DAY_MS);
+    assert_eq!(of(&figures(&made, &span).total, "stale"), Some(1.0), "five, but never two at once");
+    let longer: Vec<Made> =
+        made.iter().cloned().map(|one| Made { cleared: Some(3 * DAY_MS + 1), ..one }).collect();
+    assert_eq!(of(&figures(&longer, &span).total, "stale"), Some(3.0));
+    let open: Vec<Made> = made.into_iter().map(|one| Made { cleared: None, ..one }).collect();
+    assert_eq!(of(&figures(&open, &span).total, "stale"), Some(5.0));
+    assert_eq!(of(&figures(&open, &asked(0, DAY_MS, 9 * DAY_MS)).total, "stale"), Some(0.0));
+}
+
+#[test]
+fn days_before_the_first_alert_are_no_quiet_ones() {
+    let at = |day: i64| day * DAY_MS;
+    let made: Vec<Made> = (0..10).map(|n| plain(n, at(100) + i64::from(n), None)).collect();
+    let answer = figures(&made, &asked(at(72), at(102), at(102)));
+    assert_eq!((answer.from.as_millis(), answer.covered_from.as_millis()), (at(72), at(100)));
+    assert_eq!((of(&answer.total, "per_day_mean"), answer.enough), (Some(5.0), false));
+    // One rule or desk alone is judged by the time since the first alert of any.
+    let rule =
+        Asked { rule: Some(RuleId::new("rule-9").unwrap()), ..asked(at(99), at(130), at(130)) };
+    let alone = figures(&made, &rule);
+    assert_eq!((alone.covered_from.as_millis(), alone.enough), (at(100), true));
+    for before in
+        [figures(&made, &asked(at(1), at(50), at(102))), figures(&[], &asked(0, at(50), at(50)))]
+    {
+        assert_eq!((before.covered_from, before.enough), (before.to, false));
+        assert_eq!(of(&before.total, "per_day_mean"), None);
+        assert_eq!(of(&before.total, "flood_share"), None);
+        assert_eq!(of(&before.total, "per_day_peak"), Some(0.0));
+    }
+}
+
+#[test]
 fn ten_within_ten_minutes_are_a_flood_until_fewer_than_five_are_left() {
     let made: Vec<Made> = (0..12).map(|n| plain(n as u8, n * 30_000, None)).collect();
-    let answer = performance(folded(&made).rows(), &asked(0, HOUR_MS, HOUR_MS));
+    let answer = figures(&made, &asked(0, HOUR_MS, HOUR_MS));
     // From the tenth on, at 270 s, until the eighth (210 s) is ten minutes old.
     assert_eq!(of(&answer.total, "floods"), Some(1.0));
     assert_eq!(of(&answer.total, "flood_time"), Some(540.0));
-    let half = performance(folded(&made).rows(), &asked(300_000, 600_000, HOUR_MS));
+    let half = figures(&made, &asked(300_000, 600_000, HOUR_MS));
     assert_eq!(of(&half.total, "flood_share"), Some(1.0));
 }
 
@@ -363,20 +420,20 @@ fn one_desk_or_rule_is_asked_for_alone_and_the_table_says_the_same() {
     let mut made: Vec<Made> = (0..4).map(|n| plain(n as u8, i64::from(n) * 1_000, None)).collect();
     made[3].field = false;
     let desk = Asked { desk: Some(Field::Environment), ..asked(0, DAY_MS, DAY_MS) };
-    let answer = performance(folded(&made).rows(), &desk);
+    let answer = figures(&made, &desk);
     assert_eq!((answer.total.of.as_str(), answer.total.shown), ("environment", 3));
     assert!(answer.desks.is_empty() && answer.rules.len() == 3);
     let rule = Asked { rule: Some(RuleId::new("rule-3").unwrap()), ..asked(0, DAY_MS, DAY_MS) };
-    let answer = performance(folded(&made).rows(), &rule);
+    let answer = figures(&made, &rule);
     assert_eq!((answer.total.shown, answer.rules.len()), (1, 0));
 
-    let commas = table(&performance(folded(&made).rows(), &desk), Separator::Comma);
+    let commas = table(&figures(&made, &desk), Separator::Comma);
     let mut lines = commas.split("\r\n");
     assert_eq!(lines.next(), Some("of,figure,value,unit,bound,target,met"));
     assert_eq!(lines.next(), Some("environment,shown,3,1,,,"));
     assert!(commas.contains("\r\nenvironment,per_day_mean,3,1,at_most,150,true\r\n"), "{commas}");
     assert!(commas.lines().skip(1).all(|line| line.matches(',').count() == 6));
-    let semicolons = table(&performance(folded(&made).rows(), &desk), Separator::Semicolon);
+    let semicolons = table(&figures(&made, &desk), Separator::Semicolon);
     assert!(semicolons.starts_with("\u{feff}of;figure;value;"), "{semicolons}");
 }
 
@@ -392,7 +449,7 @@ fn rows_are_kept_for_a_year_and_a_month_and_for_a_number_of_them() {
             record.recorded_at = Timestamp::from_millis(at);
             episodes.apply(number, &record);
         }
-        episodes.rows().count()
+        episodes.rows_before(record.recorded_at.plus_ms(1)).len()
     };
     assert_eq!(raise(0, 1), 1);
     assert_eq!(raise(DAY_MS, 1), 2);

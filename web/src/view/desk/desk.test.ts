@@ -307,3 +307,49 @@ test('a dead line and dead alerting are both said, without hiding the work', asy
   expect(text('stale-strip')).toContain('Mất kết nối');
   expect(find('alert-page')).not.toBeNull();
 });
+
+describe('what is critical and new', () => {
+  const three = alertRecord({ id: 'three' });
+
+  test('is told and heard on every page, once, and what is less or was there before is not', async () => {
+    await open('/desk/stage');
+    const region = find('heard');
+    expect([region?.getAttribute('aria-live'), text('heard'), world.chimes]).toEqual(['assertive', '', []]);
+    world.socket.say(alertFrame(10, { ...two, id: 'four' }));
+    await pass(500);
+    expect([text('heard'), world.chimes]).toEqual(['', []]);
+    world.socket.say(alertFrame(11, three));
+    await pass(500);
+    expect(text('heard')).toBe('Cảnh báo khẩn cấp mới: Báo động III Mỹ Tho');
+    expect([find('heard') === region, world.chimes]).toEqual([true, ['critical']]);
+    world.socket.say(alertFrame(12, { ...three, rev: 2, kind: 'updated', value: 1.7 }));
+    await pass(500);
+    expect([region?.children.length, world.chimes]).toEqual([1, ['critical']]);
+    await pass(31_000);
+    expect(text('heard')).toBe('');
+  });
+});
+
+test('single letters can be turned off, which is kept; the other keys go on', async () => {
+  await open();
+  await press('?');
+  const box = document.querySelector<HTMLInputElement>('[data-testid="letters"]')!;
+  expect(box.checked).toBe(true);
+  box.click();
+  flushSync();
+  expect([desk.letters, world.kept.get('letters')]).toEqual([false, 'false']);
+  document.querySelector('dialog')!.dispatchEvent(new Event('close'));
+  (document.activeElement as HTMLElement).blur();
+  await pass(500);
+  await press('j');
+  await press('l');
+  await press('?');
+  expect([focused(), find('key-list'), text('heard')]).toEqual([undefined, null, '']);
+  await press('ArrowDown');
+  expect(focused()).toBe('one');
+  await press('a');
+  expect(world.orders()).toEqual([]);
+  desk.useLetters(true);
+  await press('j');
+  expect(focused()).toBe('two');
+});
