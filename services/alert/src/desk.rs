@@ -57,10 +57,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::records::Records;
 use crate::transition::Transition;
-use crate::wording::{displaced, superseded, withdrawn};
+use crate::wording::{Unwatched, displaced, superseded, withdrawn};
 use answers::Answers;
 pub(crate) use around::Around;
 use chatter::Chatter;
+pub(crate) use chatter::chattering;
 pub(crate) use entries::MOST_ENDED;
 use entries::{Entries, SEN, edition_id};
 use flood::Floods;
@@ -191,6 +192,11 @@ impl Desk {
         self.open().into_iter().filter(is_judged).collect()
     }
 
+    /// The alerts that people closed, as far as they are known.
+    pub(crate) fn closed_by_people(&self) -> impl Iterator<Item = &AlertRecord> {
+        self.alerts.values().filter(|alert| alert.closing.is_some())
+    }
+
     /// How many devices a device depends on.
     pub(crate) fn depth(&self, device: &DeviceId) -> usize {
         self.around.above(device).len()
@@ -253,8 +259,8 @@ impl Desk {
                     self.record(record, out);
                 }
             }
-            (Transition::Join { members, .. }, Some(held)) => {
-                if let Some(record) = joined(held, members, now) {
+            (Transition::Join { .. }, Some(held)) => {
+                if let Some(record) = joined(held, transition, registry, now) {
                     self.record(record, out);
                 }
             }
@@ -300,13 +306,14 @@ impl Desk {
     pub(crate) fn withdraw(
         &mut self,
         id: &AlertId,
+        why: Unwatched,
         needs_acknowledgement: bool,
         now: Timestamp,
         out: &mut Records,
     ) {
         let Some(held) = self.alerts.get(id) else { return };
         let Some(mut record) = returned(held, needs_acknowledgement, now, now) else { return };
-        record.text = withdrawn(held);
+        record.text = withdrawn(held, why);
         self.record(record, out);
         self.follow(id, now, out);
     }

@@ -18,8 +18,9 @@ use sen_model::{
 };
 
 use crate::book::RuleBook;
+use crate::builtin::PROBE;
 use crate::hearing::{Complaint, Complaints, Heard, Hearing, subject};
-use crate::memory::{Memory, Values, Watched};
+use crate::memory::{Memory, Series, Values, Watched};
 use crate::queue::Held;
 use crate::schedule;
 use crate::track::Stamp;
@@ -31,6 +32,8 @@ pub(crate) const MOST_TRACKS: usize = 500_000;
 const MOST_VALUES: usize = 256;
 /// Series whose latest values are kept, at most: beyond it those of new ones are missing.
 const MOST_NAMED: usize = 100_000;
+/// A beat so little ahead of the clock is behind the next one, which comes each ten seconds.
+const HARMLESS_AHEAD_MS: i64 = 5_000;
 
 /// How long readings may take.
 #[derive(Clone, Copy, Debug)]
@@ -178,6 +181,37 @@ impl Engine {
     /// Listening begins (again): silence is counted from here.
     pub(crate) fn resume(&mut self, now: Timestamp) {
         self.resumed_at = now;
+    }
+
+    /// Nothing that is remembered of silence lies ahead of the clock, which may have been set back.
+    /// The centre's own beats, told by that clock, are judged as if they were the first: to go on
+    /// with what is remembered of a time that is not yet, each would be too old.
+    pub(crate) fn turn_back(&mut self, now: Timestamp, out: &mut Vec<Transition>) {
+        let beyond = now.plus_ms(HARMLESS_AHEAD_MS);
+        for (device, Watched { watches, series: all, .. }) in &mut self.devices {
+            let single = all.iter_mut().flat_map(|series| &mut series.watches);
+            watches.iter_mut().chain(single).for_each(|(_, watch)| watch.turn_back(now));
+            if device.as_str() != PROBE {
+                continue;
+            }
+            for Series { metric, tracks, .. } in all {
+                let ahead = tracks.iter_mut().filter(|(number, track)| {
+                    let rule = &self.book.editions[*number].rule;
+                    rule.id.as_str() == PROBE && track.is_ahead_of(beyond)
+                });
+                for (number, track) in ahead {
+                    let edition = &self.book.editions[*number];
+                    let open = std::mem::take(track).open();
+                    out.extend(open.map(|started_at| Transition::Clear {
+                        subject: subject(edition, device, Some(metric)),
+                        started_at,
+                        ceased_at: started_at,
+                        event_time: started_at,
+                        value: None,
+                    }));
+                }
+            }
+        }
     }
 
     /// What the clock alone decides: readings have waited long enough, windows are over, somebody

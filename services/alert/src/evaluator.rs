@@ -108,9 +108,24 @@ impl Evaluator {
         self.happenings.resume(now);
     }
 
+    /// Nothing that is remembered lies ahead of the clock, which may have been set back. Not in a
+    /// replay: what is heard there is of the past.
+    pub(crate) fn turn_back(&mut self, now: Timestamp, out: &mut Vec<Transition>) {
+        self.engine.turn_back(now, &mut self.fresh);
+        self.pass_on(out);
+        self.happenings.turn_back(now);
+        self.groups.turn_back(now.as_millis(), &mut self.found);
+        self.tell(out);
+    }
+
     /// Takes over a silence that a log knows to be open.
     pub(crate) fn adopt(&mut self, record: &AlertRecord) {
         self.engine.adopt(record);
+    }
+
+    /// A person closed an alert: of happenings nobody else says when they are over.
+    pub(crate) fn close(&mut self, record: &AlertRecord) {
+        self.happenings.close(record);
     }
 
     /// Brings the groups in line with what is held by now, when the replay has reached the head or

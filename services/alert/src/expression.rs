@@ -3,12 +3,15 @@
 //! An expression sees `value`, `quality`, `metric` and `event_time` (milliseconds UTC) of the
 //! reading, `device` (`id`, `name`, `kind`, `field`, `area`, `lat`, `lon`, `tags`, `interval_ms`),
 //! `area` (`code`, `name`), and the named values its rule asks for. It must say true or false.
-//! Nothing it does can stop the judging: what fails is an error value, counted and told once.
+//! What fails is an error value, counted and told once. How long it takes is bounded by its form,
+//! because CEL itself counts no steps: few characters and operations, short lists, and one loop
+//! (`all`, `exists`, `map` …) never within another, nor over what another made.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use cel::{Context, ExecutionError, Program, Value};
+use cel::common::ast::{EntryExpr, Expr};
+use cel::{Context, ExecutionError, IdedExpr, Program, Value};
 use sen_model::condition::Reference;
 use sen_model::{Device, DeviceId, Metric, Registry, Timestamp};
 
@@ -16,6 +19,10 @@ use sen_model::{Device, DeviceId, Metric, Registry, Timestamp};
 const KNOWN: [&str; 6] = ["value", "quality", "metric", "event_time", "device", "area"];
 /// Characters of an expression, at most.
 const MOST_CHARS: usize = 1_000;
+/// Operations, names and values of an expression, at most. A loop is some ten of them.
+const MOST_NODES: usize = 400;
+/// Elements of a list or map that an expression spells out, at most.
+const MOST_ELEMENTS: usize = 64;
 
 /// A reading before an expression.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +48,7 @@ impl Expression {
             return Err(format!("is longer than {MOST_CHARS} characters"));
         }
         let program = Program::compile(text).map_err(|error| format!("is not CEL: {error}"))?;
+        check_form(program.expression())?;
         let found = program.references();
         let uses = KNOWN.map(|name| found.has_variable(name));
         if let Some(reference) = references.iter().find(|one| KNOWN.contains(&one.name.as_str())) {
@@ -51,6 +59,57 @@ impl Expression {
         }
         drop(found);
         Ok(Self { program, uses })
+    }
+}
+
+/// Refuses what could run for long. With one loop at most within any other, nothing takes more
+/// steps than the square of [`MOST_NODES`], or than a device has tags.
+fn check_form(expression: &IdedExpr) -> Result<(), String> {
+    let mut nodes = 0;
+    let mut left = vec![(expression, false)];
+    while let Some((node, is_in_loop)) = left.pop() {
+        nodes += 1;
+        if nodes > MOST_NODES {
+            return Err(format!("has more than {MOST_NODES} operations: make two rules of it"));
+        }
+        if is_in_loop && matches!(node.expr, Expr::Comprehension(_)) {
+            let advice = "put one beside the other, or name its cases with `||` and `&&`";
+            return Err(format!("has a loop (all, exists, map, filter) within another: {advice}"));
+        }
+        let is_in_loop = is_in_loop || matches!(node.expr, Expr::Comprehension(_));
+        let inside = within(&node.expr);
+        let elements = match &node.expr {
+            Expr::List(list) => list.elements.len(),
+            Expr::Map(map) => map.entries.len(),
+            _ => 0,
+        };
+        if elements > MOST_ELEMENTS {
+            return Err(format!("has a list of {elements}: at most {MOST_ELEMENTS}"));
+        }
+        left.extend(inside.into_iter().map(|node| (node, is_in_loop)));
+    }
+    Ok(())
+}
+
+/// What an operation is made of.
+fn within(expression: &Expr) -> Vec<&IdedExpr> {
+    match expression {
+        Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => Vec::new(),
+        Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).collect(),
+        Expr::Comprehension(it) => {
+            vec![&it.iter_range, &it.accu_init, &it.loop_cond, &it.loop_step, &it.result]
+        }
+        Expr::List(list) => list.elements.iter().collect(),
+        Expr::Map(map) => map.entries.iter().flat_map(|entry| parts_of(&entry.expr)).collect(),
+        Expr::Select(select) => vec![&select.operand],
+        Expr::Struct(it) => it.entries.iter().flat_map(|entry| parts_of(&entry.expr)).collect(),
+    }
+}
+
+fn parts_of(entry: &EntryExpr) -> Vec<&IdedExpr> {
+    match entry {
+        EntryExpr::StructField(field) => vec![&field.value],
+        EntryExpr::MapEntry(entry) => vec![&entry.key, &entry.value],
     }
 }
 
@@ -249,6 +308,41 @@ mod tests {
         assert!(
             judged("value > 1", "stn-a", 1.0, &[("value", 1.0)]).unwrap_err().contains("taken")
         );
+    }
+
+    #[test]
+    fn what_could_run_for_long_is_refused_at_once_and_told_why() {
+        let mut hostile = "true".to_owned();
+        for depth in 0..20 {
+            hostile = format!("[0,1,2,3,4,5,6,7,8,9].all(x{depth}, {hostile})");
+        }
+        assert!(hostile.chars().count() <= MOST_CHARS);
+        let doubled = "[1]".to_owned() + &".map(x, [x, x])".repeat(40) + ".size() > 0";
+        let wide = format!("value in [{}]", vec!["1.0"; MOST_ELEMENTS + 1].join(","));
+        let many = "value + ".repeat(MOST_CHARS / 8 - 2) + "1.0 > 0.0";
+        for (cel, words) in [
+            (hostile.as_str(), "within another: put one beside the other"),
+            (&doubled, "within another"),
+            ("device.tags.filter(t, t != 'a').exists(t, t == 'b')", "within another"),
+            ("{'a': [1].all(x, [2].all(y, x < y))}.a", "within another"),
+            (&wide, "a list of 65: at most 64"),
+        ] {
+            let error = judged(cel, "stn-a", 1.0, &[]).unwrap_err();
+            assert!(error.contains(words), "{cel}: {error}");
+        }
+        for cel in [
+            many.as_str(),
+            "[1.0, 2.0].exists(x, x == value) && [3.0].all(x, x > value)",
+            "device.tags.all(t, t != 'a')",
+        ] {
+            assert_eq!(judged(cel, "stn-a", 1.0, &[]), Ok(true), "{cel}");
+        }
+        let node = |n: usize| "1 < 2 || ".repeat(n) + "true";
+        assert!(judged(&node(110), "stn-a", 1.0, &[]).unwrap_err().contains("make two rules"));
+        for deep in ["(", "!", "-", "[", "a.b(", "[1].all(x, "] {
+            let text = deep.repeat(MOST_CHARS / deep.len());
+            assert!(judged(&text, "stn-a", 1.0, &[]).is_err(), "{deep}");
+        }
     }
 
     proptest::proptest! {

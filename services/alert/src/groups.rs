@@ -21,8 +21,9 @@
 //!   time is late, and so is what a late part makes whole.
 //! - A repeat changes nothing, nor does a checkpoint taken and taken up anywhere.
 //!
-//! Bounds: [`MOST_HOLDING`] parts that hold and [`MOST_PAST`] that are over in a scope,
-//! [`MOST_SCOPES`] scopes of a rule; what is older than the memory is not judged.
+//! Bounds: [`MOST_HOLDING`] parts of each rule that hold ([`MOST_BESIDE`] of neighbours) and
+//! [`MOST_PAST`] that are over in a scope, [`MOST_SCOPES`] scopes of a rule; what is older than the
+//! memory is not judged.
 
 mod group;
 mod neighbours;
@@ -44,12 +45,10 @@ use crate::transition::Edition;
 use group::{Circle, Group};
 use neighbours::Nearby;
 use parts::Heard;
+pub(crate) use parts::{MOST_BESIDE, MOST_HOLDING};
 use told::Told;
 
-#[cfg(doc)]
-use parts::MOST_HOLDING;
-
-/// Parts that are over and still known, in each scope, at most.
+/// Parts of each rule that are over and still known, in each scope, at most.
 const MOST_PAST: usize = 64;
 /// Scopes of one rule in which something is remembered, at most: beyond it one in which nothing
 /// holds is forgotten, and if there is none the part is not counted in.
@@ -76,7 +75,7 @@ pub(crate) enum Step {
 /// What the stage did since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// Parts that could not be counted in for want of room.
+    /// Parts that could not be counted in, or not any more, for want of room.
     pub(crate) refused: u64,
 }
 
@@ -163,6 +162,10 @@ impl Groups {
             let Some(place) = group.circle_of(news, &self.registry) else { continue };
             match group.take(&place, news) {
                 Heard::News => self.judge(number, &place, out),
+                Heard::Displaced => {
+                    self.counts.refused += 1;
+                    self.judge(number, &place, out);
+                }
                 Heard::Known => {}
                 Heard::Refused => self.counts.refused += 1,
             }
@@ -182,6 +185,20 @@ impl Groups {
             }
             self.set_due();
         }
+    }
+
+    /// Event time has come no further than the clock, which may have been set back: what is told
+    /// without further news is worked out anew from there.
+    pub(crate) fn turn_back(&mut self, now: i64, out: &mut Vec<Found>) {
+        if self.now <= now {
+            return;
+        }
+        self.now = now;
+        for number in 0..self.groups.len() {
+            let places: Vec<Place> = self.groups[number].circles.keys().cloned().collect();
+            places.iter().for_each(|place| self.judge(number, place, out));
+        }
+        self.set_due();
     }
 
     /// Ends the parts that hold as far as this stage knows and that nobody holds any more: their

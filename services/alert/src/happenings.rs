@@ -9,6 +9,9 @@
 //!   counting the time we did not listen; or, at the latest, when something is received that came
 //!   so long after the last. So the events alone, in the order of the log, settle which episodes
 //!   there are: a replay makes the same ids whenever the clock was looked at.
+//! - It ends, too, when a person closes its alert: with what was received by then, so that what
+//!   comes afterwards is another one. A replay is told beforehand what was closed, and ends it with
+//!   the same event.
 //! - A repeat of an event changes nothing as long as it is remembered: the last [`MOST_SEEN`] of a
 //!   scope, for a day or the time of the rule if that is longer. What is older is not judged.
 
@@ -17,7 +20,9 @@ use std::sync::Arc;
 
 use sen_model::condition::Scope;
 use sen_model::time::DAY_MS;
-use sen_model::{AlertId, AreaCode, Condition, Device, Event, Registry, Rule, RuleId, Timestamp};
+use sen_model::{
+    AlertId, AlertRecord, AreaCode, Condition, Device, Event, Registry, Rule, RuleId, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -71,6 +76,9 @@ struct Spell {
     /// The beginning of the latest episode, and whether it is open.
     #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
     episode: Option<(i64, bool)>,
+    /// When a person closed the open episode.
+    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
+    closed: Option<i64>,
 }
 
 /// One rule with what it remembers.
@@ -78,6 +86,8 @@ struct Spell {
 struct Counting {
     edition: Edition,
     spells: BTreeMap<Place, Spell>,
+    /// When episodes were closed that a replay has yet to find.
+    closings: HashMap<AlertId, i64>,
 }
 
 /// The event rules and what they remember.
@@ -118,7 +128,8 @@ impl Happenings {
             }
             let key = (edition.rule.id.clone(), edition.version.to_string());
             let spells = remembered.remove(&key).unwrap_or_default().into_iter().collect();
-            rules.push(Counting { edition: edition.clone(), spells });
+            let closings = HashMap::new();
+            rules.push(Counting { edition: edition.clone(), spells, closings });
         }
         let counts = Counts::default();
         Self { registry, rules, by_kind, late_after_ms, resumed_at: now, counts }
@@ -143,23 +154,42 @@ impl Happenings {
         }
     }
 
+    /// A person closed an alert: its episode ends with what was received by then, also if a replay
+    /// has yet to find it. An alert of another rule, or of an episode that is over, changes nothing.
+    pub(crate) fn close(&mut self, record: &AlertRecord) {
+        let is_its = |counting: &&mut Counting| {
+            let Edition { rule, version, .. } = &counting.edition;
+            rule.id == record.rule && **version == *record.rule_version
+        };
+        if let Some(counting) = self.rules.iter_mut().find(is_its) {
+            counting.close(record);
+        }
+    }
+
     /// Listening begins (again): quiet is counted from here.
     pub(crate) fn resume(&mut self, now: Timestamp) {
         self.resumed_at = now;
+    }
+
+    /// Nothing was heard ahead of the clock, which may have been set back.
+    pub(crate) fn turn_back(&mut self, now: Timestamp) {
+        let spells = self.rules.iter_mut().flat_map(|counting| counting.spells.values_mut());
+        spells.for_each(|spell| spell.heard = spell.heard.min(now.as_millis()));
     }
 
     /// Ends what has been quiet for long enough. Call it only when every event received before
     /// `now` has been judged.
     pub(crate) fn judge_quiet(&mut self, now: Timestamp, out: &mut Vec<Found>) {
         for counting in &mut self.rules {
-            let Counting { edition, spells } = counting;
+            let Counting { edition, spells, .. } = counting;
             let Condition::Events { quiet_ms, .. } = edition.rule.condition else { continue };
             for (place, spell) in spells.iter_mut().filter(|(_, spell)| spell.is_open()) {
                 let counted_from = spell.heard.max(self.resumed_at.as_millis());
                 let is_quiet = now.as_millis().saturating_sub(counted_from) > quiet_ms;
                 let closes = spell.closes(&edition.rule).filter(|at| *at <= now.as_millis());
                 let quiet = is_quiet.then_some(spell.heard.saturating_add(quiet_ms));
-                let over = [quiet, closes].into_iter().flatten().min();
+                let closed = spell.closed.filter(|at| *at < now.as_millis());
+                let over = [quiet, closes, closed].into_iter().flatten().min();
                 let over = over.and_then(|at| spell.end(at));
                 out.extend(over.map(|over| over.found(edition, place)));
             }
@@ -238,6 +268,17 @@ impl Counting {
         Some((place, Seen(event.event_time.as_millis(), id, differs)))
     }
 
+    fn close(&mut self, record: &AlertRecord) {
+        let (began, at) = (record.started_at.as_millis(), record.recorded_at.as_millis());
+        let area = record.area.as_ref().filter(|_| Place::is_pseudo(&record.device));
+        let spell = self.spells.get_mut(&Place::of(&record.device, area));
+        match spell.and_then(|spell| Some((spell.episode?, &mut spell.closed))) {
+            Some(((latest, true), closed)) if latest == began => *closed = Some(at),
+            Some(((latest, _), _)) if latest >= began => {}
+            _ => drop(self.closings.insert(record.id.clone(), at)),
+        }
+    }
+
     fn take(
         &mut self,
         place: &Place,
@@ -263,16 +304,24 @@ impl Counting {
         let mut told = Vec::new();
         let quiet = spell.heard.saturating_add(quiet_ms);
         let closes = spell.closes(&self.edition.rule).filter(|at| *at <= received);
-        let over = [Some(quiet).filter(|at| *at < received), closes].into_iter().flatten().min();
+        let quiet = Some(quiet).filter(|at| *at < received);
+        let closed = spell.closed.filter(|at| *at < received);
+        let over = [quiet, closes, closed].into_iter().flatten().min();
         told.extend(over.and_then(|at| spell.end(at)));
         let is_newest = spell.seen.last().is_none_or(|last| last.0 <= seen.0);
         let at = spell.seen.partition_point(|known| *known < seen);
         spell.seen.insert(at, seen);
-        spell.heard = spell.heard.max(received);
+        spell.heard = received;
         let made = spell.raise(seen, least as usize, within_ms);
         told.extend(made.map(|made| Over::Not { made, late: is_late || !is_newest }));
         spell.forget(within_ms);
-        out.extend(told.into_iter().map(|told| told.found(&self.edition, place)));
+        let told = told.into_iter().map(|told| told.found(&self.edition, place));
+        for found in told {
+            if let Change::Raised { .. } = found.what {
+                spell.closed = self.closings.remove(&found.id());
+            }
+            out.push(found);
+        }
         Taken::Judged
     }
 
@@ -331,6 +380,7 @@ impl Spell {
     fn end(&mut self, ended: i64) -> Option<Over> {
         let (began, is_open) = self.episode.as_mut()?;
         std::mem::replace(is_open, false).then_some(())?;
+        self.closed = None;
         let last = self.seen.last().map_or(*began, |last| last.0);
         self.after = self.after.max(Some(last));
         Some(Over::Ended { began: *began, last, ended })

@@ -142,8 +142,9 @@ impl Hearing<'_> {
             self.out.push(Transition::Clear {
                 subject: subject(&self.book.editions[*number], self.device, metric),
                 started_at,
-                ceased_at: received_at,
-                event_time: received_at,
+                // The clock may have been set back in between.
+                ceased_at: received_at.max(started_at),
+                event_time: received_at.max(started_at),
                 value: None,
             });
         }

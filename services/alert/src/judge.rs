@@ -10,8 +10,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use sen_model::{
-    AlertId, AlertRecord, Command, CommandOutcome, DeskRecord, DeviceId, Event, ReadingBatch,
-    Registry, Rule, Severity, Standing, Timestamp,
+    AlertId, AlertRecord, Changed, Command, CommandOutcome, DeskRecord, DeviceId, Event,
+    ReadingBatch, Registry, Rule, Severity, Standing, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -21,8 +21,9 @@ use crate::engine::{Counts, Timing};
 use crate::evaluator::{Evaluator, Remembered};
 use crate::hearing::Complaint;
 use crate::records::Records;
-use crate::transition::Transition;
+use crate::transition::{Edition, Transition};
 use crate::trial::Trial;
+use crate::wording::Unwatched;
 
 /// The next offsets of the logs the judge writes: everything before them was folded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,6 +132,7 @@ impl Judge {
         let all = with_own(rules);
         let mut evaluator = Evaluator::new(&all, Arc::clone(&registry), timing, memory, now);
         desk.judged().into_iter().chain(trial.open()).for_each(|alert| evaluator.adopt(alert));
+        desk.closed_by_people().for_each(|alert| evaluator.close(alert));
         desk.take_rules(rules, now, out);
         Self { evaluator, desk, trial, registry, transitions: Vec::new() }
     }
@@ -168,9 +170,12 @@ impl Judge {
         self.record(now, out);
     }
 
-    /// Listening begins (again): silence is counted from here.
-    pub(crate) fn resume(&mut self, now: Timestamp) {
+    /// Listening begins (again): silence is counted from here, and nothing that is remembered lies
+    /// ahead. Only when the replay has reached the head.
+    pub(crate) fn resume(&mut self, now: Timestamp, out: &mut Records) {
         self.evaluator.resume(now);
+        self.evaluator.turn_back(now, &mut self.transitions);
+        self.record(now, out);
     }
 
     /// Does what is due at the desk. Call it only when the replay has reached the head.
@@ -185,7 +190,13 @@ impl Judge {
         now: Timestamp,
         out: &mut Records,
     ) -> CommandOutcome {
-        self.desk.carry_out(command, now, out)
+        let outcome = self.desk.carry_out(command, now, out);
+        if let CommandOutcome::Done(Changed::Alert(alert)) = &outcome
+            && alert.closing.is_some()
+        {
+            self.evaluator.close(alert);
+        }
+        outcome
     }
 
     /// Puts other rules in force, from the next reading on, and closes what nobody watches any
@@ -209,10 +220,11 @@ impl Judge {
             let needs = rule.map_or(alert.severity <= Severity::HIGH, |rule| {
                 rule.needs_acknowledgement(alert.severity)
             });
-            self.desk.withdraw(&alert.id, needs, now, out);
+            self.desk.withdraw(&alert.id, self.why(&alert, Standing::InForce), needs, now, out);
         }
         for alert in self.lost(self.trial.open(), &held, Standing::Shadow) {
-            self.trial.withdraw(&alert.id, now, &mut out.shadow);
+            let why = self.why(&alert, Standing::Shadow);
+            self.trial.withdraw(&alert.id, why, now, &mut out.shadow);
             // A rule that has passed its trial: what it holds now is an alert from now on.
             if held.contains(&alert.id) && self.has(&alert, Standing::InForce) {
                 self.desk.take_up(alert, now, out);
@@ -231,6 +243,19 @@ impl Judge {
         let is_lost =
             |alert: &&AlertRecord| !held.contains(&alert.id) || !self.has(alert, standing);
         open.filter(is_lost).cloned().collect()
+    }
+
+    /// Why the condition of an alert, whose rule had this standing, is not watched any more.
+    fn why(&self, alert: &AlertRecord, standing: Standing) -> Unwatched {
+        let is_same = |rule: &Rule| {
+            let mut editions = Edition::all_of(rule).into_iter();
+            editions.any(|edition| *edition.version == *alert.rule_version)
+        };
+        let rule = self.evaluator.rule(&alert.rule).filter(|rule| rule.standing == standing);
+        match rule.is_some_and(is_same) {
+            true => Unwatched::Lost,
+            false => Unwatched::RuleChanged,
+        }
     }
 
     /// Whether the rule of an alert is in force with a standing.

@@ -47,6 +47,7 @@ mod silence;
 mod track;
 mod transition;
 mod trial;
+mod waiting;
 mod wording;
 
 use std::path::PathBuf;

@@ -23,6 +23,7 @@ use crate::journal::{Journal, Logs};
 use crate::judge::{Judge, Nexts, Past, Saved};
 use crate::records::Records;
 use crate::rule_file::RuleFile;
+use crate::waiting::Waiting;
 use crate::{Alert, Config, Ports, RunError};
 
 /// The name its health is told under.
@@ -70,8 +71,9 @@ pub(crate) struct Service {
     /// The heads at the start: until they are reached we live in the past.
     arrive_at: Option<Places>,
     last_tick: Timestamp,
-    /// A tick that waits until everything heard before it is judged.
-    silence_at: Option<(Timestamp, Places)>,
+    waiting: Waiting,
+    /// Time was lost: when the heads of then are reached, nothing heard before is left to judge.
+    caught_up_at: Option<Places>,
     /// Rules that wait for a checkpoint.
     next_rules: Option<Vec<Rule>>,
     /// What our health was last told as; nothing at first.
@@ -126,7 +128,8 @@ impl Service {
             progress,
             ports,
             has_askers: true,
-            silence_at: None,
+            waiting: Waiting::default(),
+            caught_up_at: None,
             next_rules,
             has_said_well: None,
             is_save_failing: false,
@@ -211,13 +214,15 @@ impl Service {
         let now = self.now();
         if !(0..=LOST_TIME_MS).contains(&now.since_ms(self.last_tick)) {
             tracing::warn!("time was lost, silence is counted from now on");
-            self.judge.resume(now);
+            self.waiting = Waiting::default();
+            self.caught_up_at = Some(self.inputs.heads());
+            self.resume(now);
         } else if self.is_deaf() {
-            self.judge.resume(now);
+            self.resume(now);
         }
         self.last_tick = now;
         if self.arrive_at.is_none() {
-            self.silence_at = Some((now, self.inputs.heads()));
+            self.waiting.note(now, self.inputs.heads());
         }
         let changed = self.file.changed(&self.ports.registry, &self.ports.health);
         self.next_rules = changed.or(self.next_rules.take());
@@ -227,6 +232,13 @@ impl Service {
         }
         self.measure();
         Ok(())
+    }
+
+    /// Listening begins (again). Until we have arrived in the present that is still to come.
+    fn resume(&mut self, now: Timestamp) {
+        if self.arrive_at.is_none() {
+            self.judge.resume(now, &mut self.journal.records);
+        }
     }
 
     /// While the log takes no readings, or a broker that we listen to is away, it is we who are
@@ -264,12 +276,17 @@ impl Service {
         let now = self.now();
         if self.arrive_at.is_some_and(|heads| next.are_beyond(heads)) {
             self.arrive_at = None;
-            self.judge.resume(now);
+            self.resume(now);
             self.judge.withdraw(now, &mut self.journal.records);
             self.judge.pass_time(now, &mut self.journal.records);
             tracing::info!(?next, "everything so far is judged");
         }
-        if let Some((tick, _)) = self.silence_at.take_if(|(_, heads)| next.are_beyond(*heads)) {
+        if self.arrive_at.is_none()
+            && self.caught_up_at.take_if(|heads| next.are_beyond(*heads)).is_some()
+        {
+            self.resume(now);
+        }
+        if let Some(tick) = self.waiting.take(next) {
             self.judge.judge_silence(tick, &mut self.journal.records);
         }
         self.flush().await?;

@@ -226,6 +226,12 @@ impl Track {
         Some(findings)
     }
 
+    /// Whether what it remembers goes on beyond a time.
+    pub(crate) fn is_ahead_of(&self, now: Timestamp) -> bool {
+        let last = self.runs.back().map(Run::last).max(self.floor);
+        last.is_some_and(|last| last.0 > now.as_millis())
+    }
+
     /// The start of the open episode.
     pub(crate) fn open(&self) -> Option<Timestamp> {
         self.episodes.back().filter(|episode| episode.2.is_none()).map(Episode::started_at)

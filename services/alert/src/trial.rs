@@ -8,7 +8,7 @@ use sen_model::{AlertId, AlertRecord, Registry, Timestamp};
 use crate::desk::MOST_CLOSED;
 use crate::desk::lifecycle::{cleared, joined, raised, returned};
 use crate::transition::Transition;
-use crate::wording::withdrawn;
+use crate::wording::{Unwatched, withdrawn};
 
 /// The episodes of rules on trial, as their log has them.
 #[derive(Debug, Default)]
@@ -63,7 +63,7 @@ impl Trial {
             (Transition::Raise { .. }, None) if !self.over.contains(&id) => {
                 raised(transition, registry, now)
             }
-            (Transition::Join { members, .. }, Some(held)) => joined(held, members, now),
+            (Transition::Join { .. }, Some(held)) => joined(held, transition, registry, now),
             (Transition::Clear { .. }, Some(held)) => cleared(held, transition, registry, now),
             _ => None,
         };
@@ -73,10 +73,16 @@ impl Trial {
     }
 
     /// Ends an episode nobody watches any more.
-    pub(crate) fn withdraw(&mut self, id: &AlertId, now: Timestamp, out: &mut Vec<AlertRecord>) {
+    pub(crate) fn withdraw(
+        &mut self,
+        id: &AlertId,
+        why: Unwatched,
+        now: Timestamp,
+        out: &mut Vec<AlertRecord>,
+    ) {
         let Some(held) = self.open.get(id) else { return };
         if let Some(mut record) = returned(held, false, now, now) {
-            record.text = withdrawn(held);
+            record.text = withdrawn(held, why);
             self.record(record, out);
         }
     }

@@ -212,12 +212,27 @@ fn side(words: &Words, value: f64, limit: &Limit) -> &'static str {
     }
 }
 
-/// What to say when a rule was changed or removed under an open episode.
-pub(crate) fn withdrawn(record: &AlertRecord) -> Text {
-    Text::new(
-        format!("Quy tắc đã thay đổi, không còn theo dõi. {}", record.text.vi),
-        format!("The rule has changed, no longer watched. {}", record.text.en),
-    )
+/// Why nobody watches the condition of an open episode any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unwatched {
+    /// Its rule was changed or removed.
+    RuleChanged,
+    /// Its rule is as it was: its device left the registry, or a crash took what upheld it.
+    Lost,
+}
+
+/// What to say when nobody watches the condition of an open episode any more.
+pub(crate) fn withdrawn(record: &AlertRecord, why: Unwatched) -> Text {
+    let (vi, en) = match why {
+        Unwatched::RuleChanged => {
+            ("Quy tắc đã thay đổi, không còn theo dõi.", "The rule has changed, no longer watched.")
+        }
+        Unwatched::Lost => (
+            "Không còn căn cứ để theo dõi tiếp, quy tắc không đổi.",
+            "Nothing upholds it any more, the rule is as it was.",
+        ),
+    };
+    Text::new(format!("{vi} {}", record.text.vi), format!("{en} {}", record.text.en))
 }
 
 /// What to say when a newer alert of the same rule and series stands in the place of this one.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use sen_model::AlertRecord;
 
-use crate::letter::Letter;
+use crate::letter::{Letter, Subscription};
 
 /// Why a record was not delivered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,17 +62,22 @@ pub(crate) enum Brought {
     Refused(String),
 }
 
-/// How a try ended, and which of the person's browsers take no messages any more.
+/// How a try ended, and which of the person's browsers take no messages any more, took this one, or
+/// may yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Trip {
     pub(crate) brought: Brought,
     /// Entries of the on-call log.
     pub(crate) gone: Vec<String>,
+    /// The browsers that took it, by their entries.
+    pub(crate) took: Vec<String>,
+    /// The browsers that did not and may yet.
+    pub(crate) again: Vec<Subscription>,
 }
 
 impl From<Brought> for Trip {
     fn from(brought: Brought) -> Self {
-        Self { brought, gone: Vec::new() }
+        Self { brought, gone: Vec::new(), took: Vec::new(), again: Vec::new() }
     }
 }
 

@@ -3,13 +3,20 @@
 //!
 //! An alert that is shown and that nobody has acknowledged calls the steps of its policy one after
 //! the other, each once: a step that brought no answer in its time, or failed for good, gives way
-//! to the next. What was done is known by the deliveries alone, whose ids follow from the alert,
-//! the change that began the escalation, the step and the channel. So a restart goes on exactly
-//! where it was, and nothing is decided twice.
+//! to the next. A repetition waits for the time that the policy gives to a round, however fast the
+//! channels failed. When all of it brought no answer, the alert counts as unanswered; a critical one
+//! begins again after a pause. What was done is known by the deliveries alone, whose ids follow from
+//! the alert, the change that began the escalation, the step and the channel. So a restart goes on
+//! exactly where it was, and nothing is decided twice.
+//!
+//! An alert that another one explained for a while goes on where it was when it comes back in time:
+//! a gateway that comes and goes does not begin the escalation anew each time. What a person put
+//! aside begins again from the first step.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use sen_model::alert::Explanation;
 use sen_model::{AlertId, AlertRecord, AlertState, Delivery, DeliveryState, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -35,7 +42,8 @@ pub(crate) struct Known {
     pub(crate) delivery: Delivery,
     /// When the first of its records was made: an answer is waited for from then on.
     pub(crate) since: Timestamp,
-    /// Whether it is on its way at this moment.
+    /// Whether it is on its way at this moment, or the record of how that ended is still owed to
+    /// the log: until it is there, nothing else becomes of the delivery.
     #[serde(skip)]
     is_under_way: bool,
     /// Tries so far; the first, second, fourth, eighth … that fails is recorded.
@@ -50,6 +58,12 @@ pub(crate) struct Case {
     pub(crate) alert: Option<Arc<AlertRecord>>,
     /// Set while the alert needs somebody.
     begun: Option<Begun>,
+    /// What it had begun when another alert explained it, and when that was.
+    #[serde(default)]
+    interrupted: Option<(Begun, Timestamp)>,
+    /// Whether every step and repetition went by without an answer.
+    #[serde(skip)]
+    is_unanswered: bool,
     /// By id.
     pub(crate) deliveries: BTreeMap<String, Known>,
     /// When something may be due next; `None` = now.
@@ -65,6 +79,27 @@ pub(crate) struct Book {
     /// Deliveries that wait and that nobody has taken up yet.
     #[serde(skip)]
     pub(crate) fresh: BTreeSet<(AlertId, String)>,
+    /// See [`Book::newly_unanswered`]; taken after each look at what is due.
+    #[serde(skip)]
+    unanswered: Vec<AlertId>,
+}
+
+/// What an escalation comes to for now.
+#[derive(Clone, Copy, Debug, Default)]
+struct Next {
+    /// When it goes on, if it does.
+    at: Option<Timestamp>,
+    /// Whether everything was done and nobody has answered.
+    is_unanswered: bool,
+}
+
+impl Next {
+    /// The next call is due at `due_at`, and nobody has answered if it is later than `over_at`.
+    fn of(due_at: Option<Timestamp>, over_at: Option<Timestamp>, now: Timestamp) -> Self {
+        let is_unanswered = over_at.is_some_and(|over_at| over_at <= now);
+        let over_at = over_at.filter(|_| !is_unanswered);
+        Self { at: due_at.into_iter().chain(over_at).min(), is_unanswered }
+    }
 }
 
 /// The id of a delivery.
@@ -74,16 +109,30 @@ pub(crate) fn delivery_id(alert: &AlertId, began: u32, step: u32, channel: &str)
     digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Whether nobody has taken an alert yet.
+fn is_untaken(alert: &AlertRecord) -> bool {
+    matches!(alert.state, AlertState::Unacknowledged | AlertState::ReturnedUnacknowledged)
+}
+
 /// Whether an alert needs somebody: it is on the list, and nobody has taken it.
 fn needs_somebody(alert: &AlertRecord) -> bool {
-    let untaken =
-        matches!(alert.state, AlertState::Unacknowledged | AlertState::ReturnedUnacknowledged);
-    untaken && alert.is_shown()
+    is_untaken(alert) && alert.is_shown()
+}
+
+/// Whether only another alert keeps it off the list, and no person.
+fn is_explained(alert: &AlertRecord) -> bool {
+    let by_another = alert.suppression.as_ref().is_some_and(|suppression| {
+        matches!(
+            suppression.why,
+            Explanation::Level { .. } | Explanation::Dependency { .. } | Explanation::Member { .. }
+        )
+    });
+    by_another && is_untaken(alert) && alert.shelving.is_none() && alert.out_of_service.is_none()
 }
 
 impl Book {
     /// Takes the next record of the topic `alerts`; one that is known already changes nothing.
-    pub(crate) fn fold_alert(&mut self, record: &Arc<AlertRecord>) {
+    pub(crate) fn fold_alert(&mut self, record: &Arc<AlertRecord>, policies: &[Policy]) {
         if !record.state.is_open() && !self.cases.contains_key(&record.id) {
             return;
         }
@@ -91,11 +140,7 @@ impl Book {
         if case.alert.as_ref().is_some_and(|known| known.rev >= record.rev) {
             return;
         }
-        case.begun = match case.begun {
-            _ if !needs_somebody(record) => None,
-            None => Some(Begun { rev: record.rev, at: record.recorded_at }),
-            begun => begun,
-        };
+        case.turn(record, policies);
         case.alert = Some(Arc::clone(record));
         case.wake = None;
     }
@@ -108,6 +153,12 @@ impl Book {
         match case.deliveries.get_mut(&delivery.id) {
             Some(known) if known.delivery.rev >= delivery.rev => return,
             Some(known) => {
+                if known.delivery.state != DeliveryState::Waiting
+                    && delivery.state == DeliveryState::Waiting
+                {
+                    // It begins anew, with the time that has gone by.
+                    self.fresh.insert(key.clone());
+                }
                 known.delivery = delivery.clone();
                 known.tries = known.tries.max(delivery.attempts);
                 known.is_under_way = false;
@@ -140,6 +191,11 @@ impl Book {
     /// A delivery, if it is known.
     pub(crate) fn known(&self, alert: &AlertId, id: &str) -> Option<&Known> {
         self.cases.get(alert)?.deliveries.get(id)
+    }
+
+    /// Whether a delivery is on its way, or how that ended is not yet recorded.
+    pub(crate) fn is_under_way(&self, alert: &AlertId, id: &str) -> bool {
+        self.known(alert, id).is_some_and(|known| known.is_under_way)
     }
 
     /// A delivery is on its way from now on.
@@ -191,15 +247,46 @@ impl Book {
             case.settle(rota, now, &mut records);
             let next = case.escalate(rota, now, &mut records);
             if records.len() == before {
-                case.wake = Some(next.unwrap_or(Timestamp::from_millis(i64::MAX)));
+                case.wake = Some(next.at.unwrap_or(Timestamp::from_millis(i64::MAX)));
+                if next.is_unanswered && !case.is_unanswered {
+                    self.unanswered.extend(case.alert.as_ref().map(|alert| alert.id.clone()));
+                }
+                case.is_unanswered = next.is_unanswered;
             }
         }
         records
     }
 
+    /// The alerts that have become unanswered since this was last asked.
+    pub(crate) fn newly_unanswered(&mut self) -> Vec<AlertId> {
+        std::mem::take(&mut self.unanswered)
+    }
+
+    /// How many alerts nobody has answered, after every step and repetition.
+    pub(crate) fn unanswered(&self) -> usize {
+        self.cases.values().filter(|case| case.is_unanswered).count()
+    }
+
     /// When something will be due next.
     pub(crate) fn wake(&self) -> Option<Timestamp> {
         self.cases.values().filter_map(|case| case.wake).min()
+    }
+
+    /// The wall clock was set by so much: what is waited for moves with it.
+    pub(crate) fn clock_was_set(&mut self, by_ms: i64) {
+        let shift = |at: &mut Timestamp| *at = at.plus_ms(by_ms);
+        for case in self.cases.values_mut() {
+            case.wake = None;
+            case.begun.iter_mut().for_each(|begun| shift(&mut begun.at));
+            if let Some((begun, left_at)) = &mut case.interrupted {
+                shift(&mut begun.at);
+                shift(left_at);
+            }
+            for known in case.deliveries.values_mut() {
+                shift(&mut known.since);
+                shift(&mut known.delivery.at);
+            }
+        }
     }
 
     /// Forgets what is over and settled.
@@ -213,6 +300,26 @@ impl Book {
 }
 
 impl Case {
+    /// The alert changes: whether it needs somebody, and since when.
+    fn turn(&mut self, record: &AlertRecord, policies: &[Policy]) {
+        if needs_somebody(record) {
+            let interrupted = self.interrupted.take();
+            if self.begun.is_none() {
+                let policy = policies.iter().find(|policy| policy.covers(record));
+                let length_ms = policy.map_or(0, Policy::length_ms);
+                let in_time = interrupted
+                    .filter(|(_, left_at)| record.recorded_at.since_ms(*left_at) <= length_ms);
+                let anew = Begun { rev: record.rev, at: record.recorded_at };
+                self.begun = Some(in_time.map_or(anew, |(begun, _)| begun));
+            }
+        } else if is_explained(record) {
+            let begun = self.begun.take().map(|begun| (begun, record.recorded_at));
+            self.interrupted = begun.or(self.interrupted);
+        } else {
+            (self.begun, self.interrupted) = (None, None);
+        }
+    }
+
     /// Marks what its person acknowledged, and cancels what is no longer needed.
     fn settle(&self, rota: Rota<'_>, now: Timestamp, records: &mut Vec<Delivery>) {
         let taken_by = self.alert.as_ref().and_then(|alert| alert.acknowledgement.as_ref());
@@ -245,60 +352,83 @@ impl Case {
         }
     }
 
-    /// Adds the deliveries that are due; tells when the next one will be.
-    fn escalate(
-        &self,
-        rota: Rota<'_>,
-        now: Timestamp,
-        records: &mut Vec<Delivery>,
-    ) -> Option<Timestamp> {
-        let (alert, begun) = (self.alert.as_deref()?, self.begun?);
-        let policy = rota.on.policies.iter().find(|policy| policy.covers(alert))?;
+    /// Adds the deliveries that are due; tells when it goes on.
+    fn escalate(&self, rota: Rota<'_>, now: Timestamp, records: &mut Vec<Delivery>) -> Next {
+        let Some((alert, begun)) = self.alert.as_deref().zip(self.begun) else {
+            return Next::default();
+        };
+        let policy = rota.on.policies.iter().find(|policy| policy.covers(alert));
+        let Some(policy) = policy else { return Next::default() };
         let mut free_at = begun.at.plus_ms(policy.delay_ms);
-        for (number, who, channel, wait_ms) in calls(policy) {
-            let id = delivery_id(&alert.id, begun.rev, number, channel);
-            if let Some(known) = self.deliveries.get(&id) {
-                free_at = known.since.plus_ms(wait_ms);
-                if known.delivery.state == DeliveryState::Failed {
-                    // It will bring no answer.
-                    free_at = free_at.min(known.delivery.at);
+        let mut round_at = free_at;
+        // When the last of the policy's own rounds has brought no answer.
+        let mut over_at = None;
+        for round in 0.. {
+            if round == policy.repeat + 1 {
+                over_at = Some(free_at);
+            }
+            if round > 0 {
+                match policy.next_round(round, alert.severity, round_at) {
+                    Some(at) => free_at = free_at.max(at),
+                    None => return Next::of(None, over_at, now),
                 }
-                continue;
             }
-            let due_at = not_before(&rota.on.quiet, alert.severity, free_at);
-            if due_at > now {
-                return Some(due_at);
+            for (nth, call) in calls(policy, round).enumerate() {
+                let (number, who, channel, wait_ms) = call;
+                let id = delivery_id(&alert.id, begun.rev, number, channel);
+                let known = self.deliveries.get(&id);
+                let was_cancelled =
+                    |known: &&Known| known.delivery.state == DeliveryState::Cancelled;
+                if let Some(known) = known.filter(|known| !was_cancelled(known)) {
+                    free_at = known.since.plus_ms(wait_ms);
+                    if known.delivery.state == DeliveryState::Failed {
+                        // It will bring no answer.
+                        free_at = free_at.min(known.delivery.at);
+                    }
+                    if nth == 0 {
+                        round_at = known.since;
+                    }
+                    continue;
+                }
+                let due_at = not_before(&rota.on.quiet, alert.severity, free_at);
+                if due_at > now {
+                    return Next::of(Some(due_at), over_at, now);
+                }
+                let (person, state, detail) = begin(rota, who, channel, now);
+                free_at = if state == DeliveryState::Failed { now } else { now.plus_ms(wait_ms) };
+                if nth == 0 {
+                    round_at = now;
+                }
+                let at_once = u32::from(state == DeliveryState::Delivered);
+                records.push(Delivery {
+                    id,
+                    // What was cancelled while another alert explained this one begins anew.
+                    rev: known.map_or(0, |known| known.delivery.rev) + 1,
+                    alert: alert.id.clone(),
+                    step: number,
+                    person,
+                    channel: channel.to_owned(),
+                    state,
+                    attempts: known.map_or(0, |known| known.delivery.attempts) + at_once,
+                    at: now,
+                    detail,
+                });
             }
-            let (person, state, detail) = call(rota, who, channel, now);
-            free_at = if state == DeliveryState::Failed { now } else { now.plus_ms(wait_ms) };
-            let attempts = u32::from(state == DeliveryState::Delivered);
-            records.push(Delivery {
-                id,
-                rev: 1,
-                alert: alert.id.clone(),
-                step: number,
-                person,
-                channel: channel.to_owned(),
-                state,
-                attempts,
-                at: now,
-                detail,
-            });
         }
-        None
+        Next::default()
     }
 }
 
-/// Every call of a policy: the step's number, whom, over what, and how long an answer is waited
-/// for.
-fn calls(policy: &Policy) -> impl Iterator<Item = (u32, &Who, &str, i64)> {
-    policy.numbered().flat_map(|(number, step)| {
+/// Every call of one round of a policy: the step's number, whom, over what, and how long an answer
+/// is waited for.
+fn calls(policy: &Policy, round: u32) -> impl Iterator<Item = (u32, &Who, &str, i64)> {
+    policy.round(round).flat_map(|(number, step)| {
         step.channels.iter().map(move |channel| (number, &step.who, channel.as_str(), step.wait_ms))
     })
 }
 
 /// Who is called, and how that begins: it fails at once if nobody can be.
-fn call(
+fn begin(
     rota: Rota<'_>,
     who: &Who,
     channel: &str,

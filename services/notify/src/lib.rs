@@ -33,6 +33,7 @@ mod rotation;
 mod secret;
 mod service;
 mod settings;
+mod wall;
 mod watch;
 
 use std::path::PathBuf;
@@ -216,11 +217,16 @@ impl Notify {
         let keys = keys::Keys::open(&ports.people.keys)?;
         let on_call = Arc::new(ports.people.on_call.clone());
         let lookup = Arc::clone(&ports.people.lookup);
-        let egress = egress::Egress::new(on_call.allow.clone(), lookup, ports.people.limits)
-            .map_err(|error| BindError::Egress(error.to_string()))?;
-        let egress = Arc::new(egress);
+        let door = |allow: &egress::address::Allow| {
+            egress::Egress::new(allow.clone(), Arc::clone(&lookup), ports.people.limits)
+                .map(Arc::new)
+                .map_err(|error| BindError::Egress(error.to_string()))
+        };
+        let egress = door(&on_call.allow)?;
         let vapid = channel::push::Vapid::new(&keys.vapid);
-        let couriers = people::couriers(&on_call, &egress, vapid)?;
+        let push_allow = on_call.push.as_ref().map(|push| push.allow.clone());
+        let push = channel::push::Door { vapid, egress: door(&push_allow.unwrap_or_default())? };
+        let couriers = people::couriers(&on_call, &egress, push)?;
         let head = ports.alerts.head();
         Ok(Self { config, checkpoint, head, keys, couriers, egress, on_call, ports })
     }

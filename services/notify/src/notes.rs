@@ -1,7 +1,7 @@
 //! The on-call log as it stands: stand-ins, absences, browsers, used links. Pure: questions in,
 //! records or refusals out; time is an input.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sen_model::time::DAY_MS;
 use sen_model::{OnCallAnswer, OnCallEntry, OnCallRecord, Text, Timestamp};
@@ -11,11 +11,11 @@ use sha2::{Digest, Sha256};
 use crate::channel::push::are_keys;
 use crate::egress::check_url;
 use crate::letter::Subscription;
-use crate::settings::OnCall;
+use crate::settings::{OnCall, Push};
 
 /// Stand-ins and absences that stand at a time, at most.
 const MOST_NOTES: usize = 2_000;
-/// Browsers of one person; the oldest makes room.
+/// Browsers of one person; the oldest makes room, and one that took a message only for another such.
 const MOST_BROWSERS: usize = 10;
 /// Longest name and reason, in characters.
 const NAME_CHARS: usize = 200;
@@ -29,8 +29,12 @@ const MEMORY_MS: i64 = DAY_MS;
 
 /// The newest record of each entry that stands or has ended lately.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Notes(BTreeMap<String, OnCallRecord>);
+pub(crate) struct Notes {
+    /// By id.
+    entries: BTreeMap<String, OnCallRecord>,
+    /// The browsers that have taken a message: these are no invention.
+    proven: BTreeSet<String>,
+}
 
 /// What a question comes to.
 #[derive(Debug, PartialEq)]
@@ -60,14 +64,14 @@ pub(crate) fn link_id(delivery: &str) -> String {
 impl Notes {
     /// Takes the next record of the topic.
     pub(crate) fn fold(&mut self, record: &OnCallRecord) {
-        if self.0.get(&record.id).is_none_or(|known| known.rev < record.rev) {
-            self.0.insert(record.id.clone(), record.clone());
+        if self.entries.get(&record.id).is_none_or(|known| known.rev < record.rev) {
+            self.entries.insert(record.id.clone(), record.clone());
         }
     }
 
     /// Forgets what ended a while ago.
     pub(crate) fn prune(&mut self, now: Timestamp) {
-        self.0.retain(|_, record| {
+        self.entries.retain(|_, record| {
             let until = match &record.entry {
                 OnCallEntry::Override { until, .. } | OnCallEntry::Absence { until, .. } => *until,
                 OnCallEntry::Redeemed { .. } => record.at.plus_ms(LINK_MS),
@@ -76,17 +80,25 @@ impl Notes {
             let ended = if record.open { until } else { record.at };
             ended.plus_ms(MEMORY_MS) > now
         });
+        self.proven.retain(|id| self.entries.get(id).is_some_and(|record| record.open));
+    }
+
+    /// A browser has taken a message.
+    pub(crate) fn took(&mut self, entry: &str) {
+        if self.entries.contains_key(entry) && !self.proven.contains(entry) {
+            self.proven.insert(entry.to_owned());
+        }
     }
 
     /// What stands, by id.
     pub(crate) fn open(&self) -> BTreeMap<String, OnCallRecord> {
-        let open = self.0.iter().filter(|(_, record)| record.open);
+        let open = self.entries.iter().filter(|(_, record)| record.open);
         open.map(|(id, record)| (id.clone(), record.clone())).collect()
     }
 
     /// The browsers of a person, the newest first.
     pub(crate) fn browsers(&self, of: &str) -> Vec<Subscription> {
-        let mut records: Vec<&OnCallRecord> = self.0.values().filter(|r| r.open).collect();
+        let mut records: Vec<&OnCallRecord> = self.entries.values().filter(|r| r.open).collect();
         records.sort_by_key(|record| std::cmp::Reverse(record.at));
         let browser = |record: &OnCallRecord| match &record.entry {
             OnCallEntry::Push { person, endpoint, p256dh, auth } if person == of => {
@@ -104,12 +116,12 @@ impl Notes {
 
     /// Whether the link of a delivery was used.
     pub(crate) fn is_redeemed(&self, delivery: &str) -> bool {
-        self.0.contains_key(&link_id(delivery))
+        self.entries.contains_key(&link_id(delivery))
     }
 
     /// The record by which an entry ends.
     pub(crate) fn ended(&self, id: &str, by: &str, at: Timestamp) -> Option<OnCallRecord> {
-        let known = self.0.get(id).filter(|known| known.open)?;
+        let known = self.entries.get(id).filter(|known| known.open)?;
         let (rev, by) = (known.rev + 1, by.to_owned());
         Some(OnCallRecord { rev, open: false, by, at, ..known.clone() })
     }
@@ -130,7 +142,7 @@ impl Notes {
             return self.subscribe(person, endpoint, by, at, &entry);
         }
         let id = id_of("note", key);
-        if let Some(known) = self.0.get(&id) {
+        if let Some(known) = self.entries.get(&id) {
             if known.entry == entry {
                 return Decision::Answer(OnCallAnswer::Changed(Box::new(known.clone())));
             }
@@ -143,7 +155,7 @@ impl Notes {
             record.open
                 && !matches!(record.entry, OnCallEntry::Push { .. } | OnCallEntry::Redeemed { .. })
         };
-        if self.0.values().filter(stands).count() >= MOST_NOTES {
+        if self.entries.values().filter(stands).count() >= MOST_NOTES {
             return refused(
                 "Đã có quá nhiều thay đổi lịch trực: hãy hủy bớt những mục cũ.",
                 "There are too many changes of the rota: cancel some that are no longer needed.",
@@ -162,16 +174,23 @@ impl Notes {
         entry: &OnCallEntry,
     ) -> Decision {
         let id = id_of("push", endpoint);
-        let known = self.0.get(&id);
+        let known = self.entries.get(&id);
         if let Some(known) = known.filter(|known| known.open && known.entry == *entry) {
             return Decision::Answer(OnCallAnswer::Changed(Box::new(known.clone())));
         }
         let rev = known.map_or(0, |known| known.rev) + 1;
         let mut records =
             vec![OnCallRecord { id: id.clone(), rev, open: true, by, at, entry: entry.clone() }];
-        let others = self.browsers(person).into_iter().filter(|browser| browser.entry != id);
-        for browser in others.skip(MOST_BROWSERS - 1) {
-            records.extend(self.ended(&browser.entry, "sen", at));
+        let mut others = self.browsers(person);
+        others.retain(|browser| browser.entry != id);
+        let is_proven = |browser: &Subscription| self.proven.contains(&browser.entry);
+        others.sort_by_key(|browser| !is_proven(browser));
+        for (nth, browser) in others.iter().enumerate() {
+            // Anybody can invent a browser: it does not take the place of one that works.
+            let places = if is_proven(browser) { MOST_BROWSERS } else { MOST_BROWSERS - 1 };
+            if nth >= places {
+                records.extend(self.ended(&browser.entry, "sen", at));
+            }
         }
         Decision::Write(records)
     }
@@ -184,7 +203,7 @@ impl Notes {
                 "This entry stands in oncall.toml: change it there.",
             );
         }
-        match self.0.get(id) {
+        match self.entries.get(id) {
             Some(known) if matches!(known.entry, OnCallEntry::Redeemed { .. }) => {
                 Decision::Answer(OnCallAnswer::Unknown)
             }
@@ -228,8 +247,9 @@ fn check(on: &OnCall, by: &str, at: Timestamp, entry: &OnCallEntry) -> Result<()
             check_times(*from, *until, at)
         }
         OnCallEntry::Push { endpoint, p256dh, auth, .. } => {
-            let is_right = check_url(endpoint, &on.allow).is_ok() && are_keys(p256dh, auth);
-            if is_right && on.push.is_some() {
+            let is_right =
+                |push: &Push| check_url(endpoint, &push.allow).is_ok() && are_keys(p256dh, auth);
+            if on.push.as_ref().is_some_and(is_right) {
                 return Ok(());
             }
             Err(refused(

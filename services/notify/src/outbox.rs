@@ -1,7 +1,7 @@
 //! What waits to go out, made into messages. Pure: time is an input.
 //!
 //! Deliveries to one person over one channel that wait together go out as one message: the
-//! *parcel*. Its members and its key stay the same at every try. A person gets at most one message
+//! *parcel*. Its members and its key stay the same at every try, as long as the process lives. A person gets at most one message
 //! in a while over a channel; what comes in between waits and joins the next one. Critical alerts
 //! never wait: they go at once, and take along what waits.
 
@@ -13,12 +13,13 @@ use sen_model::{AlertId, DeliveryState, Severity, Timestamp};
 use sha2::{Digest, Sha256};
 
 use crate::escalation::Book;
+use crate::settings::PUSH;
 
 /// Messages on their way at a time over one channel; critical ones have some places more.
 const PLACES: usize = 4;
 const CRITICAL_PLACES: usize = 4;
 /// The first pause before a message is tried again.
-const RETRY_FIRST: Duration = Duration::from_secs(1);
+pub(crate) const RETRY_FIRST: Duration = Duration::from_secs(1);
 
 /// A person and a channel.
 type Group = (String, String);
@@ -40,7 +41,7 @@ pub(crate) struct Pace {
 /// One message on its way.
 #[derive(Debug)]
 pub(crate) struct Parcel {
-    /// The idempotency key: the same at every try.
+    /// The idempotency key: the same at every try, and of one delivery alone also after a restart.
     pub(crate) key: String,
     pub(crate) person: String,
     pub(crate) channel: String,
@@ -60,6 +61,8 @@ pub(crate) struct Outbox {
     next_number: u64,
     /// When a person last got a message over a channel.
     last: BTreeMap<Group, Timestamp>,
+    /// Until when a channel is left alone, because its other side asked for that.
+    rests: BTreeMap<String, Timestamp>,
 }
 
 /// How a try ended.
@@ -82,7 +85,18 @@ pub(crate) struct Verdict {
 
 impl Outbox {
     pub(crate) fn new(pace: Pace) -> Self {
-        Self { pace, parcels: BTreeMap::new(), next_number: 0, last: BTreeMap::new() }
+        Self {
+            pace,
+            parcels: BTreeMap::new(),
+            next_number: 0,
+            last: BTreeMap::new(),
+            rests: BTreeMap::new(),
+        }
+    }
+
+    /// How it behaves.
+    pub(crate) fn pace(&self) -> Pace {
+        self.pace
     }
 
     /// Makes parcels of what waits, as far as its time has come.
@@ -112,6 +126,7 @@ impl Outbox {
         }
         let gather_ms = self.pace.gather_ms;
         self.last.retain(|_, last| last.plus_ms(gather_ms) > now);
+        self.rests.retain(|_, rest| *rest > now);
     }
 
     fn free_at(&self, group: &Group) -> Timestamp {
@@ -145,7 +160,9 @@ impl Outbox {
     }
 
     /// The parcels to be sent now, the worst first, as far as their channels have places; they are
-    /// under way from now on. Members that no longer wait have left them.
+    /// under way from now on. Members that no longer wait have left them. While the log owes how
+    /// the last try of a member ended there is no other: it would be recorded under the same
+    /// revision, and one of the two would be lost.
     pub(crate) fn start(&mut self, book: &mut Book, now: Timestamp) -> Vec<u64> {
         let mut busy: BTreeMap<String, usize> = BTreeMap::new();
         for parcel in self.parcels.values().filter(|parcel| parcel.is_under_way) {
@@ -163,7 +180,10 @@ impl Outbox {
         let mut ready: Vec<_> = self
             .parcels
             .iter()
-            .filter(|(_, parcel)| !parcel.is_under_way && parcel.next_try <= now)
+            .filter(|(_, parcel)| !parcel.is_under_way && self.may_go_at(parcel) <= now)
+            .filter(|(_, parcel)| {
+                !parcel.members.iter().any(|(alert, id)| book.is_under_way(alert, id))
+            })
             .map(|(number, parcel)| (parcel.severity, parcel.next_try, *number))
             .collect();
         ready.sort_unstable();
@@ -182,6 +202,22 @@ impl Outbox {
             true
         });
         ready.into_iter().map(|(.., number)| number).collect()
+    }
+
+    /// When a parcel may go. A receiver that wants a rest means all that we send it, and critical
+    /// messages too: whoever goes on is blocked for longer. The next channel of the step is called
+    /// meanwhile. Push messages go to many receivers, so that one of them says nothing of the rest.
+    fn may_go_at(&self, parcel: &Parcel) -> Timestamp {
+        let rest = self.rests.get(&parcel.channel).copied();
+        rest.map_or(parcel.next_try, |rest| rest.max(parcel.next_try))
+    }
+
+    /// The wall clock was set by so much: what is waited for moves with it.
+    pub(crate) fn clock_was_set(&mut self, by_ms: i64) {
+        let tries = self.parcels.values_mut().map(|parcel| &mut parcel.next_try);
+        for at in tries.chain(self.last.values_mut()).chain(self.rests.values_mut()) {
+            *at = at.plus_ms(by_ms);
+        }
     }
 
     /// A parcel by its number.
@@ -215,8 +251,11 @@ impl Outbox {
         match ended {
             Ended::Again(at_least) => {
                 let pause = parcel.backoff.failed().max(at_least);
-                let pause_ms = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
-                parcel.next_try = now.plus_ms(pause_ms);
+                parcel.next_try = after(now, pause);
+                if !at_least.is_zero() && parcel.channel != PUSH {
+                    let rest = self.rests.entry(parcel.channel.clone()).or_insert(now);
+                    *rest = (*rest).max(after(now, at_least));
+                }
                 parcel.is_under_way = false;
             }
             Ended::Taken | Ended::Refused => {
@@ -229,7 +268,7 @@ impl Outbox {
     /// When something is to be done next. What only waits for a place goes out when a try ends.
     pub(crate) fn wake(&self, book: &Book, now: Timestamp) -> Option<Timestamp> {
         let tries = self.parcels.values().filter(|parcel| !parcel.is_under_way);
-        let tries = tries.map(|parcel| parcel.next_try);
+        let tries = tries.map(|parcel| self.may_go_at(parcel));
         let held = book.fresh.iter().filter_map(|(alert, id)| {
             let delivery = &book.known(alert, id)?.delivery;
             Some(self.free_at(&(delivery.person.clone(), delivery.channel.clone())))
@@ -241,6 +280,10 @@ impl Outbox {
     pub(crate) fn len(&self) -> usize {
         self.parcels.len()
     }
+}
+
+fn after(now: Timestamp, pause: Duration) -> Timestamp {
+    now.plus_ms(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// The key of a message: of one delivery its id; of several what only they together have.

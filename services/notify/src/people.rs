@@ -12,7 +12,9 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use sen_chassis::backoff::Backoff;
 use sen_chassis::call::Answerer;
+use sen_chassis::clock::Stopwatch;
 use sen_chassis::{Clock, Shutdown, Tasks};
 use sen_log::{Cursor, Entry, Offset, ReadError, Topic};
 use sen_model::{
@@ -24,12 +26,13 @@ use tokio::sync::{mpsc, watch};
 
 use crate::channel::{Brought, Trip};
 use crate::escalation::Book;
-use crate::letter::{Letter, TOLD, Told, Words};
+use crate::letter::{Letter, Subscription, TOLD, Told, Words};
 use crate::link::{Claim, Seal};
 use crate::notes::{LINK_MS, Notes};
-use crate::outbox::{Ended, Outbox, Parcel};
+use crate::outbox::{Ended, Outbox, Parcel, RETRY_FIRST};
 use crate::roster::Rota;
 use crate::settings::{OnCall, PUSH};
+use crate::wall::Wall;
 
 pub(crate) use start::{Couriers, couriers, start};
 
@@ -39,11 +42,18 @@ const READ_RECORDS: usize = 256;
 const ENDED_TRIES: usize = 64;
 /// How often what is open is saved: what is read again at a start.
 const CHECKPOINT: Duration = Duration::from_secs(60);
+/// Messages that one browser took and others are still told of.
+const MOST_STRAGGLERS: usize = 64;
+/// How long the other browsers are told, if deliveries are not given up sooner.
+const STRAGGLING: Duration = Duration::from_secs(600);
 /// How long messages under way may take when we are asked to stop.
 const STOP_WAIT: Duration = Duration::from_secs(3);
 
 /// What others see of the on-call log.
 pub(crate) type OpenNotes = Arc<BTreeMap<String, OnCallRecord>>;
+
+/// When this part of the service was last at work with a log that takes what it writes.
+pub(crate) type Called = Arc<Mutex<Stopwatch>>;
 
 /// What the checkpoint keeps.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -90,14 +100,21 @@ pub(crate) struct People {
     told_notes: watch::Sender<OpenNotes>,
     /// Shared with the dead man's watch, which sets it.
     is_alarmed: Arc<Mutex<bool>>,
+    called: Called,
     /// The next record of each topic.
     next: Offset,
     deliveries_next: Offset,
     notes_next: Offset,
+    running: Stopwatch,
+    wall: Wall,
     /// How tries ended, until it is recorded.
     outgoing: Vec<Delivery>,
     is_failing: bool,
     tries: Tasks<Infallible>,
+    /// Browsers that are told later than the first one of their person.
+    stragglers: Tasks<Infallible>,
+    /// Rosters that are worked out.
+    rosters: Tasks<Infallible>,
     ended: (mpsc::Sender<Came>, mpsc::Receiver<Came>),
 }
 
@@ -105,6 +122,12 @@ pub(crate) struct People {
 struct Came {
     parcel: u64,
     trip: Trip,
+    letter: Option<Letter>,
+}
+
+/// Running time in milliseconds.
+fn running_ms(running: Stopwatch) -> i64 {
+    i64::try_from(running.elapsed().as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Why people can no longer be called.
@@ -138,9 +161,7 @@ impl People {
                     read => self.take(&read?),
                 },
                 Some((ask, reply)) = self.wires.asks.next() => {
-                    let answer = self.answer(ask).await;
-                    // Whoever asked may have gone.
-                    let _ = reply.send(answer);
+                    self.answer(ask, reply).await;
                 }
                 Some(came) = self.ended.1.recv() => {
                     self.came_back(came).await;
@@ -148,6 +169,12 @@ impl People {
                     self.all_came_back().await;
                 }
                 Some(joined) = self.tries.join_next() => {
+                    joined?;
+                }
+                Some(joined) = self.stragglers.join_next() => {
+                    joined?;
+                }
+                Some(joined) = self.rosters.join_next() => {
                     joined?;
                 }
                 _ = checkpoints.tick() => self.save().await,
@@ -190,13 +217,23 @@ impl People {
 
     fn take(&mut self, entries: &[Entry<AlertRecord>]) {
         for entry in entries {
-            self.book.fold_alert(&entry.record);
+            self.book.fold_alert(&entry.record, &self.terms.on.policies);
             self.next = entry.offset + 1;
         }
     }
 
+    /// Moves every wait when the wall clock was set, and saves where they are now.
+    async fn follow_clock(&mut self) {
+        let Some(set_by) = self.wall.turn(self.now(), running_ms(self.running)) else { return };
+        tracing::warn!(set_by_ms = set_by, "the clock was set: what is waited for moves with it");
+        self.book.clock_was_set(set_by);
+        self.outbox.clock_was_set(set_by);
+        self.save().await;
+    }
+
     /// Writes what is due, then sends what may be sent.
     async fn step(&mut self) {
+        self.follow_clock().await;
         let now = self.now();
         loop {
             let open = self.told_notes.borrow().clone();
@@ -205,11 +242,18 @@ impl People {
                 break;
             }
         }
+        for alert in self.book.newly_unanswered() {
+            tracing::warn!(%alert, "nobody has answered: every step and repetition is over");
+        }
+        metrics::gauge!("sen_notify_unanswered").set(self.book.unanswered() as f64);
         self.outbox.gather(&mut self.book, now);
         for number in self.outbox.start(&mut self.book, now) {
             self.send(number, now);
         }
         self.book.prune();
+        if !self.is_failing {
+            *self.called.lock().unwrap_or_else(PoisonError::into_inner) = Stopwatch::start();
+        }
         metrics::gauge!("sen_notify_messages_waiting").set(self.outbox.len() as f64);
     }
 
@@ -257,12 +301,12 @@ impl People {
         let courier = self.terms.couriers.get(&parcel.channel).cloned();
         let results = self.ended.0.clone();
         self.tries.spawn("courier", async move {
-            let trip = match (letter, courier) {
-                (Some(letter), Some(courier)) => courier.bring(&letter).await,
+            let trip = match (&letter, courier) {
+                (Some(letter), Some(courier)) => courier.bring(letter).await,
                 _ => Brought::Refused("no such person or channel any more".to_owned()).into(),
             };
             // The receiver is gone only when the service ends.
-            let _ = results.send(Came { parcel: number, trip }).await;
+            let _ = results.send(Came { parcel: number, trip, letter }).await;
             Ok(())
         });
     }
@@ -304,7 +348,12 @@ impl People {
 
     /// Takes how a try ended.
     async fn came_back(&mut self, came: Came) {
+        self.follow_clock().await;
         let now = self.now();
+        came.trip.took.iter().for_each(|entry| self.notes.took(entry));
+        if let (Brought::Taken, Some(letter)) = (&came.trip.brought, came.letter) {
+            self.tell_the_rest(letter, came.trip.again);
+        }
         let (ended, why) = match came.trip.brought {
             Brought::Taken => (Ended::Taken, String::new()),
             Brought::Again(why, rest) => (Ended::Again(rest), why),
@@ -322,9 +371,36 @@ impl People {
         self.note(ended).await;
     }
 
+    /// Goes on with the browsers that did not take a message which another one took. They are not
+    /// recorded, and not told again after a restart: their person has the message.
+    fn tell_the_rest(&mut self, letter: Letter, browsers: Vec<Subscription>) {
+        let Some(courier) = self.terms.couriers.get(&letter.channel).cloned() else { return };
+        if browsers.is_empty() || self.stragglers.len() >= MOST_STRAGGLERS {
+            return;
+        }
+        let pace = self.outbox.pace();
+        let most = STRAGGLING.min(Duration::from_millis(pace.give_up_ms.max(0).unsigned_abs()));
+        let mut backoff =
+            Backoff::new(RETRY_FIRST.min(pace.retry_most), pace.retry_most, self.next);
+        let mut letter = Letter { browsers, ..letter };
+        let begun = Stopwatch::start();
+        self.stragglers.spawn("stragglers", async move {
+            while !letter.browsers.is_empty() && begun.elapsed() < most {
+                tokio::time::sleep(backoff.failed()).await;
+                letter.browsers = courier.bring(&letter).await.again;
+            }
+            Ok(())
+        });
+    }
+
     /// Whether people were told that alerting has stopped: read at start, set by the watch.
     pub(crate) fn alarmed(&self) -> Arc<Mutex<bool>> {
         Arc::clone(&self.is_alarmed)
+    }
+
+    /// When people could last be called.
+    pub(crate) fn called(&self) -> Called {
+        Arc::clone(&self.called)
     }
 
     /// What stands in the on-call log, now and later.

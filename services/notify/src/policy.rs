@@ -5,6 +5,9 @@ use sen_model::{AlertRecord, AreaCode, Field, RuleId, Severity, Timestamp};
 
 use crate::rotation::{is_within, next_time};
 
+/// The pause after which a critical alert that nobody has answered begins again.
+const AGAIN_MS: i64 = 15 * 60_000;
+
 /// Whom a step calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Who {
@@ -56,10 +59,39 @@ impl Policy {
             && (self.rules.is_empty() || self.rules.contains(&alert.rule))
     }
 
-    /// The steps with their numbers, from 1 and onwards through the repetitions.
-    pub(crate) fn numbered(&self) -> impl Iterator<Item = (u32, &Step)> {
-        let times = 1 + self.repeat as usize;
-        (1..).zip(self.steps.iter().cycle().take(self.steps.len() * times))
+    /// One round with number 0 for the first: every step with its number, which counts on through
+    /// the rounds from 1.
+    pub(crate) fn round(&self, round: u32) -> impl Iterator<Item = (u32, &Step)> {
+        let steps = u32::try_from(self.steps.len()).unwrap_or(u32::MAX);
+        (round.saturating_mul(steps).saturating_add(1)..).zip(&self.steps)
+    }
+
+    /// How long one round takes if every channel works and nobody answers, in milliseconds.
+    pub(crate) fn round_ms(&self) -> i64 {
+        let channels = |step: &Step| i64::try_from(step.channels.len()).unwrap_or(i64::MAX);
+        self.steps.iter().map(|step| step.wait_ms.saturating_mul(channels(step))).sum()
+    }
+
+    /// How long everything takes, with the delay and the repetitions, in milliseconds.
+    pub(crate) fn length_ms(&self) -> i64 {
+        let rounds = i64::from(self.repeat) + 1;
+        self.delay_ms.saturating_add(self.round_ms().saturating_mul(rounds))
+    }
+
+    /// The earliest moment at which a round may begin that follows one which began at `before`;
+    /// `None` = there is no such round. What failed at once does not bring the repetitions forward.
+    pub(crate) fn next_round(
+        &self,
+        round: u32,
+        severity: Severity,
+        before: Timestamp,
+    ) -> Option<Timestamp> {
+        let usual = before.plus_ms(self.round_ms());
+        match severity {
+            _ if round <= self.repeat => Some(usual),
+            Severity::CRITICAL => Some(usual.plus_ms(AGAIN_MS)),
+            _ => None,
+        }
     }
 }
 

@@ -134,6 +134,7 @@ async fn call_people(
             couriers: hands.couriers,
             egress: hands.egress,
             is_alarmed: people.alarmed(),
+            called: people.called(),
             clock: hands.clock,
             tick,
         };

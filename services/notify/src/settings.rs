@@ -48,7 +48,7 @@ pub struct OnCall {
     pub(crate) push: Option<Push>,
     /// Webhooks, by name.
     pub(crate) webhooks: Vec<Webhook>,
-    /// What outbound HTTP may reach beside the public internet.
+    /// What webhooks and heartbeats may reach beside the public internet.
     pub(crate) allow: Allow,
     /// Who is told when alerting itself has stopped.
     pub(crate) dead_man: Option<DeadMan>,
@@ -107,6 +107,9 @@ pub(crate) struct Push {
     pub(crate) contact: String,
     /// How long a push service keeps a message for a phone that is off, in seconds.
     pub(crate) ttl_s: u64,
+    /// Push services inside the centre. Anybody can tell a browser's address, so that the list of
+    /// webhooks does not count here.
+    pub(crate) allow: Allow,
 }
 
 /// How a webhook is called.

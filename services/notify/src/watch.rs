@@ -17,14 +17,16 @@ use crate::channel::Brought;
 use crate::deadman::{News, Pulse};
 use crate::egress::{Egress, Request};
 use crate::letter::{Letter, Words};
-use crate::people::{Couriers, OpenNotes};
+use crate::people::{Called, Couriers, OpenNotes};
 use crate::roster::Rota;
 use crate::settings::{DeadMan, Heartbeat, OnCall};
 
 /// The shadow rule that the probe raises and clears.
 const PROBE: &str = "sen-probe";
-/// The last records that are searched at a start for one of the probe.
+/// Records that are searched at once at a start for one of the probe, from the newest backwards.
 const SEARCHED: u64 = 1_000;
+/// How long that search may take: a rule on trial may have left many records since the last one.
+const SEARCH_TIME: Duration = Duration::from_secs(5);
 const READ_RECORDS: usize = 256;
 /// Pauses between two tries to reach somebody.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
@@ -38,8 +40,10 @@ pub(crate) struct Watch {
     pub(crate) notes: watch::Receiver<OpenNotes>,
     pub(crate) couriers: Couriers,
     pub(crate) egress: Arc<Egress>,
-    /// Whether people were told that alerting has stopped.
+    /// Whether somebody was reached with the news that alerting has stopped.
     pub(crate) is_alarmed: Arc<Mutex<bool>>,
+    /// When people could last be called.
+    pub(crate) called: Called,
     pub(crate) clock: Clock,
     pub(crate) tick: Duration,
 }
@@ -59,6 +63,8 @@ impl Watch {
         }
         // Dropped when the news change: what was not told by then is no longer true.
         let mut calls: Tasks<Infallible> = Tasks::new();
+        let mut ticks = tokio::time::interval(self.tick);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let news = tokio::select! {
                 () = shutdown.requested() => return Ok(()),
@@ -74,34 +80,46 @@ impl Watch {
                 },
                 // Who was reached leaves the set; an empty one must not spin.
                 Some(_) = calls.join_next() => None,
-                () = tokio::time::sleep(self.tick) => pulse.look(running_ms()),
+                _ = ticks.tick() => None,
             };
-            well.send_if_modified(|well| {
-                std::mem::replace(well, pulse.is_well()) != pulse.is_well()
-            });
+            // However many other records come in between.
+            let news = news.or_else(|| pulse.look(running_ms()));
+            let is_well = pulse.is_well() && self.can_call();
+            well.send_if_modified(|well| std::mem::replace(well, is_well) != is_well);
             if let Some(news) = news {
-                *self.is_alarmed.lock().unwrap_or_else(PoisonError::into_inner) =
-                    news == News::Stopped;
                 calls = self.tell(news);
             }
         }
     }
 
-    /// Whether there was a record of the probe lately, and a reader of those to come.
-    async fn search(&self) -> Result<(bool, sen_log::Reader<AlertRecord>), ReadError> {
-        let from = self.shadow.head().saturating_sub(SEARCHED).max(self.shadow.floor());
-        let mut reader = self.shadow.read_from(from);
-        let mut ever_seen = false;
-        loop {
-            let entries = reader.available(READ_RECORDS).await?;
-            if entries.is_empty() {
-                return Ok((ever_seen, reader));
-            }
-            ever_seen |= entries.iter().any(|entry| is_probe(&entry.record));
-        }
+    /// Whether people can be called: not so long ago their part of the service was at work, and
+    /// the log took what it had to write.
+    fn can_call(&self) -> bool {
+        let last = *self.called.lock().unwrap_or_else(PoisonError::into_inner);
+        last.elapsed() < Duration::from_millis(self.dead_man.silence_ms)
     }
 
-    /// Calls everybody over every channel at once.
+    /// Whether there is a record of the probe, and a reader of those to come.
+    async fn search(&self) -> Result<(bool, sen_log::Reader<AlertRecord>), ReadError> {
+        let (head, floor, begun) = (self.shadow.head(), self.shadow.floor(), Instant::now());
+        let (mut until, mut ever_seen) = (head + 1, false);
+        while !ever_seen && until > floor && begun.elapsed() < SEARCH_TIME {
+            let from = until.saturating_sub(SEARCHED).max(floor);
+            let mut reader = self.shadow.read_from(from);
+            while !ever_seen && reader.position() < until {
+                let entries = reader.available(READ_RECORDS).await?;
+                if entries.is_empty() {
+                    break;
+                }
+                ever_seen = entries.iter().any(|entry| is_probe(&entry.record));
+            }
+            until = from;
+        }
+        Ok((ever_seen, self.shadow.read_from(head + 1)))
+    }
+
+    /// Calls everybody over every channel at once, each until it is taken. Only then are people
+    /// told: a restart before that tells them again.
     fn tell(&self, news: News) -> Tasks<Infallible> {
         let now = Timestamp::from_millis(self.clock.now_ms());
         match news {
@@ -121,23 +139,26 @@ impl Watch {
                 at: now,
                 words: Words::about_alerting(news == News::Well, now),
             };
+            let is_alarmed = Arc::clone(&self.is_alarmed);
             calls.spawn("dead man", async move {
                 let seed = now.as_millis().unsigned_abs();
                 let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MOST, seed);
                 loop {
-                    match courier.bring(&letter).await.brought {
-                        Brought::Taken => return Ok(()),
-                        Brought::Refused(why) => {
-                            tracing::error!(person, channel, why, "the dead man is not heard");
+                    let (why, rest) = match courier.bring(&letter).await.brought {
+                        Brought::Taken => {
+                            *is_alarmed.lock().unwrap_or_else(PoisonError::into_inner) =
+                                news == News::Stopped;
                             return Ok(());
                         }
-                        Brought::Again(why, rest) => {
-                            if backoff.is_fresh() {
-                                tracing::warn!(person, channel, why, "trying again");
-                            }
-                            tokio::time::sleep(backoff.failed().max(rest)).await;
-                        }
+                        // Whoever refuses now may have been set up wrongly, and nothing is left to
+                        // turn to.
+                        Brought::Refused(why) => (why, Duration::ZERO),
+                        Brought::Again(why, rest) => (why, rest),
+                    };
+                    if backoff.is_fresh() {
+                        tracing::error!(person, channel, why, "the dead man is not heard yet");
                     }
+                    tokio::time::sleep(backoff.failed().max(rest)).await;
                 }
             });
         }
@@ -173,7 +194,7 @@ fn is_probe(record: &AlertRecord) -> bool {
     record.rule.as_str() == PROBE
 }
 
-/// Gives a sign of life as long as the probe is well.
+/// Gives a sign of life as long as the probe is well and people can be called.
 async fn beat(
     heartbeat: Heartbeat,
     egress: Arc<Egress>,

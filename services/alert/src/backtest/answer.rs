@@ -56,25 +56,23 @@ impl Answering {
         is_over: &Arc<AtomicBool>,
         shutdown: &Shutdown,
     ) {
-        let backtest = match self.prepare(&ask) {
-            Ok(backtest) => backtest,
-            Err(answer) => {
-                // An asker that has gone away wants no answer.
-                let _ = to.send(answer);
-                return;
-            }
-        };
         let is_over = Arc::clone(is_over);
+        // Reading the rules takes its time, too: they are somebody's, and may be many.
+        let parts = self.parts();
         let runtime = tokio::runtime::Handle::current();
         let work = move || {
             let go_on = |_| match is_over.load(Ordering::Relaxed) || to.is_closed() {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
             };
-            let answer = match runtime.block_on(backtest.run(go_on)) {
-                Ok(report) => BacktestAnswer::Report(Box::new(report)),
-                Err(error) => BacktestAnswer::Refused(chain(&error)),
+            let answer = match parts.prepare(&ask) {
+                Ok(backtest) => match runtime.block_on(backtest.run(go_on)) {
+                    Ok(report) => BacktestAnswer::Report(Box::new(report)),
+                    Err(error) => BacktestAnswer::Refused(chain(&error)),
+                },
+                Err(answer) => answer,
             };
+            // An asker that has gone away wants no answer.
             let _ = to.send(answer);
         };
         let working = tokio::task::spawn_blocking(work);
@@ -89,7 +87,24 @@ impl Answering {
         }
     }
 
-    fn prepare(&self, ask: &BacktestAsk) -> Result<Backtest, BacktestAnswer> {
+    fn parts(&self) -> Parts {
+        Parts {
+            store: self.store.clone(),
+            registry: Arc::clone(&self.registry),
+            in_force: Arc::clone(&self.in_force.borrow()),
+        }
+    }
+}
+
+/// What a backtest is made of beside what is asked.
+struct Parts {
+    store: Store,
+    registry: Arc<Registry>,
+    in_force: Arc<Vec<Rule>>,
+}
+
+impl Parts {
+    fn prepare(self, ask: &BacktestAsk) -> Result<Backtest, BacktestAnswer> {
         if ask.to.since_ms(ask.from) > MOST_MS {
             let days = MOST_MS / DAY_MS;
             let advice = format!("at most {days} days at once; `sen backtest` takes any time");
@@ -100,10 +115,10 @@ impl Answering {
             BacktestAnswer::Problems(told.collect())
         })?;
         Ok(Backtest {
-            store: self.store.clone(),
-            registry: Arc::clone(&self.registry),
+            store: self.store,
+            registry: self.registry,
             tried,
-            in_force: self.in_force.borrow().to_vec(),
+            in_force: self.in_force.to_vec(),
             from: ask.from,
             to: ask.to,
         })

@@ -3,15 +3,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sen_model::backtest::{RuleTrial, Trial};
-use sen_model::time::MINUTE_MS;
 use sen_model::{AlertId, BacktestReport, Registry, RuleId, Standing, Timestamp};
 
+use crate::desk::chattering;
 use crate::transition::{Subject, Transition};
 
-/// Chatter is this many raises of one rule over one series within a minute (ISA-18.2).
-const CHATTER_RAISES: usize = 3;
-/// Within this time.
-const CHATTER_MS: i64 = MINUTE_MS;
 /// Episodes a report lists, at most; all of them are counted.
 pub const MOST_LISTED: usize = 1_000;
 /// Episodes one backtest may find; beyond it the rules are too noisy to be compared.
@@ -89,10 +85,8 @@ impl Episodes {
         }
         for mut raises in raises.into_values() {
             raises.sort_unstable();
-            for few in raises.windows(CHATTER_RAISES) {
-                if few[CHATTER_RAISES - 1].0.since_ms(few[0].0) <= CHATTER_MS {
-                    few.iter().for_each(|(_, place)| self.all[*place].trial.chatter = true);
-                }
+            for few in chattering(&raises, |(at, _)| *at) {
+                raises[few].iter().for_each(|(_, place)| self.all[*place].trial.chatter = true);
             }
         }
     }

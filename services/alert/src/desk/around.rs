@@ -80,6 +80,12 @@ impl Around {
         matches!(condition, Some(Condition::Absence { .. }))
     }
 
+    /// Whether an alert counts others that hold together.
+    pub(super) fn is_composite(&self, alert: &AlertRecord) -> bool {
+        let condition = self.rule(alert).map(|rule| &rule.condition);
+        matches!(condition, Some(Condition::Composite { .. }))
+    }
+
     /// Whether an alert counts happenings, which nobody measures the end of.
     pub(super) fn is_of_events(&self, alert: &AlertRecord) -> bool {
         let condition = self.rule(alert).map(|rule| &rule.condition);

@@ -1,13 +1,14 @@
 //! Pure: which rules chatter over which series, and what would end that.
 //!
-//! An alert chatters if it was raised three times within a minute (EEMUA 191, ISA-18.2). The minute
-//! is of event time, when the condition began to hold: what a device sends late in one go did not
+//! An alert chatters if it was raised three times within any one minute (EEMUA 191, ISA-18.2); a
+//! backtest counts by the same function. The minute is of event time, when the condition began to hold: what a device sends late in one go did not
 //! happen in one go, and a replay finds the same.
 //!
 //! What is suggested is worked out of the last episodes: a clear value beyond the swing of the
 //! values, a `for` longer than the short breaches, a `clear_for` longer than the short calms.
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 
 use sen_model::{AlertId, AlertRecord, Change, Entry, EntryId, Text, Timestamp};
 
@@ -95,15 +96,25 @@ impl Chatter {
     /// Whether an alert that is being raised chatters: it is not yet among the noted.
     pub(super) fn would(&self, record: &AlertRecord) -> bool {
         let Some(bouts) = self.places.get(&Place::of(record)) else { return false };
-        let others = bouts.iter().filter(|bout| bout.started_at != record.started_at);
-        let near = others.filter(|bout| is_near(bout, record.started_at));
-        near.count() + 1 >= RAISES
+        let starts = bouts.iter().map(|bout| bout.started_at);
+        let mut starts: Vec<Timestamp> = starts.filter(|at| *at != record.started_at).collect();
+        let own = starts.partition_point(|at| *at < record.started_at);
+        starts.insert(own, record.started_at);
+        chattering(&starts, |at| *at).any(|few| few.contains(&own))
     }
 
     /// What would end the chatter at the place of an alert.
     fn advice(&self, record: &AlertRecord) -> Option<Advice> {
         let bouts: Vec<&Bout> = self.places.get(&Place::of(record))?.iter().collect();
-        let near = bouts.iter().filter(|bout| is_near(bout, record.started_at)).count();
+        let own = bouts.iter().position(|bout| bout.started_at == record.started_at)?;
+        // The most that a minute holds with this one among them.
+        let within = |first: usize| {
+            let last = bouts[first].started_at.plus_ms(WITHIN_MS);
+            bouts.partition_point(|bout| bout.started_at <= last)
+        };
+        let counts =
+            (0..=own).filter(|first| within(*first) > own).map(|first| within(first) - first);
+        let near = counts.max().unwrap_or(1);
         let breaches =
             bouts.iter().filter_map(|bout| Some(bout.ceased?.0.since_ms(bout.started_at)));
         let calms = bouts
@@ -118,8 +129,17 @@ impl Chatter {
     }
 }
 
-fn is_near(bout: &Bout, started_at: Timestamp) -> bool {
-    started_at.since_ms(bout.started_at).abs() <= WITHIN_MS
+/// Of raises in the order of time, the runs of [`RAISES`] that a minute holds.
+pub(crate) fn chattering<T>(
+    raises: &[T],
+    at: impl Fn(&T) -> Timestamp,
+) -> impl Iterator<Item = Range<usize>> {
+    let runs = raises.windows(RAISES).enumerate();
+    let is_short = move |(_, few): &(usize, &[T])| match few {
+        [first, .., last] => at(last).since_ms(at(first)) <= WITHIN_MS,
+        _ => false,
+    };
+    runs.filter(is_short).map(|(first, few)| first..first + few.len())
 }
 
 /// A whole second longer than the longest of some short times.

@@ -61,17 +61,22 @@ pub(crate) fn raised(
     })
 }
 
-/// The record by which an episode has more members; nothing if they are known, or if it is over.
+/// The record by which an episode has more members, and says how many; nothing if they are known,
+/// or if it is over.
 pub(crate) fn joined(
     held: &AlertRecord,
-    members: &[AlertId],
+    transition: &Transition,
+    registry: &Registry,
     now: Timestamp,
 ) -> Option<AlertRecord> {
+    let Transition::Join { subject, started_at, members } = transition else { return None };
     let more: Vec<AlertId> =
         members.iter().filter(|id| !held.members.contains(id)).cloned().collect();
     (held.holds() && !more.is_empty()).then(|| {
         let mut record = next(held, Change::Updated, now);
         record.members.extend(more);
+        record.value = Some(record.members.len() as f64);
+        record.text = Scene::new(registry, subject).raised(record.value, *started_at);
         record
     })
 }

@@ -18,6 +18,8 @@ const ADVICE: &str = "stage-advice";
 pub(super) const STAGES: std::ops::RangeInclusive<u8> = 1..=5;
 /// Alerts an advice names, at most.
 const MOST_NAMED: usize = 20;
+/// How often an advice is told anew because other alerts speak for the same stage, at most.
+const AGAIN_MS: i64 = 60_000;
 
 /// The alerts that speak for a stage, the highest last.
 #[derive(Debug, Default)]
@@ -44,16 +46,25 @@ impl Speaking {
 }
 
 impl Desk {
-    /// Tells the advice if it is for another stage than before; takes it back if there is none.
+    /// Tells the advice at once if it is for another stage than before, and after a while if other
+    /// alerts speak for it; takes it back if there is none.
     pub(super) fn advise(&mut self, now: Timestamp, out: &mut Records) {
         let id = EntryId::from_text(ADVICE);
         let given = self.entries.get(&id).filter(|record| record.open);
-        let stage_given = given.and_then(|record| match record.entry {
-            Entry::StageAdvice { stage, .. } => Some(stage),
+        let told = given.and_then(|record| match &record.entry {
+            Entry::StageAdvice { stage, alerts } => Some((*stage, alerts, record.at)),
             _ => None,
         });
         let worst = self.speaking.worst();
-        if worst.as_ref().map(|(stage, _)| *stage) == stage_given {
+        let is_settled = match (&worst, told) {
+            (None, None) => true,
+            (Some((stage, alerts)), Some((before, named, at))) => {
+                let is_early = now.since_ms(at).abs() < AGAIN_MS;
+                *stage == before && (alerts == named || is_early)
+            }
+            _ => false,
+        };
+        if is_settled {
             return;
         }
         let record = match (worst, given) {

@@ -1,6 +1,7 @@
 //! The lifecycle and the words of the desk.
 
 mod acts;
+mod causes;
 mod history;
 mod noise;
 mod orders;
@@ -13,7 +14,7 @@ use super::answers::MOST_ANSWERS;
 use super::*;
 use crate::fixtures::{at, device_id, limit, metric, registry, rule};
 use crate::transition::{Edition, Subject};
-use crate::wording::Scene;
+use crate::wording::{Scene, Unwatched};
 
 const HOUR_MS: i64 = 3_600_000;
 

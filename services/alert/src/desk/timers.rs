@@ -56,6 +56,7 @@ impl Desk {
         let Some(held) = self.alerts.get(id) else { return };
         let record = AlertRecord { shelving: None, ..next(held, Change::Unshelved, now) };
         self.record(record, out);
+        self.explain_around(id, now, out);
     }
 
     fn unexplain_due(&mut self, now: Timestamp, out: &mut Records) {
@@ -64,7 +65,7 @@ impl Desk {
             suppression.is_some_and(|held| is_person(held) && is_up(held, now))
         };
         for id in self.open_where(is_back) {
-            self.explain(&id, now, out);
+            self.explain_around(&id, now, out);
         }
     }
 

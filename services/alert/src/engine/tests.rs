@@ -152,6 +152,42 @@ fn silence_is_not_counted_while_we_did_not_listen() {
 }
 
 #[test]
+fn after_a_step_back_of_the_clock_the_centres_own_beats_go_on() {
+    let beat = |n: i64, ms: i64| {
+        let reading = Reading { metric: metric("beat"), ..reading(ms, (n % 2) as f64) };
+        batch(PROBE, ms, vec![reading])
+    };
+    let mut engine = engine(&[crate::builtin::probe().unwrap()]);
+    for n in 1..=101 {
+        judge(&mut engine, &[beat(n, 1_000_000 + n * 10_000)]);
+    }
+    // An hour back, while its episode is open.
+    let mut out = Vec::new();
+    let now = 2_010_000 - 3_600_000;
+    engine.turn_back(at(now), &mut out);
+    assert_eq!(told(&out), ["-sen-probe sen-probe/beat 2010000"]);
+    for n in 1..=30 {
+        let found = judge(&mut engine, &[beat(n, now + n * 10_000)]);
+        assert_eq!(found.len(), 1, "beat {n}: {found:?}");
+    }
+    assert_eq!(engine.counts().forgotten, 0);
+    out.clear();
+    engine.turn_back(at(now + 300_000), &mut out);
+    assert!(out.is_empty() && engine.open().is_empty(), "nothing is ahead of a clock that goes on");
+}
+
+#[test]
+fn after_a_step_back_of_the_clock_devices_are_heard_and_missed_again() {
+    let mut engine = engine(&[rule("silent", absence(5_000))]);
+    judge(&mut engine, &[level("stn-a", 600_000, 0.0), level("stn-b", 605_500, 0.0)]);
+    assert_eq!(silent(&mut engine, 606_000), ["+silent stn-a/* 600000"]);
+    engine.resume(at(300_000));
+    engine.turn_back(at(300_000), &mut Vec::new());
+    assert_eq!(judge(&mut engine, &[level("stn-a", 301_000, 0.0)]), ["-silent stn-a/* 600000"]);
+    assert_eq!(silent(&mut engine, 305_001), ["+silent stn-b/* 300000"]);
+}
+
+#[test]
 fn a_rule_in_another_edition_begins_anew_and_the_rest_goes_on() {
     let first = rule("first", limit(None, 0, 0));
     let second = rule("second", limit(None, 10, 0));

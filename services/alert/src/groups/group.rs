@@ -7,7 +7,7 @@ use sen_model::{AlertId, AlertRecord, Condition, DeviceId, Registry, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::neighbours::{self, Nearby};
-use super::parts::{Heard, Part, Parts};
+use super::parts::{Heard, MOST_BESIDE, MOST_HOLDING, Part, Parts};
 use super::sequence::Order;
 use super::stretch::{self, Stretch};
 use super::told::{Finding, Telling, Told, What};
@@ -95,7 +95,11 @@ impl Group {
                 }
                 let (id, device) = (news.id.clone(), news.place.device.clone());
                 let part = Part { id, slot, device, began, raised, cleared: None, late };
-                self.circles.entry(place.clone()).or_default().parts.raise(part)
+                let most = match self.edition.rule.condition {
+                    Condition::Neighbours { .. } => MOST_BESIDE,
+                    _ => MOST_HOLDING,
+                };
+                self.circles.entry(place.clone()).or_default().parts.raise(part, most)
             }
             Step::Cleared { cleared, ceased } => match self.circles.get_mut(place) {
                 Some(circle) => circle.parts.clear(&news.id, cleared, ceased, MOST_PAST),

@@ -7,9 +7,11 @@
 use sen_model::{AlertId, DeviceId};
 use serde::{Deserialize, Serialize};
 
-/// Parts of one scope that hold at once, at most; beyond it further ones are not counted in: that
-/// many make any group whole already.
-pub(super) const MOST_HOLDING: usize = 512;
+/// Parts of one rule that hold at once in one scope, at most: beyond it the oldest is not counted
+/// any more, and that is counted. No group asks for more.
+pub(crate) const MOST_HOLDING: usize = 2_048;
+/// The same of neighbours, for which each part is held against all others.
+pub(crate) const MOST_BESIDE: usize = 256;
 
 /// One episode of one of the rules that a group rule is made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,6 +60,8 @@ pub(super) enum Heard {
     News,
     /// It was known, or is older than the memory.
     Known,
+    /// It has taken the place of the oldest.
+    Displaced,
     /// There is no room for it.
     Refused,
 }
@@ -73,21 +77,26 @@ impl Parts {
         self.floor
     }
 
-    /// An episode was raised.
-    pub(super) fn raise(&mut self, mut part: Part) -> Heard {
+    /// An episode was raised; of its rule at most `most` are to hold.
+    pub(super) fn raise(&mut self, mut part: Part, most: usize) -> Heard {
         if self.all.iter().any(|known| known.id == part.id) {
             return Heard::Known;
         }
-        if self.all.iter().filter(|known| known.holds()).count() >= MOST_HOLDING {
-            return Heard::Refused;
-        }
+        let slot = part.slot;
         if let Some(floor) = self.floor {
             part.raised = part.raised.max(floor.saturating_add(1));
         }
         let order = |part: &Part| (part.raised, part.id.clone());
         let place = self.all.partition_point(|known| order(known) < order(&part));
         self.all.insert(place, part);
-        Heard::News
+        let mut holding = self.all.iter().enumerate();
+        let mut holding = holding.by_ref().filter(|(_, known)| known.slot == slot && known.holds());
+        let Some((oldest, _)) = holding.next() else { return Heard::News };
+        if 1 + holding.count() <= most {
+            return Heard::News;
+        }
+        self.all.remove(oldest);
+        if oldest == place { Heard::Refused } else { Heard::Displaced }
     }
 
     /// An episode was cleared.
@@ -101,7 +110,8 @@ impl Parts {
         }
         // One that was over before it was raised never held.
         part.cleared = Some((cleared.max(part.raised), ceased));
-        self.forget(most);
+        let slot = part.slot;
+        self.forget(slot, most);
         Heard::News
     }
 
@@ -116,15 +126,61 @@ impl Parts {
         lost.map(|part| part.id.clone()).collect()
     }
 
-    /// Keeps at most `most` parts that are over, the latest.
-    fn forget(&mut self, most: usize) {
-        let over = |parts: &[Part]| parts.iter().filter(|part| !part.holds()).count();
-        while over(&self.all) > most {
-            let ended = self.all.iter().enumerate();
-            let ended = ended.filter_map(|(place, part)| Some((part.cleared?.0, place)));
-            let Some((cleared, place)) = ended.min() else { return };
+    /// Keeps at most `most` parts of a rule that are over, the latest.
+    fn forget(&mut self, slot: usize, most: usize) {
+        loop {
+            let of_rule = self.all.iter().enumerate().filter(|(_, part)| part.slot == slot);
+            let ended = of_rule.filter_map(|(place, part)| Some((part.cleared?.0, place)));
+            let ended: Vec<(i64, usize)> = ended.collect();
+            let Some((cleared, place)) = ended.iter().min().filter(|_| ended.len() > most).copied()
+            else {
+                return;
+            };
             self.all.remove(place);
             self.floor = self.floor.max(Some(cleared));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{at, device_id};
+
+    fn part(slot: usize, n: usize, raised: i64) -> Part {
+        let rule = sen_model::RuleId::new("part").unwrap();
+        let device = device_id(&format!("stn-{n}"));
+        let id = AlertId::of_episode(&rule, &slot.to_string(), &device, None, at(raised));
+        Part { id, slot, device, began: raised, raised, cleared: None, late: false }
+    }
+
+    #[test]
+    fn the_newest_is_never_refused_for_older_ones_nor_one_rule_for_another() {
+        let mut parts = Parts::default();
+        for n in 0..4 {
+            assert_eq!(parts.raise(part(0, n, 10 + n as i64), 4), Heard::News);
+        }
+        assert_eq!(parts.raise(part(1, 0, 5), 4), Heard::News, "another rule has its own room");
+        assert_eq!(parts.raise(part(0, 9, 20), 4), Heard::Displaced);
+        let held: Vec<&str> = parts.all().iter().map(|part| part.device.as_str()).collect();
+        assert_eq!(held, ["stn-0", "stn-1", "stn-2", "stn-3", "stn-9"]);
+        assert_eq!(parts.all()[0].slot, 1);
+        assert_eq!(parts.raise(part(0, 8, 1), 4), Heard::Refused, "older than all of them");
+        assert_eq!(parts.all().len(), 5);
+    }
+
+    #[test]
+    fn what_flutters_does_not_push_out_what_is_over_of_another_rule() {
+        let mut parts = Parts::default();
+        let first = part(0, 0, 1);
+        parts.raise(first.clone(), 4);
+        parts.clear(&first.id, 2, 2, 3);
+        for n in 0..10 {
+            let flutter = part(1, 1, 10 + n);
+            parts.raise(flutter.clone(), 4);
+            parts.clear(&flutter.id, 10 + n, 10 + n, 3);
+        }
+        assert_eq!(parts.all().len(), 4);
+        assert_eq!(parts.all()[0].id, first.id);
     }
 }

@@ -152,6 +152,23 @@ fn our_own_absence_is_not_quiet_and_a_late_event_is_late() {
 }
 
 #[test]
+fn a_step_back_of_the_clock_neither_prolongs_what_is_open_nor_hides_its_end() {
+    for is_told_again in [false, true] {
+        let mut stage = stage(condition(1, 60_000, 10_000));
+        assert_eq!(hear(&mut stage, &[event("a", "stn-a", 600_000)]), ["+stn-a 600000 600000"]);
+        stage.resume(at(300_000));
+        stage.turn_back(at(300_000));
+        let mut heard = 300_000;
+        if is_told_again {
+            heard = 301_000;
+            hear(&mut stage, &[event("b", "stn-a", heard)]);
+        }
+        assert_eq!(quiet(&mut stage, heard + 10_000), [""; 0]);
+        assert_eq!(quiet(&mut stage, heard + 10_001), ["-stn-a 600000 600000"]);
+    }
+}
+
+#[test]
 fn outside_its_hours_nothing_counts_and_what_is_open_ends() {
     use sen_model::condition::{Hours, When};
     use sen_model::time::HOUR_MS;

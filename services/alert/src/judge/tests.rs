@@ -1,5 +1,7 @@
 //! Crashes at any point: the alert log ends up as if there had been none.
 
+mod closing;
+
 use proptest::prelude::*;
 use sen_model::condition::Scope;
 use sen_model::{Act as Doing, AlertId, Change, Condition, Order};
@@ -164,7 +166,7 @@ impl World {
         for packet in &self.readings[from..] {
             self.judge.judge(packet, at(self.now), &mut out);
         }
-        self.judge.resume(at(self.now));
+        self.judge.resume(at(self.now), &mut out);
         self.judge.withdraw(at(self.now), &mut out);
         self.append(out, None);
     }
@@ -348,7 +350,7 @@ fn a_silence_raised_before_a_crash_is_neither_doubled_nor_lost() {
     let mut judge = new(&log.alerts, 8_000);
     let mut out = Records::default();
     readings.iter().for_each(|packet| judge.judge(packet, at(8_000), &mut out));
-    judge.resume(at(8_000));
+    judge.resume(at(8_000), &mut out);
     judge.withdraw(at(8_000), &mut out);
     judge.judge_silence(at(9_000), &mut out);
     assert_eq!(out.alerts, [], "stn-a is known to be silent, stn-b has its time from the start");
@@ -357,6 +359,23 @@ fn a_silence_raised_before_a_crash_is_neither_doubled_nor_lost() {
     assert_eq!((out.alerts[0].id.clone(), out.alerts[0].rev), (log.alerts[0].id.clone(), 2));
     judge.judge_silence(at(13_001), &mut out);
     assert_eq!(out.alerts[1].device.as_str(), "stn-b");
+}
+
+#[test]
+fn a_withdrawn_alert_says_whether_its_rule_has_changed() {
+    let registry = Arc::new(registry());
+    let rules = [rule("instant", limit(None, 0, 0))];
+    let mut judge = over(&registry, &rules, &[], 0);
+    let mut log = Records::default();
+    judge.judge(&crate::fixtures::level("stn-a", 1_000, 2.0), at(1_000), &mut log);
+    let mut out = Records::default();
+    let mut edited = over(&registry, &rules, &log.alerts, 2_000);
+    edited.replace_rules(&[rule("instant", limit(None, 30, 0))], at(2_000), &mut out);
+    assert!(out.alerts[0].text.vi.starts_with("Quy tắc đã thay đổi"), "{:?}", out.alerts);
+    // Without what upheld it: the reading is gone with its log.
+    let mut out = Records::default();
+    over(&registry, &rules, &log.alerts, 2_000).withdraw(at(2_000), &mut out);
+    assert!(out.alerts[0].text.vi.starts_with("Không còn căn cứ"), "{:?}", out.alerts);
 }
 
 #[test]

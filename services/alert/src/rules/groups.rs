@@ -6,9 +6,20 @@ use sen_model::condition::Scope;
 use sen_model::{Condition, RuleId};
 
 use super::section::Section;
+use crate::groups::{MOST_BESIDE, MOST_HOLDING};
+use crate::happenings::MOST_SEEN;
 
 /// Parts of a composite, at most.
 const MOST_PARTS: usize = 50;
+/// Neighbours are no farther from one another: beyond it write a composite of an area.
+const MOST_METRES: f64 = 50_000.0;
+
+/// Nobody counts further than is remembered.
+fn check_countable(section: &mut Section<'_>, least: Option<u32>, most: usize) {
+    if least.is_some_and(|least| least as usize > most) {
+        section.problem("least", format!("no more than {most} are counted: take fewer"));
+    }
+}
 
 /// `all_of`, `any_of`, or `of` with `least`.
 pub(super) fn read_composite(section: &mut Section<'_>, mark: &str) -> Option<Condition> {
@@ -47,6 +58,7 @@ fn read_least(section: &mut Section<'_>, mark: &str, of: &[RuleId]) -> Option<u3
         section.problem("least", format!("must be from 1 to {parts}"));
         return None;
     }
+    check_countable(section, least, MOST_HOLDING);
     least
 }
 
@@ -62,8 +74,13 @@ pub(super) fn read_neighbours(section: &mut Section<'_>, mark: &str) -> Option<C
     if least.is_some_and(|least| least < 2) {
         section.problem("least", "one device has no neighbour: 2 or more");
     }
+    check_countable(section, least, MOST_BESIDE);
     if distance_m.is_some_and(|metres| metres <= 0.0) {
         section.problem("distance_m", "must be more than 0 metres");
+    }
+    if distance_m.is_some_and(|metres| metres > MOST_METRES) {
+        let advice = format!("at most {MOST_METRES} metres: beyond that count an area");
+        section.problem("distance_m", advice);
     }
     let (of, least) = (of?, least?);
     Some(Condition::Neighbours { of, least, distance_m: distance_m?, within_ms: within_ms? })
@@ -93,6 +110,7 @@ pub(super) fn read_events(section: &mut Section<'_>, mark: &str) -> Option<Condi
     if least == 0 {
         section.problem("least", "must be at least 1");
     }
+    check_countable(section, Some(least), MOST_SEEN);
     Some(Condition::Events {
         kinds: kinds?,
         attributes: attributes.into_iter().collect(),

@@ -1,7 +1,11 @@
 //! Letters as push messages to browsers: RFC 8030 (the request), 8291 (encryption), 8292 (who we
 //! are). No push service sees what a message says.
 
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -31,6 +35,11 @@ const PROOF_S: i64 = 12 * 3_600;
 /// The channel `push`.
 pub(crate) struct WebPush {
     pub(crate) settings: Push,
+    pub(crate) door: Door,
+}
+
+/// The way to push services: one of its own, since anybody can tell where a browser is.
+pub(crate) struct Door {
     pub(crate) vapid: Vapid,
     pub(crate) egress: Arc<Egress>,
 }
@@ -86,7 +95,7 @@ pub(crate) fn are_keys(p256dh: &str, auth: &str) -> bool {
 impl WebPush {
     async fn one(&self, letter: &Letter, browser: &Subscription) -> Brought {
         match self.request(letter, browser) {
-            Some(request) => brought(self.egress.send(request).await, None),
+            Some(request) => brought(self.door.egress.send(request).await, None),
             None => Brought::Refused("this subscription cannot be used".to_owned()),
         }
     }
@@ -102,7 +111,7 @@ impl WebPush {
             _ => "low",
         };
         let headers = [
-            ("Authorization", self.vapid.proof(&origin, &self.settings.contact, letter.at)),
+            ("Authorization", self.door.vapid.proof(&origin, &self.settings.contact, letter.at)),
             ("Content-Encoding", "aes128gcm".to_owned()),
             ("Content-Type", "application/octet-stream".to_owned()),
             ("TTL", self.settings.ttl_s.to_string()),
@@ -116,35 +125,54 @@ impl WebPush {
 }
 
 impl Courier for WebPush {
-    /// One browser that takes it is enough: a person looks at one of them.
+    /// One browser that takes it is enough: a person looks at one of them. Nobody knows which, so
+    /// that the others are told as well.
     fn bring<'a>(&'a self, letter: &'a Letter) -> Way<'a> {
         Box::pin(async move {
-            let (mut gone, mut taken, mut again) = (Vec::new(), false, None);
+            let mut trip = Trip::from(Brought::Taken);
+            let (mut longest, mut again) = (Duration::ZERO, None);
             let mut last = "no browser takes messages for this person".to_owned();
-            for browser in &letter.browsers {
-                match self.one(letter, browser).await {
-                    Brought::Taken => taken = true,
+            let ways = letter.browsers.iter().map(|browser| Box::pin(self.one(letter, browser)));
+            for (browser, brought) in letter.browsers.iter().zip(all(ways.collect()).await) {
+                match brought {
+                    Brought::Taken => trip.took.push(browser.entry.clone()),
                     Brought::Again(why, rest) => {
-                        let longest = again.as_ref().map_or(rest, |(_, other)| rest.max(*other));
-                        again = Some((why, longest));
+                        longest = longest.max(rest);
+                        again = Some(why);
+                        trip.again.push(browser.clone());
                     }
                     Brought::Refused(why) => {
                         // RFC 8030 §7.3: the subscription has ended.
                         if why == "status 404" || why == "status 410" {
-                            gone.push(browser.entry.clone());
+                            trip.gone.push(browser.entry.clone());
                         }
                         last = why;
                     }
                 }
             }
-            let brought = match again {
-                _ if taken => Brought::Taken,
-                Some((why, rest)) => Brought::Again(why, rest),
+            trip.brought = match again {
+                _ if !trip.took.is_empty() => Brought::Taken,
+                Some(why) => Brought::Again(why, longest),
                 None => Brought::Refused(last),
             };
-            Trip { brought, gone }
+            trip
         })
     }
+}
+
+/// Drives all of them at once, each to its end: one that hangs delays no other.
+async fn all<F: Future + Unpin>(mut ways: Vec<F>) -> Vec<F::Output> {
+    let mut ends: Vec<Option<F::Output>> = ways.iter().map(|_| None).collect();
+    poll_fn(|context| {
+        for (way, end) in ways.iter_mut().zip(&mut ends).filter(|(_, end)| end.is_none()) {
+            if let Poll::Ready(output) = Pin::new(way).poll(context) {
+                *end = Some(output);
+            }
+        }
+        if ends.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    ends.into_iter().flatten().collect()
 }
 
 /// What the browser's service worker shows.
@@ -153,15 +181,18 @@ fn payload(letter: &Letter) -> Vec<u8> {
     let worst = words.alerts.first();
     let body: String = letter.own(&words.short).chars().take(BODY_CHARS).collect();
     let title: String = letter.own(&words.subject).chars().take(TITLE_CHARS).collect();
-    let payload = json!({
+    let mut payload = json!({
         "title": title,
         "body": body,
-        "url": words.link,
         "tag": letter.key,
         "alert": worst.map(|told| &told.alert.id),
         "severity": letter.severity.level(),
         "count": words.count,
         "drill": words.drill,
     });
+    // Without one the browser opens the screen of the alert.
+    if !words.link.is_empty() {
+        payload["url"] = words.link.clone().into();
+    }
     payload.to_string().into_bytes()
 }

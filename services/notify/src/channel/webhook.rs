@@ -77,7 +77,10 @@ pub(crate) fn brought(answer: Result<Answer, EgressError>, expected: Option<&Exp
             match status {
                 200..=299 if is_as_expected(&body, expected) => Brought::Taken,
                 200..=299 => Brought::Again(format!("status {status} with an error inside"), rest),
-                408 | 425 | 429 | 500..=599 => Brought::Again(format!("status {status}"), rest),
+                // A token that has run out is renewed in its file, which each try reads anew.
+                401 | 403 | 407 | 408 | 425 | 429 | 500..=599 => {
+                    Brought::Again(format!("status {status}"), rest)
+                }
                 _ => Brought::Refused(format!("status {status}")),
             }
         }
@@ -115,7 +118,10 @@ mod tests {
             ),
             (answer(200, "OK"), Some(&expected), again("status 200 with an error inside")),
             (answer(302, ""), None, refused("status 302")),
-            (answer(401, ""), None, refused("status 401")),
+            (answer(400, ""), None, refused("status 400")),
+            (answer(401, ""), None, again("status 401")),
+            (answer(403, ""), None, again("status 403")),
+            (answer(407, ""), None, again("status 407")),
             (answer(429, ""), None, again("status 429")),
             (answer(500, ""), None, again("status 500")),
             (answer(503, r#"{"error": 0}"#), Some(&expected), again("status 503")),

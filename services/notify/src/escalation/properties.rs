@@ -71,7 +71,7 @@ impl World {
         let on = OnCall { policies: vec![policy], ..sample() };
         let alert = alert(Severity::HIGH, noon());
         let mut book = Book::default();
-        book.fold_alert(&Arc::new(alert.clone()));
+        book.fold_alert(&Arc::new(alert.clone()), &on.policies);
         Self { on, book, alert, log: Vec::new(), tries, sent: Vec::new() }
     }
 
@@ -106,8 +106,8 @@ impl World {
         self.log.iter().for_each(|record| self.book.fold_delivery(record));
         // Every record of the alert, as the topic has them.
         let raised = alert(Severity::HIGH, noon());
-        self.book.fold_alert(&Arc::new(raised));
-        self.book.fold_alert(&Arc::new(self.alert.clone()));
+        self.book.fold_alert(&Arc::new(raised), &self.on.policies);
+        self.book.fold_alert(&Arc::new(self.alert.clone()), &self.on.policies);
     }
 
     /// The first record of each delivery, in order.
@@ -129,7 +129,10 @@ proptest! {
         deaths in prop::collection::btree_set(0..LONG, 0..5),
     ) {
         let expected: Vec<(u32, String)> =
-            calls(&policy).map(|(step, _, channel, _)| (step, channel.to_owned())).collect();
+            (0..=policy.repeat)
+                .flat_map(|round| calls(&policy, round))
+                .map(|(step, _, channel, _)| (step, channel.to_owned()))
+                .collect();
         let mut world = World::new(policy, tries);
         for second in 0..LONG {
             world.second(second);
@@ -175,7 +178,7 @@ proptest! {
                 let (by, at) = (by.to_owned(), noon().plus_ms(second * 1_000));
                 let note = String::new();
                 world.alert.acknowledgement = Some(Acknowledgement { by, at, note });
-                world.book.fold_alert(&Arc::new(world.alert.clone()));
+                world.book.fold_alert(&Arc::new(world.alert.clone()), &world.on.policies);
             }
             world.second(second);
             if deaths.contains(&second) {

@@ -120,6 +120,46 @@ fn a_browser_is_known_by_its_endpoint_and_the_oldest_makes_room() {
 }
 
 #[test]
+fn invented_browsers_do_not_push_out_those_that_work() {
+    let mut notes = Notes::default();
+    let subscribe = |notes: &mut Notes, n: usize| {
+        let (entry, at) = (push("an", &format!("https://push.example/{n}")), NOW.plus_ms(n as i64));
+        let records = written(notes.change(&sample(), "k", "an".into(), at, entry));
+        records.iter().for_each(|record| notes.fold(record));
+        records[0].id.clone()
+    };
+    for n in 0..MOST_BROWSERS {
+        let entry = subscribe(&mut notes, n);
+        notes.took(&entry);
+    }
+    for n in 100..150 {
+        subscribe(&mut notes, n);
+    }
+    let endpoints = |notes: &Notes| {
+        notes.browsers("an").into_iter().map(|browser| browser.endpoint).collect::<Vec<_>>()
+    };
+    let all = endpoints(&notes);
+    assert_eq!(all.len(), MOST_BROWSERS + 1, "{all:?}");
+    assert_eq!(all[0], "https://push.example/149");
+    assert!((0..MOST_BROWSERS).all(|n| all.contains(&format!("https://push.example/{n}"))));
+    // A new one that works takes the place of the oldest.
+    let entry = subscribe(&mut notes, 200);
+    notes.took(&entry);
+    subscribe(&mut notes, 201);
+    let all = endpoints(&notes);
+    assert_eq!(all.len(), MOST_BROWSERS + 1, "{all:?}");
+    assert!(!all.contains(&"https://push.example/0".to_owned()));
+}
+
+#[test]
+fn a_browser_is_not_a_way_into_the_centre() {
+    let mut on = sample();
+    on.allow = crate::egress::address::Allow::parse(&["127.0.0.0/8".to_owned()]).unwrap();
+    let (notes, inside) = (Notes::default(), push("an", "http://127.0.0.1:8080/push"));
+    assert!(is_refused(&notes.change(&on, "k", "an".into(), NOW, inside)));
+}
+
+#[test]
 fn what_is_over_is_forgotten_after_a_while_and_browsers_never() {
     let mut notes = Notes::default();
     for (key, entry) in [("a", absence("an", 0, 1)), ("p", push("an", "https://push.example/"))] {

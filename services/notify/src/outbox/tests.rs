@@ -27,7 +27,7 @@ impl Desk {
     /// A delivery that waits, about an alert of its own.
     fn waits(&mut self, id: &str, severity: Severity, person: &str, channel: &str, now: i64) {
         let record = AlertRecord { id: AlertId::from_text(id), ..alert(severity, at(now)) };
-        self.book.fold_alert(&Arc::new(record));
+        self.book.fold_alert(&Arc::new(record), &[]);
         self.book.fold_delivery(&Delivery {
             id: format!("d-{id}"),
             rev: 1,
@@ -184,4 +184,64 @@ fn whoever_no_longer_waits_leaves_the_message() {
     desk.book.fold_delivery(&cancelled);
     assert_eq!(desk.goes_out(10), [(number, vec!["b".to_owned()])]);
     assert_eq!(desk.outbox.parcel(number).unwrap().key, key, "the key stays");
+}
+
+#[test]
+fn nothing_is_tried_again_before_the_log_has_how_it_ended() {
+    let mut desk = Desk::new();
+    desk.waits("a", Severity::CRITICAL, "an", "sms", 0);
+    let (number, _) = desk.goes_out(0)[0];
+    let (alert, id) = (AlertId::from_text("a"), "d-a");
+    // The log refuses the record of this try for a while.
+    desk.outbox.ended(number, Ended::Again(Duration::ZERO), &desk.book, at(0));
+    let owed = desk.book.came_back(&alert, id, DeliveryState::Waiting, "", at(0)).unwrap();
+    assert_eq!(desk.goes_out(10), []);
+    assert_eq!(desk.goes_out(300), []);
+    desk.book.fold_delivery(&owed);
+    let (number, _) = desk.goes_out(301)[0];
+    desk.outbox.ended(number, Ended::Taken, &desk.book, at(301));
+    let taken = desk.book.came_back(&alert, id, DeliveryState::Delivered, "", at(301)).unwrap();
+    assert_eq!((owed.rev, taken.rev), (2, 3), "a revision of its own");
+    desk.book.fold_delivery(&taken);
+    let known = desk.book.known(&alert, id).unwrap();
+    assert_eq!(known.delivery.state, DeliveryState::Delivered);
+}
+
+#[test]
+fn a_receiver_that_asks_for_a_rest_gets_it_from_everybody() {
+    let mut desk = Desk::new();
+    desk.waits("a", Severity::HIGH, "an", "sms", 0);
+    let (number, _) = desk.goes_out(0)[0];
+    desk.ends(number, Ended::Again(Duration::from_secs(90)), 0);
+    desk.waits("b", Severity::CRITICAL, "binh", "sms", 1);
+    desk.waits("c", Severity::LOW, "binh", "email", 1);
+    let out: Vec<_> = desk.goes_out(1).into_iter().map(|(_, members)| members).collect();
+    assert_eq!(out, [["c".to_owned()]], "the critical one would only prolong it");
+    assert_eq!(desk.outbox.wake(&desk.book, at(1)), Some(at(90)));
+    assert_eq!(desk.goes_out(90).len(), 2);
+    // Behind `push` there are many receivers.
+    desk.waits("d", Severity::HIGH, "an", "push", 100);
+    let (number, _) = desk.goes_out(100)[0];
+    desk.ends(number, Ended::Again(Duration::from_secs(90)), 100);
+    desk.waits("e", Severity::HIGH, "binh", "push", 101);
+    assert_eq!(desk.goes_out(101).len(), 1);
+}
+
+#[test]
+fn waits_move_with_a_clock_that_is_set() {
+    for set_by in [-3_600, 3_600] {
+        let mut desk = Desk::new();
+        desk.waits("a", Severity::HIGH, "an", "sms", 0);
+        let (number, _) = desk.goes_out(0)[0];
+        desk.ends(number, Ended::Again(Duration::from_secs(30)), 0);
+        desk.waits("b", Severity::LOW, "an", "sms", 1);
+        desk.book.clock_was_set(set_by * 1_000);
+        desk.outbox.clock_was_set(set_by * 1_000);
+        assert_eq!(desk.goes_out(set_by + 29), []);
+        let (number, _) = desk.goes_out(set_by + 30)[0];
+        let again = Ended::Again(Duration::ZERO);
+        assert_eq!(desk.ends(number, again, set_by + 30), [DeliveryState::Waiting], "not too old");
+        let together = desk.goes_out(set_by + 60).into_iter().map(|(_, members)| members);
+        assert!(together.flatten().any(|alert| alert == "b"));
+    }
 }

@@ -1,22 +1,29 @@
 //! Questions to the service, answered.
 
+use std::sync::Arc;
+
 use sen_model::oncall::Link;
 use sen_model::{OnCallAnswer, OnCallAsk, OnCallEntry, OnCallRecord, Text};
+
+use tokio::sync::oneshot;
 
 use super::People;
 use crate::link::Claim;
 use crate::notes::{Decision, link_id};
 use crate::roster::Rota;
 
+/// Rosters that are worked out at a time.
+const MOST_ROSTERS: usize = 4;
+
 impl People {
     /// Answers one question; what it changes is durable before that.
-    pub(super) async fn answer(&mut self, ask: OnCallAsk) -> OnCallAnswer {
-        match ask {
-            OnCallAsk::Roster => {
-                let open = self.told_notes.borrow().clone();
-                let rota = Rota { on: &self.terms.on, entries: &open };
-                OnCallAnswer::Roster(Box::new(rota.roster(self.now())))
-            }
+    pub(super) async fn answer(&mut self, ask: OnCallAsk, reply: oneshot::Sender<OnCallAnswer>) {
+        let answer = match ask {
+            OnCallAsk::Roster if self.rosters.len() < MOST_ROSTERS => return self.draw_up(reply),
+            OnCallAsk::Roster => OnCallAnswer::Refused(Text::new(
+                "Đang có quá nhiều yêu cầu xem lịch trực, hãy thử lại.",
+                "Too many ask for the roster at once: try again.",
+            )),
             OnCallAsk::Change { idempotency_key, by, at, entry } => {
                 let on = &self.terms.on;
                 let decision = self.notes.change(on, &idempotency_key, by, at, entry);
@@ -39,7 +46,23 @@ impl People {
                 Some(claim) => self.redeem(claim, at).await,
                 None => OnCallAnswer::Unknown,
             },
-        }
+        };
+        // Whoever asked may have gone.
+        let _ = reply.send(answer);
+    }
+
+    /// A roster over many entries takes a while, in which nobody would be called: it is worked out
+    /// elsewhere.
+    fn draw_up(&mut self, reply: oneshot::Sender<OnCallAnswer>) {
+        let (on, at) = (Arc::clone(&self.terms.on), self.now());
+        let open = self.told_notes.borrow().clone();
+        self.rosters.spawn("roster", async move {
+            let work = move || Rota { on: &on, entries: &open }.roster(at);
+            if let Ok(roster) = tokio::task::spawn_blocking(work).await {
+                let _ = reply.send(OnCallAnswer::Roster(Box::new(roster)));
+            }
+            Ok(())
+        });
     }
 
     fn link(&self, claim: &Claim) -> OnCallAnswer {

@@ -4,18 +4,21 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use sen_chassis::Tasks;
+use sen_chassis::clock::Stopwatch;
 use sen_log::{Offset, ReadError, Topic};
+use sen_model::Timestamp;
 use sen_proto::Wire;
 use tokio::sync::{mpsc, watch};
 
 use super::{ENDED_TRIES, People, PeopleError, Saved, Terms, Wires};
 use crate::channel::Courier;
 use crate::channel::email::{Mail, MailError};
-use crate::channel::push::{Vapid, WebPush};
+use crate::channel::push::{Door, WebPush};
 use crate::channel::webhook::Hook;
 use crate::egress::Egress;
 use crate::outbox::{Outbox, Pace};
 use crate::settings::{EMAIL, OnCall, PUSH};
+use crate::wall::Wall;
 
 /// Records folded at once.
 const FOLD_RECORDS: usize = 4_096;
@@ -27,15 +30,14 @@ pub(crate) type Couriers = Arc<BTreeMap<String, Arc<dyn Courier>>>;
 pub(crate) fn couriers(
     on: &OnCall,
     egress: &Arc<Egress>,
-    vapid: Vapid,
+    push: Door,
 ) -> Result<Couriers, MailError> {
     let mut couriers: BTreeMap<String, Arc<dyn Courier>> = BTreeMap::new();
     if let Some(settings) = &on.email {
         couriers.insert(EMAIL.to_owned(), Arc::new(Mail::new(settings)?));
     }
     if let Some(settings) = on.push.clone() {
-        let egress = Arc::clone(egress);
-        couriers.insert(PUSH.to_owned(), Arc::new(WebPush { settings, vapid, egress }));
+        couriers.insert(PUSH.to_owned(), Arc::new(WebPush { settings, door: push }));
     }
     for webhook in &on.webhooks {
         let hook = Hook { webhook: webhook.clone(), egress: Arc::clone(egress) };
@@ -65,16 +67,24 @@ pub(crate) async fn start(wires: Wires, terms: Terms, pace: Pace) -> Result<Peop
         to_head(deliveries, saved.deliveries_next, |delivery| book.fold_delivery(delivery)).await?;
     let notes = &mut saved.notes;
     let notes_next = to_head(&wires.oncall, saved.notes_next, |note| notes.fold(note)).await?;
-    let next = to_head(&wires.alerts, alerts_next, |alert| book.fold_alert(alert)).await?;
+    let policies = &terms.on.policies;
+    let fold = |alert: &Arc<_>| book.fold_alert(alert, policies);
+    let next = to_head(&wires.alerts, alerts_next, fold).await?;
     let told_notes = watch::Sender::new(Arc::new(saved.notes.open()));
+    let wall = Wall::new(Timestamp::from_millis(wires.clock.now_ms()), 0);
     let mut people = People {
+        running: Stopwatch::start(),
+        wall,
         wires,
         terms,
         book: saved.book,
         outbox: Outbox::new(pace),
+        stragglers: Tasks::new(),
+        rosters: Tasks::new(),
         notes: saved.notes,
         told_notes,
         is_alarmed: Arc::new(Mutex::new(saved.is_alarmed)),
+        called: Arc::new(Mutex::new(Stopwatch::start())),
         next,
         deliveries_next,
         notes_next,

@@ -25,8 +25,7 @@ const PUSH_TTL: &str = "1h";
 /// Takes the sections of the channels.
 pub(super) fn read(file: &mut Table<'_>, on: &mut OnCall, secret: ReadSecret<'_>) {
     if let Some(mut table) = file.inner("egress") {
-        let texts = table.list("allow", |text| Allow::parse(&[text.to_owned()]).map(drop));
-        on.allow = Allow::parse(&texts).unwrap_or_default();
+        on.allow = allow(&mut table);
         table.nothing_left();
     }
     if let Some(mut table) = file.inner("email") {
@@ -41,7 +40,8 @@ pub(super) fn read(file: &mut Table<'_>, on: &mut OnCall, secret: ReadSecret<'_>
         let ttl = table.take("ttl", |text: String| duration_within(&text, 1_000, "28d"));
         let usual = || duration_within(PUSH_TTL, 0, "28d").unwrap_or_default();
         let ttl_s = (ttl.unwrap_or_else(usual) / 1_000).unsigned_abs();
-        on.push = contact.map(|contact| Push { contact, ttl_s });
+        let allow = allow(&mut table);
+        on.push = contact.map(|contact| Push { contact, ttl_s, allow });
         table.nothing_left();
     }
     for mut table in file.each("webhook", MOST_WEBHOOKS) {
@@ -49,6 +49,11 @@ pub(super) fn read(file: &mut Table<'_>, on: &mut OnCall, secret: ReadSecret<'_>
         on.webhooks.extend(webhook);
         table.nothing_left();
     }
+}
+
+fn allow(table: &mut Table<'_>) -> Allow {
+    let texts = table.list("allow", |text| Allow::parse(&[text.to_owned()]).map(drop));
+    Allow::parse(&texts).unwrap_or_default()
 }
 
 fn email(table: &mut Table<'_>, secret: ReadSecret<'_>) -> Option<Email> {

@@ -5,7 +5,7 @@ use sen_model::{AlertRecord, RuleId, Severity};
 
 use crate::harness::Centre;
 use crate::harness::relay::Relay;
-use crate::harness::web::Web;
+use crate::harness::web::{Treatment, Web};
 
 fn plan(relay: &Relay, sms: &Web, watcher: &Web) -> String {
     format!(
@@ -92,5 +92,29 @@ async fn after_a_crash_a_probe_that_was_there_is_missed() {
     let running = centre.run(&plan);
     let json = sms.requests(1).await[0].json();
     assert_eq!(json["subject"], "CẢNH BÁO NGỪNG HOẠT ĐỘNG");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_chatty_rule_on_trial_hides_neither_the_last_beat_nor_the_silence() {
+    let (relay, watcher) = (Relay::new(&[]).await, Web::new(&[]).await);
+    // Refused at first, by a mistake on the other side.
+    let sms = Web::new(&[Treatment::Answer(404, "")]).await;
+    let centre = Centre::new();
+    beat(&centre).await;
+    let chatter = centre.raised("trial", Severity::LOW);
+    centre.shadow.append(vec![chatter.clone(); 1_500]).await.unwrap();
+    let running = centre.run(&plan(&relay, &sms, &watcher));
+    let mut mails = std::pin::pin!(relay.mails(1));
+    loop {
+        // Faster than the watch looks at the clock.
+        centre.shadow.append(vec![chatter.clone()]).await.unwrap();
+        let pause = std::time::Duration::from_millis(2);
+        if tokio::time::timeout(pause, mails.as_mut()).await.is_ok() {
+            break;
+        }
+    }
+    assert!(watcher.so_far().is_empty(), "no sign of life");
+    sms.requests(2).await;
     running.stop().await;
 }

@@ -7,6 +7,7 @@
 mod harness;
 
 mod answers;
+mod clock;
 mod crashes;
 mod dead_man;
 mod mails;

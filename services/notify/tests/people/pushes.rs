@@ -84,11 +84,10 @@ fn our_browser_reads_the_example_of_the_standard() {
 }
 
 const PLAN: &str = r#"
-[egress]
-allow = ["127.0.0.0/8"]
 [push]
 contact = "mailto:sen@example.vn"
 ttl = "30m"
+allow = ["127.0.0.0/8"]
 [[person]]
 id = "an"
 name = "Nguyễn Thị An"
@@ -211,4 +210,24 @@ async fn the_key_and_the_subscriptions_survive_a_crash() {
     claims(request, &key);
     browser.decrypt(&request.body);
     running.stop().await;
+}
+
+#[tokio::test]
+async fn every_browser_is_told_and_one_that_hangs_delays_no_other() {
+    let stuck = Web::new(&[Treatment::Silence, Treatment::Answer(503, "")]).await;
+    let well = Web::new(&[]).await;
+    let centre = Centre::new();
+    let running = centre.run(PLAN);
+    for service in [&stuck, &well] {
+        let endpoint = format!("http://{}/push/abc", service.address);
+        subscribe(&centre, &running, Browser::new().subscription(endpoint)).await;
+    }
+    centre.append(&[centre.raised("a", Severity::CRITICAL)]).await;
+    let delivered = centre.delivery("push", DeliveryState::Delivered).await;
+    // It has not answered yet, or is asked once more: it gets it in the end, under the same key.
+    let requests = stuck.requests(3).await;
+    assert!(requests.iter().all(|request| request.header("topic") == delivered.id));
+    assert_eq!(delivered.attempts, 1);
+    running.stop().await;
+    assert_eq!(well.so_far().len(), 1, "whoever took it is not told again");
 }

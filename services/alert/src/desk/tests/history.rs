@@ -201,7 +201,7 @@ impl World {
             Step::Withdraw(n) => {
                 if let Some(start) = self.begun[*n] {
                     let id = self.subjects[*n].episode(at(start));
-                    self.desk.withdraw(&id, true, now, &mut out);
+                    self.desk.withdraw(&id, Unwatched::RuleChanged, true, now, &mut out);
                 }
             }
             Step::Pass(_) => self.desk.pass_time(now, &mut out),

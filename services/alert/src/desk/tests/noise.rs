@@ -131,7 +131,7 @@ fn the_worst_level_is_told_and_the_milder_ones_are_explained() {
     let worst = Explanation::Level { alert: level(3, 30).id };
     assert_eq!(by(&desk, 1, 10).unwrap().why, worst);
     let mut out = Records::default();
-    desk.withdraw(&level(3, 30).id, true, at(40), &mut out);
+    desk.withdraw(&level(3, 30).id, Unwatched::RuleChanged, true, at(40), &mut out);
     assert_eq!(by(&desk, 2, 20), None, "given back");
     assert!(by(&desk, 1, 10).is_some());
     assert_eq!(desk.alerts[&level(3, 30).id].state, AlertState::ReturnedUnacknowledged);
@@ -154,7 +154,7 @@ fn members_are_told_by_what_they_are_part_of() {
     );
     assert_eq!(explained(&desk, &subject, 10), Some(("member", "broad".to_owned())));
     let mut out = Records::default();
-    desk.withdraw(&broad.id, true, at(30), &mut out);
+    desk.withdraw(&broad.id, Unwatched::RuleChanged, true, at(30), &mut out);
     assert!(desk.alerts[&id].is_shown());
 }
 
@@ -206,6 +206,19 @@ fn three_raises_in_a_minute_chatter_and_get_a_hint() {
         assert!(!told[0].chattering);
         tell(&mut desk, &clear(&other, n * 40_000, n * 40_000 + 1), 500_000);
     }
+}
+
+#[test]
+fn three_raises_chatter_only_if_one_minute_holds_them_all() {
+    let (mut desk, subject) = (desk(), subject());
+    let mut told = |start: i64| {
+        let raised = tell(&mut desk, &raise(&subject, start), start)[0].chattering;
+        tell(&mut desk, &clear(&subject, start, start + 1), start + 1);
+        raised
+    };
+    assert!(!told(0) && !told(100_000));
+    assert!(!told(50_000), "a minute on either side of it holds two");
+    assert!(told(60_000), "from 50 s to 100 s there are three");
 }
 
 /// Ten alerts of ten devices, one a second.

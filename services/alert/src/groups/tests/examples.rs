@@ -51,6 +51,34 @@ fn a_time_to_last_is_event_time_and_needs_no_news_of_the_parts() {
 }
 
 #[test]
+fn a_clock_that_was_ahead_and_set_back_leaves_no_group_in_its_future() {
+    let rules = [("both", composite(&["high", "rising"], 2, Scope::Area, 60_000))];
+    let mut groups = groups(&rules);
+    let mut out = Vec::new();
+    groups.advance(10_000_000, &mut out);
+    groups.turn_back(100_000, &mut out);
+    let lives = [life("high", 0, 100_000, None), life("rising", 1, 110_000, None)];
+    assert_eq!(lines(&hear(&mut groups, &in_time(&lives, &[0]))), [""; 0], "not long enough yet");
+    groups.advance(169_999, &mut out);
+    assert_eq!(lines(&out), [""; 0]);
+    groups.advance(170_000, &mut out);
+    assert_eq!(lines(&out).len(), 1);
+
+    // Told while the clock was ahead: it has not lasted so long, and is told when it has.
+    let mut groups = super::groups(&rules);
+    out.clear();
+    hear(&mut groups, &in_time(&lives, &[0]));
+    groups.advance(10_000_000, &mut out);
+    assert_eq!(lines(&out).len(), 1);
+    groups.turn_back(120_000, &mut out);
+    assert_eq!(lines(&out).len(), 2, "ended");
+    groups.advance(169_999, &mut out);
+    assert_eq!(lines(&out).len(), 2);
+    groups.advance(170_000, &mut out);
+    assert_eq!(lines(&out).len(), 3, "and told anew");
+}
+
+#[test]
 fn late_parts_make_it_late_and_move_nothing() {
     let rules = [("two", composite(&["high"], 2, Scope::Area, 0))];
     let mut groups = groups(&rules);

@@ -260,6 +260,17 @@ fn tells_what_is_wrong_among_rules() {
             "distance_m",
             "more than 0",
         ),
+        (
+            "neighbours_of = 'river-silent'\nleast = 2\ndistance_m = 50_001\nwithin = '1h'",
+            "distance_m",
+            "at most 50000 metres",
+        ),
+        (
+            "neighbours_of = 'river-silent'\nleast = 257\ndistance_m = 1\nwithin = '1h'",
+            "least",
+            "no more than 256",
+        ),
+        ("of = ['river-silent']\nleast = 2_049\nscope = 'area'", "least", "no more than 2048"),
         ("first = 'river-silent'\nthen = 'nothing'\nwithin = '1h'", "then", "no rule `nothing`"),
         (
             "first = 'river-silent'\nthen = 'river-silent'\nwithin = '1h'\ndownstream = true",
