@@ -56,7 +56,7 @@ fn after_an_alert_of_events_was_closed_the_next_events_raise_another() {
         let mut judge = Judge::new(&rules, Arc::clone(&registry), TIMING, past, at(45), &mut out);
         let events = [10, 20, 30, 50, 60].into_iter().filter(|ms| *ms >= from);
         events.for_each(|ms| judge.hear(&event(ms), at(65), &mut out));
-        judge.resume(at(65));
+        judge.resume(at(65), &mut out);
         judge.withdraw(at(65), &mut out);
         assert_eq!(raises(&out), [50]);
         assert_eq!(out.alerts[0].id, log.alerts[2].id, "the same episode");
