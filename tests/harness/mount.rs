@@ -133,7 +133,8 @@ fn attributes(node: u64, kind: Kind) -> FileAttr {
         ctime: never,
         crtime: never,
         kind: if kind.is_folder { FileType::Directory } else { FileType::RegularFile },
-        perm: if kind.is_folder { 0o755 } else { 0o644 },
+        // All of it is its owner's alone, as keys must be.
+        perm: if kind.is_folder { 0o700 } else { 0o600 },
         nlink: 1,
         uid: 0,
         gid: 0,

@@ -291,7 +291,12 @@ fn tells_what_is_wrong_among_rules() {
     ] {
         told(&two(condition), key, words);
     }
-    // Over several rules: a circle, a part of an area, parts of nothing in common.
+}
+
+/// A circle, a part of an area, parts of nothing in common.
+#[test]
+fn tells_what_is_wrong_over_several_rules() {
+    let two = |more: &str| with(&format!("severity = 2\n{more}"));
     let other = r#"
 [[rule]]
 id = "other"
