@@ -194,7 +194,7 @@ prop_compose! {
             out_of_service: given[2].then(|| word(3)),
             assignment: given[3].then(|| Assignment { to: word(4), by: by.clone(), at }),
             notes: vec![note; many],
-            closing: given[4].then(|| Closing { by, at, cause, note: text }),
+            closing: given[4].then_some(Closing { by, at, cause, note: text }),
             members: vec![AlertId::from_text(&words[5]); many],
             attributes: words.iter().take(many).map(|w| (w.clone(), w.clone())).collect(),
             ..blank

@@ -29,7 +29,7 @@ const ROOMY: [(&str, &str); 2] =
     [("SEN__INGEST__MAX_NEW_SERIES_PER_MINUTE", "1000"), ("SEN__INGEST__MAX_CONNECTIONS", "2000")];
 
 fn metric(number: usize) -> String {
-    let kind = if number % CRITICAL_OF == 0 { "critical" } else { "plain" };
+    let kind = if number.is_multiple_of(CRITICAL_OF) { "critical" } else { "plain" };
     format!("{kind}_{number:02}")
 }
 

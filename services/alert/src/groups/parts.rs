@@ -92,7 +92,7 @@ impl Parts {
         let mut holding = self.all.iter().enumerate();
         let mut holding = holding.by_ref().filter(|(_, known)| known.slot == slot && known.holds());
         let Some((oldest, _)) = holding.next() else { return Heard::News };
-        if 1 + holding.count() <= most {
+        if holding.count() < most {
             return Heard::News;
         }
         self.all.remove(oldest);

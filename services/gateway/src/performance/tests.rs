@@ -375,7 +375,7 @@ fn stale_are_as_many_as_were_so_at_one_time() {
     let span = asked(0, 9 * DAY_MS, 9 * DAY_MS);
     assert_eq!(of(&figures(&made, &span).total, "stale"), Some(1.0), "five, but never two at once");
     let longer: Vec<Made> =
-        made.iter().cloned().map(|one| Made { cleared: Some(3 * DAY_MS + 1), ..one }).collect();
+        made.iter().map(|one| Made { cleared: Some(3 * DAY_MS + 1), ..*one }).collect();
     assert_eq!(of(&figures(&longer, &span).total, "stale"), Some(3.0));
     let open: Vec<Made> = made.into_iter().map(|one| Made { cleared: None, ..one }).collect();
     assert_eq!(of(&figures(&open, &span).total, "stale"), Some(5.0));
