@@ -3,18 +3,17 @@
 
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::Args;
 use sen_alert::backtest::{Backtest, MOST_LISTED};
 use sen_alert::rules;
-use sen_chassis::{Problem, telemetry};
+use sen_chassis::Problem;
 use sen_model::backtest::{RuleTrial, Trial};
 use sen_model::{BacktestReport, Timestamp};
-use sen_store::Store;
 
 use crate::config::Settings;
+use crate::past;
 
 /// Alerts that people are shown; programs get more of them.
 const SHOWN: usize = 20;
@@ -70,7 +69,7 @@ pub(crate) fn prepare(command: Command) -> Result<anyhow::Result<Prepared>, Vec<
     if !problems.is_empty() {
         return Err(problems);
     }
-    let prepared = open(&settings, &command.data).map(|store| Prepared {
+    let prepared = past::open(&settings, &command.data).map(|store| Prepared {
         backtest: Backtest {
             store,
             registry: settings.registry,
@@ -82,14 +81,6 @@ pub(crate) fn prepare(command: Command) -> Result<anyhow::Result<Prepared>, Vec<
         json: command.json,
     });
     Ok(prepared)
-}
-
-fn open(settings: &Settings, folder: &Path) -> anyhow::Result<Store> {
-    telemetry::install(&settings.telemetry)?;
-    let folder = folder.join("store");
-    Store::open_to_read(folder.clone(), settings.store.clone()).with_context(|| {
-        format!("cannot read {}: pass the data folder of a centre with --data", folder.display())
-    })
 }
 
 impl Prepared {

@@ -7,6 +7,7 @@ mod cli;
 mod config;
 mod copy;
 mod export;
+mod past;
 mod probe;
 mod sirens;
 mod stages;

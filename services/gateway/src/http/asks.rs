@@ -7,7 +7,7 @@ use sen_chassis::call::{Caller, NoAnswer};
 use sen_model::{
     AlertRecord, Changed, Command, CommandOutcome, DeskRecord, Order, Reach, Timestamp,
 };
-use utoipa::IntoParams;
+use utoipa::{IntoParams, IntoResponses};
 
 use super::problem::Problem;
 use crate::centre::Centre;
@@ -40,6 +40,24 @@ pub(crate) struct Match {
     /// The revision the caller saw, quoted: refused where the alert has changed meanwhile.
     #[param(rename = "If-Match")]
     if_match: Option<String>,
+}
+
+/// What may become of a command but its being carried out.
+#[expect(dead_code, reason = "described, never made")]
+#[derive(IntoResponses)]
+pub(crate) enum Refusals {
+    /// A value is not as it must be.
+    #[response(status = 400)]
+    Bad(Problem),
+    /// As things stand that cannot be done; the detail says why.
+    #[response(status = 409)]
+    Conflict(Problem),
+    /// The body says what it may not, or the key was used for another command.
+    #[response(status = 422)]
+    Unprocessable(Problem),
+    /// The service that carries it out does not answer: ask again with the same key.
+    #[response(status = 503)]
+    Unavailable(Problem),
 }
 
 /// The key of a command.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::alerts::whole;
-use super::asks::{self, Key};
+use super::asks::{self, Key, Refusals};
 use super::listing::{Page, Paging, page};
 use super::problem::Problem;
 use super::shapes;
@@ -126,10 +126,7 @@ pub(crate) struct SetStage {
 /// Sets the stage.
 #[utoipa::path(
     post, path = "/api/v1/stage", params(Key), request_body = SetStage,
-    responses(
-        (status = 200, body = shapes::DeskRecord), (status = 400, body = Problem),
-        (status = 409, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem),
-    ),
+    responses((status = 200, body = shapes::DeskRecord), Refusals),
 )]
 pub(crate) async fn set_stage(
     State(centre): State<Shared>,
@@ -171,10 +168,7 @@ pub(crate) struct TakeOut {
 /// Takes alerts out of service until somebody puts them back.
 #[utoipa::path(
     post, path = "/api/v1/out-of-service", params(Key), request_body = TakeOut,
-    responses(
-        (status = 200, body = shapes::DeskRecord), (status = 400, body = Problem),
-        (status = 409, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem),
-    ),
+    responses((status = 200, body = shapes::DeskRecord), Refusals),
 )]
 pub(crate) async fn take_out(
     State(centre): State<Shared>,
@@ -189,10 +183,7 @@ pub(crate) async fn take_out(
 #[utoipa::path(
     post, path = "/api/v1/out-of-service/{entry}/put-back",
     params(("entry" = String, Path), Key), request_body = By,
-    responses(
-        (status = 200, body = shapes::DeskRecord), (status = 400, body = Problem), (status = 404, body = Problem),
-        (status = 409, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem),
-    ),
+    responses((status = 200, body = shapes::DeskRecord), (status = 404, body = Problem), Refusals),
 )]
 pub(crate) async fn put_back(
     State(centre): State<Shared>,
@@ -235,10 +226,7 @@ pub(crate) struct PlanWork {
 /// Plans work during which alerts are suppressed.
 #[utoipa::path(
     post, path = "/api/v1/works", params(Key), request_body = PlanWork,
-    responses(
-        (status = 200, body = shapes::DeskRecord), (status = 400, body = Problem),
-        (status = 409, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem),
-    ),
+    responses((status = 200, body = shapes::DeskRecord), Refusals),
 )]
 pub(crate) async fn plan_work(
     State(centre): State<Shared>,
@@ -255,10 +243,7 @@ pub(crate) async fn plan_work(
 #[utoipa::path(
     post, path = "/api/v1/works/{entry}/end",
     params(("entry" = String, Path), Key), request_body = By,
-    responses(
-        (status = 200, body = shapes::DeskRecord), (status = 400, body = Problem), (status = 404, body = Problem),
-        (status = 409, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem),
-    ),
+    responses((status = 200, body = shapes::DeskRecord), (status = 404, body = Problem), Refusals),
 )]
 pub(crate) async fn end_work(
     State(centre): State<Shared>,
@@ -294,10 +279,7 @@ pub(crate) struct SetDrill {
 /// Begins or ends a drill: what is raised meanwhile is marked as one.
 #[utoipa::path(
     post, path = "/api/v1/drill", params(Key), request_body = SetDrill,
-    responses(
-        (status = 200, body = shapes::DeskRecord), (status = 400, body = Problem),
-        (status = 409, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem),
-    ),
+    responses((status = 200, body = shapes::DeskRecord), Refusals),
 )]
 pub(crate) async fn set_drill(
     State(centre): State<Shared>,

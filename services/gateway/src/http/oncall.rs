@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::alerts::{alerts, whole};
-use super::asks::{self, Key, MOST_TEXT};
+use super::asks::{self, Key, MOST_TEXT, Refusals};
 use super::listing::{Page, Paging, page};
 use super::problem::Problem;
 use super::{schema, shapes};
@@ -86,10 +86,7 @@ pub(crate) struct Override {
 /// Lets somebody stand in.
 #[utoipa::path(
     post, path = "/api/v1/oncall/overrides", params(Key), request_body = Override,
-    responses(
-        (status = 200, body = shapes::OnCallRecord), (status = 400, body = Problem), (status = 404, body = Problem),
-        (status = 409, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem),
-    ),
+    responses((status = 200, body = shapes::OnCallRecord), (status = 404, body = Problem), Refusals),
 )]
 pub(crate) async fn overrides(
     State(centre): State<Shared>,
@@ -124,10 +121,7 @@ pub(crate) struct Absence {
 /// Notes that somebody cannot be called.
 #[utoipa::path(
     post, path = "/api/v1/oncall/absences", params(Key), request_body = Absence,
-    responses(
-        (status = 200, body = shapes::OnCallRecord), (status = 400, body = Problem), (status = 404, body = Problem),
-        (status = 409, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem),
-    ),
+    responses((status = 200, body = shapes::OnCallRecord), (status = 404, body = Problem), Refusals),
 )]
 pub(crate) async fn absences(
     State(centre): State<Shared>,
@@ -153,10 +147,7 @@ pub(crate) struct Cancel {
 #[utoipa::path(
     post, path = "/api/v1/oncall/entries/{id}/cancel", params(("id" = String, Path)),
     request_body = Cancel,
-    responses(
-        (status = 200, body = shapes::OnCallRecord), (status = 400, body = Problem), (status = 404, body = Problem),
-        (status = 409, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem),
-    ),
+    responses((status = 200, body = shapes::OnCallRecord), (status = 404, body = Problem), Refusals),
 )]
 pub(crate) async fn cancel(
     State(centre): State<Shared>,
@@ -225,10 +216,7 @@ pub(crate) struct BrowserKeys {
 /// Lets a browser take push messages for a person.
 #[utoipa::path(
     post, path = "/api/v1/oncall/push", params(Key), request_body = Push,
-    responses(
-        (status = 200, body = shapes::OnCallRecord), (status = 400, body = Problem), (status = 404, body = Problem),
-        (status = 409, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem),
-    ),
+    responses((status = 200, body = shapes::OnCallRecord), (status = 404, body = Problem), Refusals),
 )]
 pub(crate) async fn push(
     State(centre): State<Shared>,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::alerts::{alerts, whole};
-use super::asks::{self, Key, MOST_REPORT};
+use super::asks::{self, Key, MOST_REPORT, Refusals};
 use super::desk::{Entries, act, listed};
 use super::listing::Page;
 use super::problem::Problem;
@@ -207,10 +207,7 @@ pub(crate) struct HandOver {
 /// Hands a shift over: what is open, shelved, suppressed and out of service then is kept with it.
 #[utoipa::path(
     post, path = "/api/v1/shifts", params(Key), request_body = HandOver,
-    responses(
-        (status = 200, body = shapes::DeskRecord), (status = 400, body = Problem),
-        (status = 409, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem),
-    ),
+    responses((status = 200, body = shapes::DeskRecord), Refusals),
 )]
 pub(crate) async fn hand_over(
     State(centre): State<Shared>,

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use sen_chassis::{Problem, telemetry};
+use sen_chassis::Problem;
 use sen_export::file::{Beside, Measured};
 use sen_export::{Job, Known, Resolution, Selection, columns};
 use sen_model::Registry;
@@ -24,6 +24,7 @@ use arguments::Wanted;
 use progress::Progress;
 
 use crate::config::Settings;
+use crate::past;
 
 /// An export that can begin.
 pub(crate) struct Prepared {
@@ -46,7 +47,7 @@ pub(crate) fn prepare(command: Command) -> Result<anyhow::Result<Prepared>, Vec<
             return Err(problems.flatten().collect());
         }
     };
-    let store = match open(&settings, &command.data) {
+    let store = match past::open(&settings, &command.data) {
         Ok(store) => store,
         Err(error) => return Ok(Err(error)),
     };
@@ -64,14 +65,6 @@ pub(crate) fn prepare(command: Command) -> Result<anyhow::Result<Prepared>, Vec<
         .with_context(|| format!("cannot write {out}"))
         .map(|out| Prepared { store, registry, selection, resolution, span, format, out });
     Ok(prepared)
-}
-
-fn open(settings: &Settings, folder: &Path) -> anyhow::Result<Store> {
-    telemetry::install(&settings.telemetry)?;
-    let folder = folder.join("store");
-    Store::open_to_read(folder.clone(), settings.store.clone()).with_context(|| {
-        format!("cannot read {}: pass the data folder of a centre with --data", folder.display())
-    })
 }
 
 impl Prepared {
