@@ -271,6 +271,18 @@ pub struct Hours {
     pub until: u16,
 }
 
+impl Hours {
+    /// Whether a minute after midnight lies in it.
+    pub fn contains(self, minute: i64) -> bool {
+        let (from, until) = (i64::from(self.from), i64::from(self.until));
+        if from <= until {
+            (from..until).contains(&minute)
+        } else {
+            minute >= from || minute < until
+        }
+    }
+}
+
 /// A part of the year, month and day, both inclusive; `from > until` runs over New Year.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Season {

@@ -5,7 +5,7 @@
 //! schedule.
 
 use sen_model::Timestamp;
-use sen_model::condition::{Date, Hours, Season, When};
+use sen_model::condition::{Date, Season, When};
 use sen_model::time::{DAY_MS, MINUTE_MS, VIETNAM_OFFSET_MS};
 
 /// Whether every part of the schedule that is given matches.
@@ -18,7 +18,7 @@ pub(crate) fn covers(when: &When, at: Timestamp) -> bool {
     if !any(&when.weekdays, |wanted| i64::from(*wanted) == weekday) {
         return false;
     }
-    if !any(&when.hours, |hours| is_within(hours, minute)) {
+    if !any(&when.hours, |hours| hours.contains(minute)) {
         return false;
     }
     if when.seasons.is_empty() && when.holidays.is_none() {
@@ -52,11 +52,6 @@ pub(crate) fn closes(when: &When, from: Timestamp) -> Option<Timestamp> {
 /// Whether one of the parts matches; no parts = no condition.
 fn any<T>(parts: &[T], matches: impl Fn(&T) -> bool) -> bool {
     parts.is_empty() || parts.iter().any(matches)
-}
-
-fn is_within(hours: &Hours, minute: i64) -> bool {
-    let (from, until) = (i64::from(hours.from), i64::from(hours.until));
-    if from <= until { (from..until).contains(&minute) } else { minute >= from || minute < until }
 }
 
 fn is_in(season: &Season, (_, month, day): Date) -> bool {
@@ -100,6 +95,8 @@ pub(crate) fn days_in(year: i16, month: u8) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
+    use sen_model::condition::Hours;
+
     use super::*;
 
     fn at(text: &str) -> Timestamp {

@@ -102,8 +102,7 @@ pub(crate) fn hours(text: &str) -> Option<Hours> {
 /// Whether a moment lies in a part of the day in Vietnam; the part may run over midnight.
 pub(crate) fn is_within(hours: Hours, at: Timestamp) -> bool {
     let minute = (at.as_millis() + VIETNAM_OFFSET_MS).rem_euclid(DAY_MS) / MINUTE_MS;
-    let (from, until) = (i64::from(hours.from), i64::from(hours.until));
-    if from < until { (from..until).contains(&minute) } else { minute >= from || minute < until }
+    hours.contains(minute)
 }
 
 /// The next moment after `at` at which it is `minute` after midnight in Vietnam.
