@@ -156,10 +156,17 @@ impl Judging {
         Ok(())
     }
 
-    /// Sets the clock, and returns when the service has looked at it. Whenever it does it looks at
-    /// the rules file too: it is given one with mistakes, which it tells and does not take.
+    /// Sets the clock, and returns when the service has looked at it.
     pub async fn look(&mut self, now_ms: i64) -> anyhow::Result<()> {
         self.clock.set_ms(now_ms);
+        // A tick that sees the first may have read the clock just before it was set.
+        self.tick_is_over().await?;
+        self.tick_is_over().await
+    }
+
+    /// Whenever the service looks at the clock it looks at the rules file afterwards: it is given
+    /// one with mistakes, which it tells and does not take.
+    async fn tick_is_over(&mut self) -> anyhow::Result<()> {
         self.looks += 1;
         let mistakes: String = (0..=self.looks % 2).map(|n| format!("mistake-{n} = 1\n")).collect();
         std::fs::write(self.rules_file(), &mistakes)?;

@@ -243,10 +243,7 @@ impl Desk {
 
     /// Adds the records a transition makes, if it changes anything.
     pub(crate) fn apply(&mut self, transition: &Transition, now: Timestamp, out: &mut Records) {
-        let (Transition::Raise { subject, started_at, .. }
-        | Transition::Join { subject, started_at, .. }
-        | Transition::Clear { subject, started_at, .. }) = transition;
-        let id = subject.episode(*started_at);
+        let id = transition.episode();
         let registry = &self.around.registry;
         match (transition, self.alerts.get(&id)) {
             (Transition::Raise { .. }, None) => {

@@ -287,10 +287,7 @@ impl Judge {
     fn record(&mut self, now: Timestamp, out: &mut Records) {
         causes_first(&mut self.transitions, |device| self.desk.depth(device));
         for transition in self.transitions.drain(..) {
-            let (Transition::Raise { subject, .. }
-            | Transition::Join { subject, .. }
-            | Transition::Clear { subject, .. }) = &transition;
-            match subject.edition.rule.standing {
+            match transition.subject().edition.rule.standing {
                 Standing::InForce => self.desk.apply(&transition, now, out),
                 Standing::Shadow => {
                     self.trial.apply(&transition, &self.registry, now, &mut out.shadow);
@@ -313,13 +310,11 @@ fn causes_first(transitions: &mut [Transition], depth: impl Fn(&DeviceId) -> usi
     for run in transitions.chunk_by_mut(|a, b| is_raise(a) && is_raise(b)) {
         if run.len() > 1 {
             run.sort_by_cached_key(|transition| {
-                let (Transition::Raise { subject, started_at, .. }
-                | Transition::Join { subject, started_at, .. }
-                | Transition::Clear { subject, started_at, .. }) = transition;
+                let subject = transition.subject();
                 let (rule, level) = (subject.edition.rule.id.clone(), subject.edition.level);
                 let device = subject.device.clone();
                 let series = (depth(&device), device, rule, subject.metric.clone());
-                (series, Reverse(level), *started_at)
+                (series, Reverse(level), transition.started_at())
             });
         }
     }

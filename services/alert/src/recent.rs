@@ -110,9 +110,12 @@ impl Recent {
     pub(crate) fn forget(&mut self, span_ms: i64, most: usize) {
         let Some((newest, _)) = self.readings.back() else { return };
         let from = newest.0.saturating_sub(span_ms);
-        while self.readings.len() > most
-            || self.readings.get(1).is_some_and(|(second, _)| second.0 <= from)
-        {
+        // Those exactly as old as the span are all still within it: several may be of one moment.
+        let first_is_over = |readings: &VecDeque<(Stamp, Exact)>| {
+            readings.front().is_some_and(|(first, _)| first.0 < from)
+                && readings.get(1).is_some_and(|(second, _)| second.0 <= from)
+        };
+        while self.readings.len() > most || first_is_over(&self.readings) {
             let Some((stamp, _)) = self.readings.pop_front() else { return };
             self.floor = Some(stamp);
         }
@@ -150,6 +153,16 @@ mod tests {
         assert_eq!(recent.note(Stamp(0, 0), 0.0), Noted::Forgotten);
         recent.forget(1_000, 2);
         assert_eq!(recent.get(0), Some((Stamp(20, 0), 2.0)));
+    }
+
+    #[test]
+    fn of_several_in_the_moment_the_span_begins_none_is_forgotten() {
+        let mut recent = recent(&[(0, 0.0), (10, 1.0)]);
+        recent.note(Stamp(10, 1), 7.0);
+        recent.note(Stamp(70, 0), 2.0);
+        recent.forget(60, 9);
+        assert_eq!(recent.get(0), Some((Stamp(10, 0), 1.0)));
+        assert_eq!(recent.oldest_within(2, 60), Some(0));
     }
 
     #[test]

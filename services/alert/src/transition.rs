@@ -115,3 +115,28 @@ pub(crate) enum Transition {
         value: Option<f64>,
     },
 }
+
+impl Transition {
+    /// Whose episode it is about.
+    pub(crate) fn subject(&self) -> &Subject {
+        match self {
+            Self::Raise { subject, .. }
+            | Self::Join { subject, .. }
+            | Self::Clear { subject, .. } => subject,
+        }
+    }
+
+    /// When that episode began.
+    pub(crate) fn started_at(&self) -> Timestamp {
+        match self {
+            Self::Raise { started_at, .. }
+            | Self::Join { started_at, .. }
+            | Self::Clear { started_at, .. } => *started_at,
+        }
+    }
+
+    /// The id of that episode.
+    pub(crate) fn episode(&self) -> AlertId {
+        self.subject().episode(self.started_at())
+    }
+}

@@ -55,10 +55,7 @@ impl Trial {
         now: Timestamp,
         out: &mut Vec<AlertRecord>,
     ) {
-        let (Transition::Raise { subject, started_at, .. }
-        | Transition::Join { subject, started_at, .. }
-        | Transition::Clear { subject, started_at, .. }) = transition;
-        let id = subject.episode(*started_at);
+        let id = transition.episode();
         let record = match (transition, self.open.get(&id)) {
             (Transition::Raise { .. }, None) if !self.over.contains(&id) => {
                 raised(transition, registry, now)
