@@ -156,20 +156,14 @@ impl Judging {
         Ok(())
     }
 
-    /// Sets the clock, and returns when the service has looked at it.
+    /// Sets the clock, and returns when the service has looked at it. Whenever it does it looks at
+    /// the rules file too, and reads a version at the second look: it is given one with mistakes,
+    /// which it tells and does not take.
     pub async fn look(&mut self, now_ms: i64) -> anyhow::Result<()> {
         self.clock.set_ms(now_ms);
-        // A tick that sees the first may have read the clock just before it was set.
-        self.tick_is_over().await?;
-        self.tick_is_over().await
-    }
-
-    /// Whenever the service looks at the clock it looks at the rules file afterwards: it is given
-    /// one with mistakes, which it tells and does not take.
-    async fn tick_is_over(&mut self) -> anyhow::Result<()> {
         self.looks += 1;
         let mistakes: String = (0..=self.looks % 2).map(|n| format!("mistake-{n} = 1\n")).collect();
-        std::fs::write(self.rules_file(), &mistakes)?;
+        self.save_rules(&mistakes)?;
         let wanted = format!("{} problems", mistakes.lines().count());
         wait_for("a look at the clock", async || {
             let report = self.open.service.health.report();
@@ -180,8 +174,10 @@ impl Judging {
         Ok(())
     }
 
-    fn rules_file(&self) -> PathBuf {
-        self.folder.path().join("rules.toml")
+    fn save_rules(&self, text: &str) -> anyhow::Result<()> {
+        let aside = self.folder.path().join("rules.new");
+        std::fs::write(&aside, text)?;
+        Ok(std::fs::rename(aside, self.folder.path().join("rules.toml"))?)
     }
 
     /// The service dies, whatever it was doing, and a new one begins on what is on disk.
@@ -198,7 +194,7 @@ impl Judging {
     /// Puts other rules in force.
     pub async fn edit(&mut self, rules: &str) -> anyhow::Result<()> {
         let wanted = parsed(rules, &self.setting.registry);
-        std::fs::write(self.rules_file(), rules)?;
+        self.save_rules(rules)?;
         let in_force = &mut self.open.service.rules;
         let taken = in_force.wait_for(|rules| **rules == wanted);
         let taken = tokio::time::timeout(crate::PATIENCE, taken).await;

@@ -16,13 +16,18 @@ const MOST_LOGGED: usize = 20;
 /// The rules file as it was last read.
 pub(crate) struct RuleFile {
     path: PathBuf,
-    seen: Option<(SystemTime, u64)>,
+    seen: Option<Saved>,
+    /// As it was at the last look.
+    looked: Option<Saved>,
 }
+
+/// Time and length of a file: what changes when somebody saves it.
+type Saved = (SystemTime, u64);
 
 impl RuleFile {
     /// Reads the rules for the start: here a problem is fatal.
     pub(crate) fn open(path: PathBuf, registry: &Registry) -> Result<(Self, Vec<Rule>), BindError> {
-        let mut file = Self { path, seen: None };
+        let mut file = Self { path, seen: None, looked: None };
         file.seen = file.look();
         let text = std::fs::read_to_string(&file.path)
             .map_err(|source| BindError::RuleFile { path: file.path.clone(), source })?;
@@ -30,8 +35,7 @@ impl RuleFile {
         Ok((file, rules))
     }
 
-    /// Time and length of the file: what changes when somebody saves it.
-    fn look(&self) -> Option<(SystemTime, u64)> {
+    fn look(&self) -> Option<Saved> {
         let metadata = std::fs::metadata(&self.path).ok()?;
         Some((metadata.modified().ok()?, metadata.len()))
     }
@@ -40,15 +44,13 @@ impl RuleFile {
     /// version is told once; the rules in force stay.
     pub(crate) fn changed(&mut self, registry: &Registry, health: &Health) -> Option<Vec<Rule>> {
         let now = self.look();
-        if now == self.seen || now.is_none() {
+        // One that is other than a look ago may still be being written.
+        let is_settled = std::mem::replace(&mut self.looked, now) == now;
+        if now == self.seen || now.is_none() || !is_settled {
             return None;
         }
         self.seen = now;
-        let parsed = match std::fs::read_to_string(&self.path) {
-            Ok(text) => rules::parse(&text, registry),
-            Err(error) => Err(vec![Problem::new("rules.toml", error.to_string())]),
-        };
-        match parsed {
+        match self.read(registry) {
             Ok(rules) => {
                 health.well(PART);
                 Some(rules)
@@ -63,5 +65,46 @@ impl RuleFile {
                 None
             }
         }
+    }
+    fn read(&self, registry: &Registry) -> Result<Vec<Rule>, Vec<Problem>> {
+        let problem = |message: String| vec![Problem::new("rules.toml", message)];
+        let text =
+            std::fs::read_to_string(&self.path).map_err(|error| problem(error.to_string()))?;
+        let rules = rules::parse(&text, registry)?;
+        // Somebody who saves a file empties it first; nobody turns all alerts off that way.
+        if rules.is_empty() {
+            let how = "it has no rule: to run without any, restart with it as it is";
+            return Err(problem(how.to_owned()));
+        }
+        Ok(rules)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_taken_when_it_is_settled_and_never_one_without_a_rule() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rules.toml");
+        let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../../config/");
+        let read = |name: &str| std::fs::read_to_string(format!("{shipped}{name}")).unwrap();
+        let registry =
+            sen_model::registry_file::parse(&read("devices.toml"), &read("places.toml")).unwrap();
+        std::fs::write(&path, read("rules.toml")).unwrap();
+        let (mut file, rules) = RuleFile::open(path.clone(), &registry).unwrap();
+        let health = Health::new();
+        let mut look = || file.changed(&registry, &health);
+        assert_eq!(look(), None);
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(look(), None, "may still be being written");
+        assert_eq!(look(), None, "has no rule");
+        assert!(health.report()[PART].is_some());
+        std::fs::write(&path, read("rules.toml") + "# edited\n").unwrap();
+        assert_eq!(look(), None, "may still be being written");
+        assert_eq!(look(), Some(rules));
+        assert_eq!(health.report()[PART], None);
+        assert_eq!(look(), None, "once");
     }
 }
