@@ -4,7 +4,7 @@ SHELL := /bin/bash
 
 SEN := target/release/sen
 # What the tests need from Debian; npm and Cargo bring the rest by their lock files.
-DEBIAN := mosquitto mosquitto-clients python3-paho-mqtt chromium victoria-metrics
+DEBIAN := mosquitto mosquitto-clients python3-paho-mqtt chromium victoria-metrics nats-server
 
 .PHONY: help run build web test test-rust test-web test-browser lint bench check debian
 

@@ -16,7 +16,7 @@ const EMPTY_WORDS: [&str; 8] =
     ["data", "info", "manager", "handler", "helper", "util", "common", "misc"];
 
 /// Which of our crates a crate may depend on; tests may use anything.
-const ALLOWED: [(&str, &[&str]); 16] = [
+const ALLOWED: [(&str, &[&str]); 18] = [
     ("sen-model", &[]),
     ("sen-proto", &["sen-model"]),
     ("sen-log", &["sen-model", "sen-proto"]),
@@ -24,12 +24,14 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     ("sen-archive", &["sen-model", "sen-store"]),
     ("sen-table", &["sen-model"]),
     ("sen-chassis", &[]),
+    ("sen-cluster", &["sen-model", "sen-chassis"]),
     ("sen-ingest", SERVICE),
     ("sen-aggregate", SERVICE),
     ("sen-alert", SERVICE),
     ("sen-notify", SERVICE),
     ("sen-gateway", SERVICE),
     ("sen-export", SERVICE),
+    ("sen-edge", SERVICE),
     ("sen-simulator", SERVICE),
     ("sen", BINARY),
     ("sen-fuzz", &["sen-model"]),
@@ -43,12 +45,14 @@ const BINARY: &[&str] = &[
     "sen-archive",
     "sen-table",
     "sen-chassis",
+    "sen-cluster",
     "sen-ingest",
     "sen-aggregate",
     "sen-alert",
     "sen-notify",
     "sen-gateway",
     "sen-export",
+    "sen-edge",
     "sen-simulator",
 ];
 

@@ -1,0 +1,1 @@
+//! What processes of one centre hold together through NATS: leases, calls, shared state.

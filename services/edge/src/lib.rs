@@ -1,0 +1,1 @@
+//! A centre in a commune: forwards what it holds to the province.
