@@ -40,6 +40,7 @@ const SERVICE: &[&str] =
     &["sen-model", "sen-proto", "sen-log", "sen-store", "sen-archive", "sen-table", "sen-chassis"];
 const BINARY: &[&str] = &[
     "sen-model",
+    "sen-proto",
     "sen-log",
     "sen-store",
     "sen-archive",

@@ -11,10 +11,9 @@ use sen_chassis::call::{self, Caller};
 use sen_chassis::{Clock, Health, Shutdown};
 use sen_log::{Log, Retention, Topic};
 use sen_model::{
-    AlertRecord, BacktestAnswer, BacktestAsk, Change, Command, CommandOutcome, DeviceId, Metric,
-    Progress, Reading, ReadingBatch, Registry, Rule, Timestamp, registry_file,
+    AlertRecord, Change, Command, CommandOutcome, DeviceId, Metric, Progress, Reading,
+    ReadingBatch, Registry, Rule, Timestamp, registry_file,
 };
-use sen_store::Store;
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -22,7 +21,7 @@ use tokio::task::JoinSet;
 use crate::centre::root;
 use crate::oracle::Report;
 use crate::oracle::alerts::Episode;
-use crate::pipeline::{folder_in_memory, keeping_all};
+use crate::pipeline::folder_in_memory;
 use crate::wait_for;
 
 const KEEP_ALL: Retention = Retention { keep_ms: i64::MAX, keep_bytes: u64::MAX };
@@ -105,7 +104,7 @@ struct Service {
     rules: watch::Receiver<Arc<Vec<Rule>>>,
     health: Health,
     /// The service would not listen to anybody if nobody could ask.
-    _askers: (Caller<Command, CommandOutcome>, Caller<BacktestAsk, BacktestAnswer>),
+    _asker: Caller<Command, CommandOutcome>,
 }
 
 impl Judging {
@@ -233,7 +232,6 @@ impl Open {
         let alerts = log.vital_topic("alerts", KEEP_ALL)?;
         let events = log.topic("events", KEEP_ALL)?;
         let (ask, commands) = call::channel(8);
-        let (try_out, backtests) = call::channel(1);
         let health = Health::new();
         let ports = Ports {
             readings: readings.clone(),
@@ -243,8 +241,6 @@ impl Open {
             events_cursor: log.cursor(&events, "alert")?,
             events,
             cursor: log.cursor(&readings, "alert")?,
-            store: Store::open(place.join("store"), keeping_all(sen_store::Config::default()))?,
-            backtests,
             commands,
             registry: Arc::clone(&setting.registry),
             clock: clock.clone(),
@@ -254,7 +250,7 @@ impl Open {
         let (progress, rules) = (alert.progress(), alert.rules());
         let (mut tasks, shutdown) = (JoinSet::new(), Shutdown::new());
         tasks.spawn(alert.run(shutdown.clone()));
-        let service = Service { tasks, shutdown, progress, rules, health, _askers: (ask, try_out) };
+        let service = Service { tasks, shutdown, progress, rules, health, _asker: ask };
         Ok(Self { log, readings, alerts, service })
     }
 }

@@ -150,7 +150,7 @@ impl Intake {
         let (clock, health) = (Clock::manual(NOW_MS), Health::new());
         let ports = sen_aggregate::Ports {
             readings: readings.clone(),
-            cursor: log.cursor(&readings, "aggregate")?,
+            cursor: Some(log.cursor(&readings, "aggregate")?),
             store: store.clone(),
             registry: Arc::default(),
             clock: clock.clone(),

@@ -41,6 +41,9 @@ pub struct Destination {
     pub cursor: Cursor,
     /// Where rows go that the archive refuses.
     pub quarantine: Topic<Quarantined>,
+    /// Since when the store has heard everything, if it was begun later than the archive: of
+    /// windows before, which it has only parts of, no summary is sent.
+    pub whole_from: Option<Timestamp>,
 }
 
 /// How far the archive is behind.
@@ -249,7 +252,12 @@ impl Forwarder {
         if unsent.is_empty() {
             return Ok(());
         }
-        let row = |one: &Unsent| Some(Row::Summary(one.series.clone(), one.summary.clone()?));
+        let whole_from = self.ports.destination.whole_from;
+        let row = |one: &Unsent| {
+            let summary = one.summary.clone()?;
+            let is_whole = whole_from.is_none_or(|from| summary.start >= from);
+            is_whole.then(|| Row::Summary(one.series.clone(), summary))
+        };
         let rows: Vec<Row> = unsent.iter().filter_map(row).collect();
         self.write(&rows).await?;
         metrics::counter!("sen_archive_summaries_total").increment(rows.len() as u64);

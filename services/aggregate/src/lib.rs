@@ -51,8 +51,9 @@ const RETRY_TO: Duration = Duration::from_secs(10);
 pub struct Ports {
     /// Where readings come from.
     pub readings: Topic<ReadingBatch>,
-    /// Keeps the log from deleting what is not durable here yet.
-    pub cursor: Cursor,
+    /// Keeps the log from deleting what is not durable here yet; none if that may be lost here,
+    /// because somebody else keeps it.
+    pub cursor: Option<Cursor>,
     /// Where points and summaries go. Nobody else may write to it.
     pub store: Store,
     /// Whose series are stored whatever strangers have used up.
@@ -302,7 +303,9 @@ impl Reading {
         self.committed = next;
         // The store's checkpoint is the one that counts; this one only holds the log back. If it
         // cannot be saved the log keeps more than it need, until the next one is.
-        if let Err(error) = self.ports.cursor.save(next, Vec::new()).await {
+        if let Some(cursor) = &self.ports.cursor
+            && let Err(error) = cursor.save(next, Vec::new()).await
+        {
             tracing::debug!(%error, "the cursor could not be saved");
         }
         Ok(())

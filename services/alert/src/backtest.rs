@@ -30,7 +30,7 @@ use crate::evaluator::{Evaluator, Remembered};
 use crate::transition::Transition;
 use tally::Episodes;
 
-pub(crate) use answer::Answering;
+pub use answer::Backtester;
 pub use tally::MOST_LISTED;
 
 /// How long a stretch is at first; it grows and shrinks with what it holds, within these bounds.

@@ -53,20 +53,18 @@ mod wording;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sen_chassis::call::{self, Answerer};
+use sen_chassis::call::Answerer;
 use sen_chassis::{Clock, Health, Problem, Shutdown};
 use sen_log::{AppendError, Checkpoint, Cursor, ReadError, Topic};
 use sen_model::{
-    AlertRecord, BacktestAnswer, BacktestAsk, Command, CommandOutcome, DeskRecord, Event, Progress,
-    ReadingBatch, Registry, Rule,
+    AlertRecord, Command, CommandOutcome, DeskRecord, Event, Progress, ReadingBatch, Registry, Rule,
 };
-use sen_store::Store;
 use serde::Deserialize;
 use tokio::sync::watch;
 
 pub use rehearsal::Rehearsal;
+pub use rule_file::RulesFollower;
 
-use backtest::Answering;
 use rule_file::RuleFile;
 use service::Service;
 
@@ -128,10 +126,6 @@ pub struct Ports {
     /// Its position in the events, so that none goes before it is judged; the checkpoint over the
     /// readings has it, too.
     pub events_cursor: Cursor,
-    /// The history that backtests are made over.
-    pub store: Store,
-    /// Those who want rules tried over it.
-    pub backtests: Answerer<BacktestAsk, BacktestAnswer>,
     /// What people and programs ask of the desk.
     pub commands: Answerer<Command, CommandOutcome>,
     /// Devices and places.
@@ -214,20 +208,7 @@ impl Alert {
 
     /// Judges until asked to stop, then drains the readings and events to their heads, saves its
     /// position and returns.
-    pub async fn run(mut self, shutdown: Shutdown) -> Result<(), RunError> {
-        let (_, nobody) = call::channel(1);
-        let answering = Answering {
-            asks: std::mem::replace(&mut self.ports.backtests, nobody),
-            store: self.ports.store.clone(),
-            registry: Arc::clone(&self.ports.registry),
-            in_force: self.rules.subscribe(),
-        };
-        let judging = Service::start(self).await?.run(&shutdown);
-        tokio::pin!(judging);
-        tokio::select! {
-            judged = &mut judging => return judged,
-            () = answering.run(&shutdown) => {}
-        }
-        judging.await
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), RunError> {
+        Service::start(self).await?.run(&shutdown).await
     }
 }

@@ -1,10 +1,13 @@
 //! Watches `rules.toml`: a new version is taken as a whole, and only if nothing is wrong with it.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use sen_chassis::{Health, Problem};
+use sen_chassis::{Health, Problem, Shutdown};
 use sen_model::{Registry, Rule};
+use tokio::sync::watch;
 
 use crate::{BindError, rules};
 
@@ -12,6 +15,44 @@ use crate::{BindError, rules};
 const PART: &str = "rules";
 /// Problems logged of one bad version, at most; `sen check` tells them all.
 const MOST_LOGGED: usize = 20;
+
+/// How often a follower looks.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Follows the rules file in a process that does not judge.
+pub struct RulesFollower {
+    file: RuleFile,
+    rules: watch::Sender<Arc<Vec<Rule>>>,
+    registry: Arc<Registry>,
+    health: Health,
+}
+
+impl RulesFollower {
+    /// Reads the file.
+    pub fn bind(path: PathBuf, registry: Arc<Registry>, health: Health) -> Result<Self, BindError> {
+        let (file, rules) = RuleFile::open(path, &registry)?;
+        Ok(Self { file, rules: watch::Sender::new(Arc::new(rules)), registry, health })
+    }
+
+    /// The rules that the file has without a mistake.
+    pub fn rules(&self) -> watch::Receiver<Arc<Vec<Rule>>> {
+        self.rules.subscribe()
+    }
+
+    /// Looks until asked to stop.
+    pub async fn run(mut self, shutdown: Shutdown) -> Result<(), Infallible> {
+        let mut every = tokio::time::interval(LOOK_INTERVAL);
+        loop {
+            tokio::select! {
+                () = shutdown.requested() => return Ok(()),
+                _ = every.tick() => {}
+            }
+            if let Some(rules) = self.file.changed(&self.registry, &self.health) {
+                self.rules.send_replace(Arc::new(rules));
+            }
+        }
+    }
+}
 
 /// The rules file as it was last read.
 pub(crate) struct RuleFile {

@@ -121,8 +121,13 @@ impl Centre {
         alerting
     }
 
+    fn notice_of(&self, alerting: Alerting) -> Notice {
+        let best_effort = self.ports.best_effort.borrow().clone();
+        Notice::of(&read(&self.desk), alerting, best_effort)
+    }
+
     fn announce(&self, alerting: Alerting) {
-        let notice = FromServer::Centre(Notice::of(&read(&self.desk), alerting));
+        let notice = FromServer::Centre(self.notice_of(alerting));
         // Our frames have only string keys and finite numbers, so they can always be written.
         let Ok(text) = serde_json::to_string(&notice) else { return };
         self.notice.send_if_modified(|held| {

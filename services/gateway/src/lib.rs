@@ -106,6 +106,8 @@ pub struct Ports {
     pub stored: watch::Receiver<Progress>,
     /// How far the rules have come.
     pub evaluated: watch::Receiver<Progress>,
+    /// Why what the log acknowledges may not be on disk; none where it is.
+    pub best_effort: watch::Receiver<Option<String>>,
     /// What the parts of this process say of themselves.
     pub health: Health,
     /// The metrics of this process.

@@ -1,5 +1,6 @@
 //! Pure: what every screen is told about the whole centre, whatever its view: the stage of the
-//! province, what is suggested for it, floods, a drill, and whether alerts can be raised at all.
+//! province, what is suggested for it, floods, a drill, whether alerts can be raised at all, and
+//! whether what is acknowledged is on disk.
 
 use sen_model::{AlertId, Entry, Field, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,8 @@ pub struct Notice {
     pub drill: Option<Drill>,
     /// Whether alerts can be raised.
     pub alerting: Alerting,
+    /// Why what is acknowledged may be lost when machines lose power; null where it may not.
+    pub best_effort: Option<String>,
 }
 
 /// The stage of the province.
@@ -76,13 +79,14 @@ pub struct Drill {
 
 impl Notice {
     /// As the desk and the watch over the probe stand.
-    pub fn of(desk: &Desk, alerting: Alerting) -> Self {
+    pub fn of(desk: &Desk, alerting: Alerting, best_effort: Option<String>) -> Self {
         Self {
             stage: stage(desk),
             advice: advice(desk),
             floods: floods(desk),
             drill: drill(desk),
             alerting,
+            best_effort,
         }
     }
 }
@@ -136,7 +140,7 @@ mod tests {
         let mut desk = Desk::default();
         let now = Timestamp::from_millis(9);
         let alerting = Alerting { ok: true, since: now, latency_ms: None };
-        let empty = Notice::of(&desk, alerting);
+        let empty = Notice::of(&desk, alerting, None);
         assert_eq!((&empty.stage, &empty.advice, &empty.drill), (&None, &None, &None));
         let reason = || "Lũ lên nhanh".to_owned();
         let alerts: Vec<AlertId> = (0..150).map(|n| AlertId::from_text(&format!("a{n}"))).collect();
@@ -162,7 +166,7 @@ mod tests {
         for (offset, (id, rev, open, entry)) in entries.into_iter().enumerate() {
             desk.apply(offset as u64 + 1, Arc::new(sample::entry(id, rev, open, entry)));
         }
-        let notice = Notice::of(&desk, alerting);
+        let notice = Notice::of(&desk, alerting, None);
         assert_eq!(notice.stage.map(|stage| (stage.stage, stage.by)), Some((3, "Lan".to_owned())));
         let advice = notice.advice.unwrap();
         assert_eq!((advice.stage, advice.alerts.len()), (4, MOST_ALERTS));

@@ -1,6 +1,7 @@
 //! Sen as a device of its own: what it knows of itself goes the way of every reading, so that the
 //! rules, the screens and the history need nothing special for it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,9 +11,9 @@ use sen_chassis::{Clock, Shutdown};
 use sen_gateway::ScreensState;
 use sen_log::{AppendError, Topic};
 use sen_model::{
-    AlertRecord, DeskRecord, DeviceId, Event, InvalidName, Metric, Progress, Quality, Quarantined,
-    Reading, ReadingBatch, Timestamp,
+    DeviceId, InvalidName, Metric, Progress, Quality, Reading, ReadingBatch, Timestamp,
 };
+use sen_proto::Wire;
 use tokio::sync::watch;
 
 /// Its id in `devices.toml`.
@@ -23,6 +24,11 @@ const INTERVAL: Duration = Duration::from_secs(10);
 const SECOND_MS: i64 = 1_000;
 /// Bytes in the unit of `disk_free_mb`.
 const MEGABYTE: u64 = 1_000_000;
+
+/// The metrics that are not simply the worst of several processes.
+const DAMAGED: &str = "records_damaged";
+const DISK_FREE: &str = "disk_free_mb";
+const STALE: &str = "screens_stale";
 
 /// The wall clock beside one that nobody can set.
 pub(crate) struct ClockWatch {
@@ -45,35 +51,129 @@ impl ClockWatch {
     }
 }
 
-/// What is watched.
-pub(crate) struct Vitals {
-    /// Where the reports go, and the first of the topics that are watched for damage.
-    pub(crate) readings: Topic<ReadingBatch>,
-    /// Watched for damage.
-    pub(crate) events: Topic<Event>,
-    /// Watched for damage.
-    pub(crate) quarantine: Topic<Quarantined>,
-    /// Watched for damage.
-    pub(crate) alerts: Topic<AlertRecord>,
-    /// Watched for damage.
-    pub(crate) desk: Topic<DeskRecord>,
-    /// How far the store has come; none if it is written elsewhere.
-    pub(crate) stored: Option<watch::Receiver<Progress>>,
-    /// How far the archive is behind; none if there is none.
-    pub(crate) archived: Option<watch::Receiver<Archived>>,
-    /// How far the rules have come; none if they are judged elsewhere.
-    pub(crate) evaluated: Option<watch::Receiver<Progress>>,
-    /// Who is watching; none if the screens are served elsewhere.
-    pub(crate) screens: Option<watch::Receiver<ScreensState>>,
+/// A number that somebody in this process knows, at a time.
+pub(crate) type Gauge = Box<dyn Fn(Timestamp) -> u64 + Send + Sync>;
+
+/// What this process knows of itself; what runs elsewhere is told there.
+pub(crate) struct Gauges {
+    /// Records of the log that were found damaged since it was opened, topic by topic.
+    pub(crate) damaged: Vec<Gauge>,
+    /// How old the newest stored reading is while others wait, in seconds.
+    pub(crate) history_behind_s: Option<Gauge>,
+    /// How long the oldest reading has waited for the archive, in seconds.
+    pub(crate) archive_behind_s: Option<Gauge>,
+    /// Records that are not judged yet.
+    pub(crate) judging_behind: Option<Gauge>,
+    /// Screens that do not show the newest alert.
+    pub(crate) screens_stale: Option<Gauge>,
     /// On the disk that is watched.
     pub(crate) folder: PathBuf,
-    /// Event times.
-    pub(crate) clock: Clock,
-    /// When this process began.
-    pub(crate) begun: Timestamp,
 }
 
-impl Vitals {
+/// What was measured, by metric.
+pub(crate) type Measured = BTreeMap<String, u64>;
+
+impl Gauges {
+    /// Of a process that knows nothing yet.
+    pub(crate) fn new(folder: PathBuf) -> Self {
+        Self {
+            damaged: Vec::new(),
+            history_behind_s: None,
+            archive_behind_s: None,
+            judging_behind: None,
+            screens_stale: None,
+            folder,
+        }
+    }
+
+    /// Everything there is to tell.
+    pub(crate) fn measure(&self, now: Timestamp) -> Measured {
+        let mut measured = Measured::new();
+        measured.insert(DAMAGED.to_owned(), self.damaged.iter().map(|gauge| gauge(now)).sum());
+        if let Ok(disk) = rustix::fs::statvfs(&self.folder) {
+            let free = disk.f_bavail * disk.f_frsize / MEGABYTE;
+            measured.insert(DISK_FREE.to_owned(), free);
+        }
+        for (metric, gauge) in [
+            ("history_behind_s", &self.history_behind_s),
+            ("archive_behind_s", &self.archive_behind_s),
+            ("judging_behind", &self.judging_behind),
+            (STALE, &self.screens_stale),
+        ] {
+            if let Some(gauge) = gauge {
+                measured.insert(metric.to_owned(), gauge(now));
+            }
+        }
+        measured
+    }
+}
+
+/// What several processes measured, as of one: the least disk, the sum of what is counted, the
+/// worst of everything else.
+pub(crate) fn together(of_processes: impl IntoIterator<Item = Measured>) -> Measured {
+    let mut all = Measured::new();
+    for (metric, value) in of_processes.into_iter().flatten() {
+        let joined = match metric.as_str() {
+            DISK_FREE => u64::min,
+            DAMAGED | STALE => u64::saturating_add,
+            _ => u64::max,
+        };
+        let entry = all.entry(metric);
+        entry.and_modify(|known| *known = joined(*known, value)).or_insert(value);
+    }
+    all
+}
+
+/// How old the newest stored reading is while others wait, in seconds.
+pub(crate) fn history_behind(
+    stored: watch::Receiver<Progress>,
+    readings: Topic<ReadingBatch>,
+    begun: Timestamp,
+) -> Gauge {
+    Box::new(move |now| {
+        let stored = *stored.borrow();
+        let heard_to = stored.heard_to.unwrap_or(begun);
+        if stored.next > readings.head() { 0 } else { seconds_since(heard_to, now) }
+    })
+}
+
+/// How long the oldest reading has waited for the archive, in seconds.
+pub(crate) fn archive_behind(archived: watch::Receiver<Archived>) -> Gauge {
+    Box::new(move |now| {
+        archived.borrow().waiting_since.map_or(0, |since| seconds_since(since, now))
+    })
+}
+
+/// Records that are not judged yet.
+pub(crate) fn judging_behind(
+    judged: watch::Receiver<Progress>,
+    readings: Topic<ReadingBatch>,
+) -> Gauge {
+    Box::new(move |_| (readings.head() + 1).saturating_sub(judged.borrow().next))
+}
+
+/// Screens that do not show the newest alert.
+pub(crate) fn screens_stale(screens: watch::Receiver<ScreensState>) -> Gauge {
+    Box::new(move |_| screens.borrow().stale as u64)
+}
+
+/// Records of a topic that were found damaged since it was opened.
+pub(crate) fn damaged<T: Wire>(topic: &Topic<T>) -> Gauge {
+    let topic = topic.clone();
+    Box::new(move |_| topic.stats().damaged_records)
+}
+
+/// The device: reports what `measure` tells.
+pub(crate) struct Vitals<M> {
+    /// Where the reports go.
+    pub(crate) readings: Topic<ReadingBatch>,
+    /// Measures everything.
+    pub(crate) measure: M,
+    /// Event times.
+    pub(crate) clock: Clock,
+}
+
+impl<M: Fn(Timestamp) -> Measured + Send> Vitals<M> {
     /// Reports at once and then every ten seconds, until asked to stop.
     pub(crate) async fn run(self, shutdown: Shutdown) -> Result<(), InvalidName> {
         let device = DeviceId::new(DEVICE)?;
@@ -86,71 +186,30 @@ impl Vitals {
                 _ = tick.tick() => {}
             }
             let received_at = Timestamp::from_millis(self.clock.now_ms());
-            let readings = self.readings_at(received_at, watch.step_s(received_at))?;
+            let mut measured = (self.measure)(received_at);
+            measured.insert("clock_step_s".to_owned(), watch.step_s(received_at));
+            let readings = readings(&measured, received_at)?;
             let batch = ReadingBatch { device: device.clone(), received_at, readings };
             match self.readings.append(vec![batch]).await {
                 Ok(_) => {}
-                // The log has said so itself; what was not said now is said at the next tick.
-                Err(AppendError::Full | AppendError::Disk(_) | AppendError::Closed) => {}
                 Err(error @ AppendError::TooLarge { .. }) => {
                     tracing::error!(%error, "own report does not fit into the log");
                 }
+                // The log has said so itself; what was not said now is said at the next tick.
+                Err(_) => {}
             }
         }
     }
+}
 
-    fn readings_at(
-        &self,
-        event_time: Timestamp,
-        clock_step_s: u64,
-    ) -> Result<Vec<Reading>, InvalidName> {
-        let reading = |metric: &str, value: u64| {
-            let metric = Metric::new(metric)?;
-            #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
-            let value = value as f64;
-            Ok(Reading { metric, event_time, value, quality: Quality::Good, sequence: 0 })
-        };
-        let mut readings = vec![
-            reading("records_damaged", self.damaged())?,
-            reading("clock_step_s", clock_step_s)?,
-        ];
-        if let Ok(disk) = rustix::fs::statvfs(&self.folder) {
-            readings.push(reading("disk_free_mb", disk.f_bavail * disk.f_frsize / MEGABYTE)?);
-        }
-        if let Some(stored) = &self.stored {
-            let lag_s = self.history_behind_s(*stored.borrow(), event_time);
-            readings.push(reading("history_behind_s", lag_s)?);
-        }
-        if let Some(archived) = &self.archived {
-            let since = archived.borrow().waiting_since;
-            let lag_s = since.map_or(0, |since| seconds_since(since, event_time));
-            readings.push(reading("archive_behind_s", lag_s)?);
-        }
-        if let Some(evaluated) = &self.evaluated {
-            let next = evaluated.borrow().next;
-            readings
-                .push(reading("judging_behind", (self.readings.head() + 1).saturating_sub(next))?);
-        }
-        if let Some(screens) = &self.screens {
-            readings.push(reading("screens_stale", screens.borrow().stale as u64)?);
-        }
-        Ok(readings)
-    }
-
-    /// How old the newest stored reading is, while others wait.
-    fn history_behind_s(&self, stored: Progress, now: Timestamp) -> u64 {
-        let heard_to = stored.heard_to.unwrap_or(self.begun);
-        if stored.next > self.readings.head() { 0 } else { seconds_since(heard_to, now) }
-    }
-
-    /// Records of the log that were found damaged since it was opened.
-    fn damaged(&self) -> u64 {
-        self.readings.stats().damaged_records
-            + self.events.stats().damaged_records
-            + self.quarantine.stats().damaged_records
-            + self.alerts.stats().damaged_records
-            + self.desk.stats().damaged_records
-    }
+fn readings(measured: &Measured, event_time: Timestamp) -> Result<Vec<Reading>, InvalidName> {
+    let reading = |(metric, value): (&String, &u64)| {
+        let metric = Metric::new(metric)?;
+        #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
+        let value = *value as f64;
+        Ok(Reading { metric, event_time, value, quality: Quality::Good, sequence: 0 })
+    };
+    measured.iter().map(reading).collect()
 }
 
 fn seconds_since(earlier: Timestamp, now: Timestamp) -> u64 {
@@ -160,41 +219,29 @@ fn seconds_since(earlier: Timestamp, now: Timestamp) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sen_log::{Log, Retention};
 
-    #[tokio::test]
-    async fn stale_screens_are_a_reading_where_the_screens_are_served() {
-        let folder = tempfile::tempdir().unwrap();
-        let settings =
-            sen_log::Config { segment_bytes: 1 << 20, reserve_bytes: 0, record_bytes: 1 << 16 };
-        let log = Log::open(folder.path().join("log"), settings).unwrap();
-        let keep = Retention { keep_ms: i64::MAX, keep_bytes: u64::MAX };
-        let screens = watch::Sender::new(ScreensState { connected: 3, stale: 2 });
-        let mut vitals = Vitals {
-            readings: log.topic("readings", keep).unwrap(),
-            events: log.topic("events", keep).unwrap(),
-            quarantine: log.topic("quarantine", keep).unwrap(),
-            alerts: log.topic("alerts", keep).unwrap(),
-            desk: log.topic("desk", keep).unwrap(),
-            stored: None,
-            archived: None,
-            evaluated: None,
-            screens: Some(screens.subscribe()),
-            folder: folder.path().to_owned(),
-            clock: Clock::manual(0),
-            begun: Timestamp::default(),
+    #[test]
+    fn stale_screens_are_told_where_the_screens_are_served() {
+        let mut gauges = Gauges::new(PathBuf::from("/"));
+        let stale = |gauges: &Gauges| gauges.measure(Timestamp::default()).get(STALE).copied();
+        assert_eq!(stale(&gauges), None);
+        gauges.screens_stale = Some(Box::new(|_| 0));
+        assert_eq!(stale(&gauges), Some(0), "zero is said, too: it ends the alert");
+        gauges.screens_stale = Some(Box::new(|_| 2));
+        assert_eq!(stale(&gauges), Some(2));
+    }
+
+    #[test]
+    fn of_several_processes_the_least_disk_the_sum_of_counts_and_the_worst_lag_are_told() {
+        let measured = |damaged, free, lag| {
+            Measured::from([
+                (DAMAGED.to_owned(), damaged),
+                (DISK_FREE.to_owned(), free),
+                ("history_behind_s".to_owned(), lag),
+            ])
         };
-        let stale = |vitals: &Vitals| {
-            let readings = vitals.readings_at(Timestamp::default(), 0).unwrap();
-            let found = readings.into_iter().find(|one| one.metric.as_str() == "screens_stale");
-            found.map(|reading| reading.value)
-        };
-        assert_eq!(stale(&vitals), Some(2.0));
-        screens.send_replace(ScreensState { connected: 3, stale: 0 });
-        assert_eq!(stale(&vitals), Some(0.0), "zero is said, too: it ends the alert");
-        vitals.screens = None;
-        assert_eq!(stale(&vitals), None);
-        log.close().await;
+        let all = together([measured(1, 500, 7), measured(2, 300, 4), Measured::new()]);
+        assert_eq!(all, measured(3, 300, 7));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use sen_alert::backtest::Backtester;
 use sen_archive::Archive;
 use sen_chassis::call::{self, Answerer, Caller};
 use sen_chassis::{Clock, Health, telemetry};
@@ -34,7 +35,7 @@ use crate::config::Settings;
 use crate::probe::{self, Probe};
 use crate::sirens::Sirens;
 use crate::stages::Stages;
-use crate::vitals::{self, Vitals};
+use crate::vitals::{self, Gauges, Vitals};
 
 /// What this process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,16 +204,20 @@ async fn bind(
     let rules = alert.as_ref().map(sen_alert::Alert::rules);
     let judged = alert.is_some().then(|| evaluated.clone());
     let gateway = if wanted(Role::Gateway) {
-        Some(gateway(shared, stored, evaluated, rules).await?)
+        Some(gateway(shared, stored, evaluated, rules.clone()).await?)
     } else {
         None
     };
     let screens = gateway.as_ref().map(sen_gateway::Gateway::screens);
     let stored_here = aggregate.as_ref().map(sen_aggregate::Aggregate::progress);
     let archived = aggregate.as_ref().and_then(sen_aggregate::Aggregate::archived);
-    let vitals = ingest
-        .is_some()
-        .then(|| own_vitals(shared, Watched { stored: stored_here, archived, judged, screens }));
+    let vitals = ingest.is_some().then(|| {
+        let gauges = gauges(shared, Watched { stored: stored_here, archived, judged, screens });
+        let measure = move |now| gauges.measure(now);
+        Vitals { readings: shared.topics.readings.clone(), measure, clock: shared.clock.clone() }
+    });
+    let backtester = rules.clone().filter(|_| wanted(Role::Aggregate));
+    let backtester = backtester.and_then(|rules| backtester_over(shared, rules));
     let addresses = Addresses {
         http: gateway.as_ref().map(sen_gateway::Gateway::address),
         mqtt: ingest.as_ref().and_then(sen_ingest::Ingest::mqtt_address),
@@ -234,6 +239,7 @@ async fn bind(
     stages.add("ingest", ingest, sen_ingest::Ingest::run);
     stages.add("aggregate", aggregate, sen_aggregate::Aggregate::run);
     stages.add("alert", alert, sen_alert::Alert::run);
+    stages.add("backtest", backtester, Backtester::run);
     stages.add("notify", notify, sen_notify::Notify::run);
     stages.add("gateway", gateway, sen_gateway::Gateway::run);
     Ok(addresses)
@@ -269,6 +275,7 @@ fn aggregate(shared: &Shared) -> anyhow::Result<sen_aggregate::Aggregate> {
             // When the disk is full, readings go on: `sen store copy` sends what it missed.
             cursor: shared.log.yielding_cursor(readings, ARCHIVE_CURSOR)?,
             quarantine: shared.topics.quarantine.clone(),
+            whole_from: None,
         }),
         None => {
             // One that was given up must not hold the log back for ever.
@@ -278,7 +285,7 @@ fn aggregate(shared: &Shared) -> anyhow::Result<sen_aggregate::Aggregate> {
     };
     let ports = sen_aggregate::Ports {
         readings: readings.clone(),
-        cursor: shared.log.cursor(readings, "aggregate")?,
+        cursor: Some(shared.log.cursor(readings, "aggregate")?),
         store: shared.store.clone(),
         registry: Arc::clone(&shared.settings.registry),
         clock: shared.clock.clone(),
@@ -309,8 +316,6 @@ fn alert(shared: &mut Shared) -> anyhow::Result<sen_alert::Alert> {
         events: shared.topics.events.clone(),
         cursor: shared.log.cursor(&shared.topics.readings, "alert")?,
         events_cursor: shared.log.cursor(&shared.topics.events, "alert")?,
-        store: shared.store.clone(),
-        backtests: shared.backtests.1.take().context("only one alert service a process")?,
         commands: shared.commands.1.take().context("only one alert service a process")?,
         registry: Arc::clone(&shared.settings.registry),
         clock: shared.clock.clone(),
@@ -318,6 +323,15 @@ fn alert(shared: &mut Shared) -> anyhow::Result<sen_alert::Alert> {
     };
     let rules = shared.settings.folder.join("rules.toml");
     Ok(sen_alert::Alert::bind(shared.settings.alert.clone(), rules, ports)?)
+}
+
+fn backtester_over(
+    shared: &mut Shared,
+    in_force: watch::Receiver<Arc<Vec<sen_model::Rule>>>,
+) -> Option<Backtester> {
+    let asks = shared.backtests.1.take()?;
+    let (store, registry) = (shared.store.clone(), Arc::clone(&shared.settings.registry));
+    Some(Backtester { asks, store, registry, in_force })
 }
 
 fn notify(
@@ -374,6 +388,7 @@ async fn gateway(
         commands: shared.commands.0.clone(),
         stored,
         evaluated,
+        best_effort: watch::channel(None).1,
         health: shared.health.clone(),
         metrics: shared.metrics.clone(),
         clock: shared.clock.clone(),
@@ -390,20 +405,25 @@ struct Watched {
     screens: Option<watch::Receiver<sen_gateway::ScreensState>>,
 }
 
-fn own_vitals(shared: &Shared, watched: Watched) -> Vitals {
-    Vitals {
-        readings: shared.topics.readings.clone(),
-        events: shared.topics.events.clone(),
-        quarantine: shared.topics.quarantine.clone(),
-        alerts: shared.topics.alerts.clone(),
-        desk: shared.topics.desk.clone(),
-        stored: watched.stored,
-        archived: watched.archived,
-        evaluated: watched.judged,
-        screens: watched.screens,
+fn gauges(shared: &Shared, watched: Watched) -> Gauges {
+    let topics = &shared.topics;
+    let readings = topics.readings.clone();
+    let begun = sen_model::Timestamp::from_millis(shared.clock.now_ms());
+    Gauges {
+        damaged: vec![
+            vitals::damaged(&topics.readings),
+            vitals::damaged(&topics.events),
+            vitals::damaged(&topics.quarantine),
+            vitals::damaged(&topics.alerts),
+            vitals::damaged(&topics.desk),
+        ],
+        history_behind_s: watched
+            .stored
+            .map(|stored| vitals::history_behind(stored, readings.clone(), begun)),
+        archive_behind_s: watched.archived.map(vitals::archive_behind),
+        judging_behind: watched.judged.map(|judged| vitals::judging_behind(judged, readings)),
+        screens_stale: watched.screens.map(vitals::screens_stale),
         folder: shared.storage.clone(),
-        begun: sen_model::Timestamp::from_millis(shared.clock.now_ms()),
-        clock: shared.clock.clone(),
     }
 }
 

@@ -458,6 +458,15 @@ describe('how the centre stands', () => {
     expect(text('drill')).toContain('DIỄN TẬP từ 14:00, Hùng');
   });
 
+  test('where nothing proves that what is acknowledged is on disk it says so', async () => {
+    await goLive([one]);
+    expect(find('best-effort')).toBeNull();
+    await tell({ best_effort: 'sync_always is off' });
+    expect(text('best-effort')).toContain('Chưa bảo đảm lưu bền');
+    await tell({ best_effort: null });
+    expect(find('best-effort')).toBeNull();
+  });
+
   test('dead alerting is said over everything, and taken back', async () => {
     await goLive([one]);
     await tell({ alerting: { ok: true, since: at, latency_ms: 900 } });

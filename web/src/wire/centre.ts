@@ -49,6 +49,8 @@ export interface Centre {
   floods: Flood[];
   drill: Drill | undefined;
   alerting: Alerting | undefined;
+  /** Why what is acknowledged may be lost when machines lose power; none where it may not. */
+  best_effort: string | undefined;
 }
 
 /** Before the server has told. */
@@ -58,6 +60,7 @@ export const UNTOLD: Centre = {
   floods: [],
   drill: undefined,
   alerting: undefined,
+  best_effort: undefined,
 };
 
 export function centreOf(from: shape.Json): Centre {
@@ -67,6 +70,7 @@ export function centreOf(from: shape.Json): Centre {
     floods: shape.optionalArray(from, 'floods').map(floodOf),
     drill: shape.optional(from, 'drill', drillOf),
     alerting: shape.optional(from, 'alerting', alertingOf),
+    best_effort: shape.optionalString(from, 'best_effort'),
   };
 }
 

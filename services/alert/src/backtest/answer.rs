@@ -1,5 +1,6 @@
 //! Answers those who ask for backtests: one at a time, off the threads that judge what happens now.
 
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,12 +18,16 @@ use crate::rules;
 /// The longest time that may be asked for; `sen backtest` takes any.
 const MOST_MS: i64 = 92 * DAY_MS;
 
-/// Everything an answer is made of.
-pub(crate) struct Answering {
-    pub(crate) asks: Answerer<BacktestAsk, BacktestAnswer>,
-    pub(crate) store: Store,
-    pub(crate) registry: Arc<Registry>,
-    pub(crate) in_force: watch::Receiver<Arc<Vec<Rule>>>,
+/// Answers those who want rules tried over stored history; it stands where a store is.
+pub struct Backtester {
+    /// Those who ask.
+    pub asks: Answerer<BacktestAsk, BacktestAnswer>,
+    /// The history.
+    pub store: Store,
+    /// Devices and places.
+    pub registry: Arc<Registry>,
+    /// The rules that others are compared with.
+    pub in_force: watch::Receiver<Arc<Vec<Rule>>>,
 }
 
 /// Ends the backtest under way when nobody waits for the answers any more.
@@ -34,18 +39,21 @@ impl Drop for Ending {
     }
 }
 
-impl Answering {
+impl Backtester {
     /// Answers until asked to stop.
-    pub(crate) async fn run(mut self, shutdown: &Shutdown) {
+    pub async fn run(mut self, shutdown: Shutdown) -> Result<(), Infallible> {
         let is_over = Arc::new(AtomicBool::new(false));
         let _ending = Ending(Arc::clone(&is_over));
         loop {
             let asked = tokio::select! {
-                () = shutdown.requested() => return,
+                () = shutdown.requested() => return Ok(()),
                 asked = self.asks.next() => asked,
             };
-            let Some((ask, to)) = asked else { return shutdown.requested().await };
-            self.answer(ask, to, &is_over, shutdown).await;
+            let Some((ask, to)) = asked else {
+                shutdown.requested().await;
+                return Ok(());
+            };
+            self.answer(ask, to, &is_over, &shutdown).await;
         }
     }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sen_alert::backtest::Backtester;
 use sen_alert::{Alert, BindError, Config, Ports, RunError};
 use sen_chassis::call::{self, Caller};
 use sen_chassis::{Clock, Health, Shutdown, Tasks};
@@ -86,9 +87,6 @@ pub(crate) struct Centre {
     pub(crate) checkpoint_interval_ms: u64,
 }
 
-/// Those who ask the service.
-pub(crate) type Callers = (Caller<Command, CommandOutcome>, Caller<BacktestAsk, BacktestAnswer>);
-
 /// A running service.
 pub(crate) struct Running {
     pub(crate) tasks: Tasks<RunError>,
@@ -148,9 +146,10 @@ impl Centre {
         self.folder.path().join("rules.toml")
     }
 
-    pub(crate) fn bind(&self) -> Result<(Alert, Callers, Health), BindError> {
+    pub(crate) fn bind(
+        &self,
+    ) -> Result<(Alert, Caller<Command, CommandOutcome>, Health), BindError> {
         let (ask, commands) = call::channel(8);
-        let (try_out, backtests) = call::channel(8);
         let health = Health::new();
         let ports = Ports {
             readings: self.readings.clone(),
@@ -159,8 +158,6 @@ impl Centre {
             events: self.events.clone(),
             shadow: self.shadow.clone(),
             events_cursor: self.log.cursor(&self.events, &format!("{}-alert", self.name)).unwrap(),
-            store: self.store.clone(),
-            backtests,
             cursor: self.log.cursor(&self.readings, &format!("{}-alert", self.name)).unwrap(),
             commands,
             registry: Arc::clone(&self.registry),
@@ -175,14 +172,21 @@ impl Centre {
             tick_ms: 2,
             shelve_most_ms: 8 * HOUR_MS,
         };
-        Ok((Alert::bind(config, self.rule_file(), ports)?, (ask, try_out), health))
+        Ok((Alert::bind(config, self.rule_file(), ports)?, ask, health))
     }
 
     pub(crate) fn run(&self) -> Running {
-        let (alert, (ask, backtests), health) = self.bind().unwrap();
+        let (alert, ask, health) = self.bind().unwrap();
         let (progress, rules) = (alert.progress(), alert.rules());
+        let (backtests, asks) = call::channel(8);
+        let (store, registry) = (self.store.clone(), Arc::clone(&self.registry));
+        let backtester = Backtester { asks, store, registry, in_force: rules.clone() };
         let (mut tasks, shutdown) = (Tasks::new(), Shutdown::new());
         let service = tasks.spawn("alert", alert.run(shutdown.clone()));
+        let stopped = shutdown.clone();
+        tasks.spawn("backtest", async {
+            backtester.run(stopped).await.map_err(|never| match never {})
+        });
         Running { tasks, service, shutdown, ask, backtests, progress, rules, health }
     }
 

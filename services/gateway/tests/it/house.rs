@@ -116,6 +116,7 @@ impl House {
             backtests: ask_backtests,
             stored: watch::channel(Progress::default()).1,
             evaluated: watch::channel(Progress::default()).1,
+            best_effort: watch::channel(None).1,
             health: health.clone(),
             metrics: metrics(),
             clock: clock.clone(),
