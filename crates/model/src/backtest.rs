@@ -7,7 +7,7 @@ use crate::name::{AreaCode, DeviceId, Metric, RuleId};
 use crate::time::Timestamp;
 
 /// What to try, over which time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BacktestAsk {
     /// A whole `rules.toml`.
     pub rules: String,
@@ -88,7 +88,8 @@ pub struct BacktestReport {
 }
 
 /// The answer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum BacktestAnswer {
     /// What came of it.
     Report(Box<BacktestReport>),

@@ -208,7 +208,7 @@ pub struct Command {
 }
 
 /// What a command changed, as it is after it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Changed {
     /// An alert.
@@ -218,7 +218,8 @@ pub enum Changed {
 }
 
 /// What became of a command.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CommandOutcome {
     /// Carried out (now or at an earlier try with the same key).
     Done(Changed),

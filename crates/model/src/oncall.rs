@@ -159,7 +159,8 @@ pub struct Roster {
 }
 
 /// A question to the notify service.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OnCallAsk {
     /// Who is on call?
     Roster,
@@ -213,7 +214,8 @@ pub struct Link {
 }
 
 /// The answer of the notify service.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OnCallAnswer {
     /// Who is on call.
     Roster(Box<Roster>),

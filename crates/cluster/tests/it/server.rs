@@ -1,0 +1,119 @@
+//! A NATS server of one's own: on loopback, in a folder of its own, killed by its id.
+
+use std::future::Future;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use sen_cluster::{Cluster, Config};
+use tempfile::TempDir;
+
+/// How long a busy machine may take for anything.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) struct Server {
+    child: Child,
+    port: u16,
+    folder: TempDir,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        let mut folder = tempfile::tempdir().unwrap();
+        // Another process may take the port before the server does: then another one.
+        for _ in 0..10 {
+            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let port = free.local_addr().unwrap().port();
+            drop(free);
+            let child = run(port, &folder);
+            let mut server = Self { child, port, folder };
+            if server.is_up().await {
+                return server;
+            }
+            folder = std::mem::replace(&mut server.folder, tempfile::tempdir().unwrap());
+        }
+        panic!("no NATS server could be started");
+    }
+
+    /// Whether it takes connections; `false` when it has ended.
+    async fn is_up(&mut self) -> bool {
+        let tried = async {
+            loop {
+                if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
+                    return true;
+                }
+                if self.child.try_wait().unwrap().is_some() {
+                    return false;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, tried).await.expect("the NATS server does not come up")
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Comes back on the same port with the same store.
+    pub(crate) async fn restart(&mut self) {
+        self.child = run(self.port, &self.folder);
+        assert!(self.is_up().await, "the NATS server does not come back");
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) async fn join(&self, role: &str, instance: &str) -> Cluster {
+        join(&self.url(), role, instance).await
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn run(port: u16, folder: &TempDir) -> Child {
+    Command::new("nats-server")
+        .args(["-a", "127.0.0.1", "-p", &port.to_string(), "-js", "-sd"])
+        .arg(folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("nats-server must be installed")
+}
+
+/// The lease in these tests: short, and long enough for a busy machine.
+pub(crate) const LEASE: Duration = Duration::from_secs(3);
+
+pub(crate) fn config(url: &str) -> Config {
+    Config {
+        nats: vec![url.to_owned()],
+        name: "sen".into(),
+        credentials_file: String::new(),
+        partitions: 4,
+        replicas: 1,
+        monitors: vec![],
+        require_durable: false,
+        lease_ms: LEASE.as_millis() as u64,
+        instance: String::new(),
+    }
+}
+
+pub(crate) async fn join(url: &str, role: &str, instance: &str) -> Cluster {
+    Cluster::connect(&config(url), role, instance).await.unwrap()
+}
+
+/// Awaits with patience.
+pub(crate) async fn soon<F: Future>(what: &str, future: F) -> F::Output {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(output) => output,
+        Err(_) => panic!("still waiting: {what}"),
+    }
+}
