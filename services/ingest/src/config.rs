@@ -83,6 +83,12 @@ impl Config {
         problems
     }
 
+    /// The same without an own endpoint, for who only listens to brokers.
+    #[must_use]
+    pub fn without_endpoint(self) -> Self {
+        Self { listen: OFF.to_owned(), ..self }
+    }
+
     /// Where to listen; none if the endpoint is off (or the address is not one).
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         self.listen.parse().ok()

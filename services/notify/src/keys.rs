@@ -13,6 +13,14 @@ use crate::link::Seal;
 /// Bytes of each key.
 const KEY_BYTES: usize = 32;
 
+/// The files of the keys, in their folder.
+pub const KEY_FILES: [&str; 2] = ["link.key", "vapid.key"];
+
+/// Makes the keys that are missing in a folder.
+pub fn make_keys(folder: &Path) -> Result<(), KeyError> {
+    Keys::open(folder).map(drop)
+}
+
 /// What signs links and what signs push messages.
 pub(crate) struct Keys {
     pub(crate) seal: Seal,
@@ -44,8 +52,8 @@ impl Keys {
     pub(crate) fn open(folder: &Path) -> Result<Self, KeyError> {
         let failed = |source| KeyError::Io { path: folder.to_owned(), source };
         fs::create_dir_all(folder).map_err(failed)?;
-        let seal = Seal::new(key(&folder.join("link.key"), random)?);
-        let path = folder.join("vapid.key");
+        let seal = Seal::new(key(&folder.join(KEY_FILES[0]), random)?);
+        let path = folder.join(KEY_FILES[1]);
         let made = key(&path, || SecretKey::random(&mut OsRng).to_bytes().into())?;
         let vapid = SecretKey::from_slice(&made).map_err(|_| KeyError::Damaged(path))?;
         Ok(Self { seal, vapid })

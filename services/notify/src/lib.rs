@@ -48,6 +48,7 @@ use tokio::sync::watch::Receiver;
 
 use channel::Channel;
 pub use egress::{Limits, Looked, Lookup, SystemLookup};
+pub use keys::{KEY_FILES, make_keys};
 pub use secret::Secret;
 pub use settings::{OnCall, ReadSecret};
 

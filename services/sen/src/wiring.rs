@@ -21,11 +21,10 @@ use sen_alert::backtest::Backtester;
 use sen_archive::Archive;
 use sen_chassis::call::{self, Answerer, Caller};
 use sen_chassis::{Clock, Health, telemetry};
-use sen_log::{Log, Retention, Topic};
-use sen_model::time::DAY_MS;
+use sen_log::Log;
 use sen_model::{
-    AlertRecord, BacktestAnswer, BacktestAsk, Command, CommandOutcome, Delivery, DeskRecord, Event,
-    OnCallAnswer, OnCallAsk, OnCallRecord, Progress, Quarantined, ReadingBatch, Registry,
+    BacktestAnswer, BacktestAsk, Command, CommandOutcome, OnCallAnswer, OnCallAsk, Progress,
+    Registry,
 };
 use sen_store::Store;
 use tokio::sync::watch;
@@ -36,6 +35,10 @@ use crate::probe::{self, Probe};
 use crate::sirens::Sirens;
 use crate::stages::Stages;
 use crate::vitals::{self, Gauges, Vitals};
+
+pub(crate) mod topics;
+
+use topics::Topics;
 
 /// What this process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,16 +58,40 @@ pub(crate) enum Role {
 }
 
 impl Role {
+    /// How it is called.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Aggregate => "aggregate",
+            Self::Alert => "alert",
+            Self::Notify => "notify",
+            Self::Gateway => "gateway",
+            Self::Simulator => "simulator",
+        }
+    }
+
+    /// What traces call a process of this role alone.
+    pub(crate) fn service_name(self) -> &'static str {
+        match self {
+            Self::Ingest => "sen-ingest",
+            Self::Aggregate => "sen-aggregate",
+            Self::Alert => "sen-alert",
+            Self::Notify => "sen-notify",
+            Self::Gateway => "sen-gateway",
+            Self::Simulator => "sen-simulator",
+        }
+    }
+
     /// The services of a whole centre.
     pub(crate) const SERVICES: [Self; 5] =
         [Self::Ingest, Self::Aggregate, Self::Alert, Self::Notify, Self::Gateway];
 }
 
 /// Commands that wait for the alert service, at most; callers beyond it wait their turn.
-const OPEN_COMMANDS: usize = 64;
+pub(crate) const OPEN_COMMANDS: usize = 64;
 
 /// Questions that wait for the notify service, at most.
-const OPEN_ASKS: usize = 64;
+pub(crate) const OPEN_ASKS: usize = 64;
 
 /// What the services share.
 struct Shared {
@@ -80,45 +107,6 @@ struct Shared {
     commands: (Caller<Command, CommandOutcome>, Option<Answerer<Command, CommandOutcome>>),
     backtests: (Caller<BacktestAsk, BacktestAnswer>, Option<Answerer<BacktestAsk, BacktestAnswer>>),
     asks: (Caller<OnCallAsk, OnCallAnswer>, Option<Answerer<OnCallAsk, OnCallAnswer>>),
-}
-
-/// The topics of the log and how long each is kept below its cursors.
-struct Topics {
-    readings: Topic<ReadingBatch>,
-    events: Topic<Event>,
-    quarantine: Topic<Quarantined>,
-    alerts: Topic<AlertRecord>,
-    desk: Topic<DeskRecord>,
-    shadow: Topic<AlertRecord>,
-    deliveries: Topic<Delivery>,
-    oncall: Topic<OnCallRecord>,
-}
-
-/// Readings are in the store once their cursors have passed; a day is kept for a second look.
-const READINGS: Retention = Retention { keep_ms: DAY_MS, keep_bytes: 8 << 30 };
-/// Events and quarantine have no other home yet.
-const EVENTS: Retention = Retention { keep_ms: 90 * DAY_MS, keep_bytes: 4 << 30 };
-/// A month to mend a device in; a hostile one must not fill the disk.
-const QUARANTINE: Retention = Retention { keep_ms: 30 * DAY_MS, keep_bytes: 1 << 30 };
-/// Who did what, when and why is kept for ever: alerts, what was decided at the desk, who was told
-/// what, and who stood in for whom.
-const FOR_EVER: Retention = Retention { keep_ms: i64::MAX, keep_bytes: u64::MAX };
-/// What rules on trial find, and the probe's records each ten seconds.
-const SHADOW: Retention = Retention { keep_ms: 90 * DAY_MS, keep_bytes: 1 << 30 };
-
-impl Topics {
-    fn open(log: &Log) -> Result<Self, sen_log::OpenError> {
-        Ok(Self {
-            readings: log.topic("readings", READINGS)?,
-            events: log.topic("events", EVENTS)?,
-            quarantine: log.topic("quarantine", QUARANTINE)?,
-            alerts: log.vital_topic("alerts", FOR_EVER)?,
-            desk: log.vital_topic("desk", FOR_EVER)?,
-            shadow: log.vital_topic("shadow", SHADOW)?,
-            deliveries: log.vital_topic("deliveries", FOR_EVER)?,
-            oncall: log.vital_topic("oncall", FOR_EVER)?,
-        })
-    }
 }
 
 /// Binds the services of these roles, tells the addresses, and runs until asked to stop or until
@@ -150,7 +138,7 @@ impl Shared {
     ) -> anyhow::Result<Self> {
         let log = Log::open(place.data.join("log"), settings.log.clone())?;
         let store = Store::open(place.data.join("store"), settings.store.clone())?;
-        let archive = settings.archive.clone().map(Archive::new).transpose()?;
+        let archive = archive_of(&settings)?;
         let topics = Topics::open(&log)?;
         let (caller, answerer) = call::channel(OPEN_COMMANDS);
         let (tester, tested) = call::channel(OPEN_ASKS);
@@ -439,18 +427,25 @@ fn simulate(settings: &Settings, broker: SocketAddr, stages: &mut Stages) -> any
     Ok(())
 }
 
+/// The archive, if there is one.
+pub(crate) fn archive_of(settings: &Settings) -> anyhow::Result<Option<Archive>> {
+    Ok(settings.archive.clone().map(Archive::new).transpose()?)
+}
+
 /// Where this process can be reached.
-#[derive(serde::Serialize)]
-struct Addresses {
+#[derive(Default, serde::Serialize)]
+pub(crate) struct Addresses {
     #[serde(skip_serializing_if = "Option::is_none")]
-    http: Option<SocketAddr>,
+    pub(crate) http: Option<SocketAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    mqtt: Option<SocketAddr>,
+    pub(crate) mqtt: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) admin: Option<SocketAddr>,
 }
 
 impl Addresses {
     /// As one line of JSON for programs, or as lines for people.
-    fn tell(&self, as_json: bool) {
+    pub(crate) fn tell(&self, as_json: bool) {
         if as_json {
             println!("{}", serde_json::json!(self));
             return;
