@@ -126,8 +126,15 @@ impl Spans {
         self.open.iter_mut().map(|span| (span.index, span))
     }
 
-    /// Takes the spans of another call along, so that both end together.
+    /// Takes the spans of another call along, so that both end together; as many as the queue to
+    /// the collector could take.
     pub fn join(&mut self, mut others: Self) {
+        let room = QUEUE_SPANS.saturating_sub(self.open.len());
+        let beyond = others.open.len().saturating_sub(room);
+        if beyond > 0 {
+            others.open.truncate(room);
+            lost("queue", beyond);
+        }
         self.open.append(&mut others.open);
         self.traces = self.traces.take().or(others.traces);
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sen_aggregate::Archived;
 use sen_chassis::clock::Stopwatch;
+use sen_chassis::trace::{self, Stage};
 use sen_chassis::{Clock, Shutdown};
 use sen_gateway::ScreensState;
 use sen_log::{AppendError, Topic};
@@ -19,6 +20,8 @@ use tokio::sync::watch;
 pub(crate) const DEVICE: &str = "sen-centre";
 /// How often it reports; `interval_ms` of its kind in `devices.toml`.
 const INTERVAL: Duration = Duration::from_secs(10);
+/// What it is called in traces: what it reports comes by no wire, and goes on as if it had.
+const STAGE: Stage = Stage { name: "ingest", after: None };
 /// Milliseconds in the unit of `history_behind_s`.
 const SECOND_MS: i64 = 1_000;
 /// Bytes in the unit of `disk_free_mb`.
@@ -88,8 +91,9 @@ impl Vitals {
             let received_at = Timestamp::from_millis(self.clock.now_ms());
             let readings = self.readings_at(received_at, watch.step_s(received_at))?;
             let batch = ReadingBatch { device: device.clone(), received_at, readings };
+            let spans = trace::begin(&STAGE, [batch.trace_key()]);
             match self.readings.append(vec![batch]).await {
-                Ok(_) => {}
+                Ok(_) => spans.end(),
                 // The log has said so itself; what was not said now is said at the next tick.
                 Err(AppendError::Full | AppendError::Disk(_) | AppendError::Closed) => {}
                 Err(error @ AppendError::TooLarge { .. }) => {
