@@ -27,6 +27,7 @@ mod repeats;
 mod screens;
 mod storm;
 mod torn_log;
+mod traces;
 
 use sen_tests::centre::Centre;
 use sen_tests::screen::is_of;

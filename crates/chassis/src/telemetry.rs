@@ -1,4 +1,7 @@
-//! Logs (tracing, to standard error) and metrics (Prometheus text).
+//! Logs (tracing, to standard error) and metrics (Prometheus text), and the settings of
+//! [`admin`](crate::admin) and [`trace`](crate::trace).
+
+use std::net::{AddrParseError, SocketAddr};
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde::Deserialize;
@@ -14,6 +17,28 @@ pub struct Config {
     pub filter: String,
     /// `text` for people, `json` for collectors.
     pub format: Format,
+    /// Where [`Admin`](crate::Admin) answers, such as `127.0.0.1:9464`; `off` for nowhere.
+    pub admin: String,
+    /// The base of an OTLP/HTTP endpoint, such as `http://127.0.0.1:4318`; empty for no traces.
+    pub traces: String,
+    /// One packet in so many is traced.
+    pub traces_one_in: u64,
+}
+
+/// The word that turns the admin endpoint off.
+const OFF: &str = "off";
+
+impl Default for Config {
+    /// Logs as people read them, and nothing else.
+    fn default() -> Self {
+        Self {
+            filter: "info".into(),
+            format: Format::Text,
+            admin: OFF.into(),
+            traces: String::new(),
+            traces_one_in: 1_000,
+        }
+    }
 }
 
 /// How log lines look.
@@ -29,10 +54,32 @@ pub enum Format {
 impl Config {
     /// Every mistake in this section.
     pub fn check(&self) -> Vec<Problem> {
-        match EnvFilter::try_new(&self.filter) {
-            Ok(_) => Vec::new(),
-            Err(error) => vec![Problem::new("telemetry.filter", error.to_string())],
+        let mut problems = Vec::new();
+        let mut problem = |key: &str, message: String| {
+            problems.push(Problem::new(format!("telemetry.{key}"), message));
+        };
+        if let Err(error) = EnvFilter::try_new(&self.filter) {
+            problem("filter", error.to_string());
         }
+        if self.admin_address().is_err() {
+            let wanted = "an address and a port such as 127.0.0.1:9464, or `off`";
+            problem("admin", format!("`{}` is not {wanted}", self.admin));
+        }
+        if self.traces_one_in == 0 {
+            problem("traces_one_in", "0 is not 1 or more: 1000 traces one packet in 1000".into());
+        }
+        if let Err(message) = self.traces_url() {
+            problem("traces", message);
+        }
+        problems
+    }
+
+    /// Where the admin endpoint listens; none where it is off.
+    pub(crate) fn admin_address(&self) -> Result<Option<SocketAddr>, AddrParseError> {
+        if self.admin == OFF {
+            return Ok(None);
+        }
+        self.admin.parse().map(Some)
     }
 }
 

@@ -26,6 +26,7 @@ pub mod sketch;
 pub mod text;
 pub mod tier;
 pub mod time;
+mod trace_key;
 
 pub use alert::{AlertId, AlertRecord, AlertState, Cause, Change, Severity};
 pub use backtest::{BacktestAnswer, BacktestAsk, BacktestReport};

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use sen_chassis::backoff::Backoff;
 use sen_chassis::tasks::TaskError;
+use sen_chassis::trace::{self, Stage};
 use sen_chassis::{Clock, Health, Problem, Shutdown, Tasks};
 use sen_log::{Cursor, Entry, Offset, ReadError, Reader, Topic};
 use sen_model::time::MINUTE_MS;
@@ -72,6 +73,9 @@ pub const LOG: &str = "aggregate";
 pub const STORE: &str = "store";
 /// The part of the centre that is ill while the archive cannot be fed.
 pub const ARCHIVE: &str = "archive";
+
+/// What it is called in traces: it works on what ingest wrote.
+const STAGE: Stage = Stage { name: "aggregate", after: Some("ingest") };
 
 /// Why the service could not be bound.
 #[derive(Debug, thiserror::Error)]
@@ -280,7 +284,9 @@ impl Reading {
             self.ports.health.well(LOG);
             tracing::info!("the log can be read again");
         }
+        let spans = trace::begin(&STAGE, entries.iter().map(|entry| entry.record.trace_key()));
         let taken = self.writer.take(entries.iter().map(|entry| &*entry.record)).await?;
+        spans.end();
         self.progress.send_modify(|progress| {
             progress.next = self.reader.position();
             progress.readings += taken.readings;

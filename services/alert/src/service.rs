@@ -10,8 +10,11 @@ use std::time::Duration;
 
 use sen_chassis::Shutdown;
 use sen_chassis::clock::Stopwatch;
+use sen_chassis::trace::{self, Spans, Stage};
 use sen_log::{AppendError, Checkpoint, Entry, Offset, Topic};
-use sen_model::{Command, CommandOutcome, Event, Progress, ReadingBatch, Rule, Timestamp};
+use sen_model::{
+    AlertRecord, Command, CommandOutcome, Event, Progress, ReadingBatch, Rule, Timestamp,
+};
 use sen_proto::Wire;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
@@ -28,8 +31,12 @@ use crate::{Alert, Config, Ports, RunError};
 
 /// The name its health is told under.
 const PART: &str = "alert";
+/// What it is called in traces: it works on what ingest wrote.
+const STAGE: Stage = Stage { name: "alert", after: Some("ingest") };
 /// Packets or events judged in one step, at most: what a command waits for.
 const STEP_PACKETS: usize = 1_024;
+/// Alerts of one packet that its span names, at most.
+const ALERTS_TOLD: usize = 8;
 /// Records of a log folded at once at the start.
 const FOLD_RECORDS: usize = 4_096;
 /// The part of the centre without which nobody is heard.
@@ -81,6 +88,8 @@ pub(crate) struct Service {
     saved_next: Places,
     save_at: Instant,
     is_save_failing: bool,
+    /// Of packets that are judged: they end when what follows from them is in the log.
+    spans: Spans,
 }
 
 impl Service {
@@ -133,6 +142,7 @@ impl Service {
             next_rules,
             has_said_well: None,
             is_save_failing: false,
+            spans: Spans::default(),
         })
     }
 
@@ -188,10 +198,16 @@ impl Service {
     fn judge_readings(&mut self, entries: &[Entry<ReadingBatch>]) {
         let now = self.now();
         let mut readings = 0;
-        for entry in entries {
+        let mut spans = trace::begin(&STAGE, entries.iter().map(|entry| entry.record.trace_key()));
+        for (packet, entry) in entries.iter().enumerate() {
             readings += entry.record.readings.len() as u64;
+            let before = self.journal.records.alerts.len();
             self.judge.judge(&entry.record, now, &mut self.journal.records);
+            if let Some(span) = spans.of(packet) {
+                tell_alerts(span, &self.journal.records.alerts[before..]);
+            }
         }
+        self.spans.join(spans);
         if let Some(last) = entries.last() {
             let lag_ms = now.since_ms(last.record.received_at);
             metrics::gauge!("sen_alert_lag_ms").set(lag_ms as f64);
@@ -291,6 +307,7 @@ impl Service {
         }
         self.flush().await?;
         if self.journal.is_clean() {
+            std::mem::take(&mut self.spans).end();
             let judged = next.readings;
             self.progress
                 .send_if_modified(|told| std::mem::replace(&mut told.next, judged) != judged);
@@ -405,6 +422,15 @@ impl Service {
         }
         self.measure();
         Ok(())
+    }
+}
+
+/// By the ids of the alerts that a packet changed its trace can be found.
+fn tell_alerts(span: &mut trace::Span, alerts: &[AlertRecord]) {
+    if !alerts.is_empty() {
+        let ids: Vec<_> =
+            alerts.iter().take(ALERTS_TOLD).map(|alert| alert.id.to_string()).collect();
+        span.tell("sen.alerts", ids.join(" "));
     }
 }
 

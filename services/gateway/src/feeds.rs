@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sen_chassis::backoff::Backoff;
+use sen_chassis::trace::{self, Stage};
 use sen_chassis::{Clock, Shutdown};
 use sen_log::{Entry, Offset, ReadError, Topic};
-use sen_model::{AlertRecord, Delivery, DeskRecord};
+use sen_model::{AlertRecord, Delivery, DeskRecord, ReadingBatch};
 use sen_proto::Wire;
 
 use crate::RunError;
@@ -24,6 +25,9 @@ const GATHER: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_secs(1);
 /// How often the probe and the fold of the alert log are looked at.
 const WATCH: Duration = Duration::from_millis(250);
+
+/// What the fold of the readings is called in traces: it works on what ingest wrote.
+const STAGE: Stage = Stage { name: "gateway", after: Some("ingest") };
 
 /// Where the folds begin to read.
 pub(crate) struct Begin {
@@ -162,9 +166,12 @@ pub(crate) async fn readings(
     shutdown: Shutdown,
 ) -> Result<(), RunError> {
     let ports = &centre.ports;
-    let fold = |entries: &[Entry<_>], _| {
+    let fold = |entries: &[Entry<ReadingBatch>], _| {
+        let spans = trace::begin(&STAGE, entries.iter().map(|entry| entry.record.trace_key()));
         let mut latest = centre.latest_mut();
         entries.iter().for_each(|entry| latest.apply(&entry.record));
+        drop(latest);
+        spans.end();
     };
     follow("readings", &ports.readings, (from, GATHER), &ports.clock, &shutdown, fold).await
 }

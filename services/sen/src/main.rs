@@ -1,5 +1,6 @@
 //! `sen`: one binary, every role.
 
+mod admin;
 mod backtest;
 mod backup;
 mod bench;
@@ -7,6 +8,7 @@ mod cli;
 mod config;
 mod copy;
 mod export;
+mod lags;
 mod past;
 mod probe;
 mod sirens;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sen_aggregate::Archived;
 use sen_chassis::clock::Stopwatch;
+use sen_chassis::trace::{self, Stage};
 use sen_chassis::{Clock, Shutdown};
 use sen_gateway::ScreensState;
 use sen_log::{AppendError, Topic};
@@ -20,6 +21,8 @@ use tokio::sync::watch;
 pub(crate) const DEVICE: &str = "sen-centre";
 /// How often it reports; `interval_ms` of its kind in `devices.toml`.
 const INTERVAL: Duration = Duration::from_secs(10);
+/// What it is called in traces: what it reports comes by no wire, and goes on as if it had.
+const STAGE: Stage = Stage { name: "ingest", after: None };
 /// Milliseconds in the unit of `history_behind_s`.
 const SECOND_MS: i64 = 1_000;
 /// Bytes in the unit of `disk_free_mb`.
@@ -190,8 +193,9 @@ impl<M: Fn(Timestamp) -> Measured + Send> Vitals<M> {
             measured.insert("clock_step_s".to_owned(), watch.step_s(received_at));
             let readings = readings(&measured, received_at)?;
             let batch = ReadingBatch { device: device.clone(), received_at, readings };
+            let spans = trace::begin(&STAGE, [batch.trace_key()]);
             match self.readings.append(vec![batch]).await {
-                Ok(_) => {}
+                Ok(_) => spans.end(),
                 Err(error @ AppendError::TooLarge { .. }) => {
                     tracing::error!(%error, "own report does not fit into the log");
                 }

@@ -29,8 +29,10 @@ use sen_model::{
 use sen_store::Store;
 use tokio::sync::watch;
 
+use crate::admin::Outlook;
 use crate::cli::Place;
 use crate::config::Settings;
+use crate::lags::{Lag, Lags};
 use crate::probe::{self, Probe};
 use crate::sirens::Sirens;
 use crate::stages::Stages;
@@ -125,7 +127,18 @@ pub(crate) async fn run(
         return stages.run(None).await;
     }
     let mut shared = Shared::open(settings, place, metrics)?;
-    let addresses = bind(&mut shared, roles, &mut stages).await?;
+    let outlook = Outlook::bind(
+        &shared.settings.telemetry,
+        service_name(roles),
+        String::new(),
+        (shared.metrics.clone(), shared.health.clone(), shared.clock.clone()),
+    )
+    .await?;
+    let mut addresses = bind(&mut shared, roles, &mut stages).await?;
+    addresses.admin = outlook.address();
+    stages.add("lags", Some(lags(&shared)), Lags::run);
+    // Last, so that it is seen how the others stop.
+    outlook.stage(&mut stages);
     addresses.tell(place.print_addresses);
     stages.run(Some(shared.log)).await
 }
@@ -209,6 +222,7 @@ async fn bind(
     let addresses = Addresses {
         http: gateway.as_ref().map(sen_gateway::Gateway::address),
         mqtt: ingest.as_ref().and_then(sen_ingest::Ingest::mqtt_address),
+        admin: None,
     };
 
     if wanted(Role::Simulator) {
@@ -231,6 +245,33 @@ async fn bind(
     stages.add("notify", notify, sen_notify::Notify::run);
     stages.add("gateway", gateway, sen_gateway::Gateway::run);
     Ok(addresses)
+}
+
+/// What traces call a process of these roles.
+fn service_name(roles: &[Role]) -> &'static str {
+    match roles {
+        [Role::Ingest] => "sen-ingest",
+        [Role::Aggregate] => "sen-aggregate",
+        [Role::Alert] => "sen-alert",
+        [Role::Notify] => "sen-notify",
+        [Role::Gateway] => "sen-gateway",
+        _ => "sen",
+    }
+}
+
+/// The heads of the topics and how far each cursor is behind, as gauges.
+fn lags(shared: &Shared) -> Lags {
+    let Topics { readings, events, quarantine, alerts, desk, shadow, deliveries, oncall } =
+        shared.topics.clone();
+    Lags::new(|| Box::pin(async { Ok(Vec::<Lag>::new()) }))
+        .with_head("readings", move || readings.head())
+        .with_head("events", move || events.head())
+        .with_head("quarantine", move || quarantine.head())
+        .with_head("alerts", move || alerts.head())
+        .with_head("desk", move || desk.head())
+        .with_head("shadow", move || shadow.head())
+        .with_head("deliveries", move || deliveries.head())
+        .with_head("oncall", move || oncall.head())
 }
 
 /// Progress of a service that does not run here.
@@ -456,6 +497,9 @@ impl Addresses {
         }
         if let Some(mqtt) = self.mqtt {
             println!("MQTT:             {mqtt}   (sen/v1/{{device}}/telemetry)");
+        }
+        if let Some(admin) = self.admin {
+            println!("Admin:            http://{admin}/readyz");
         }
     }
 }

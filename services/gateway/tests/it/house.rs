@@ -75,7 +75,7 @@ pub(crate) fn config() -> Config {
 fn metrics() -> Metrics {
     static ONCE: OnceLock<Metrics> = OnceLock::new();
     let install = || {
-        let config = telemetry::Config { filter: "warn".into(), format: telemetry::Format::Text };
+        let config = telemetry::Config { filter: "warn".into(), ..telemetry::Config::default() };
         telemetry::install(&config).unwrap()
     };
     ONCE.get_or_init(install).clone()

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sen_chassis::backoff::Backoff;
+use sen_chassis::trace::{self, Stage};
 use sen_chassis::{Health, Shutdown};
 use sen_log::{AppendError, Topic};
 use sen_model::{DeviceId, Event, Quarantined, ReadingBatch, Timestamp};
@@ -15,6 +16,8 @@ use crate::sort::too_large;
 const PACKETS_PER_APPEND: usize = 4_096;
 /// The part of the process's health that says whether the log takes what is heard.
 const PART: &str = "ingest";
+/// What it is called in traces, which it begins.
+const STAGE: Stage = Stage { name: "ingest", after: None };
 /// How long after a failed append the next is tried, at first and at most.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MOST: Duration = Duration::from_secs(2);
@@ -110,6 +113,11 @@ impl Writer {
             events.append(&mut work.sorted.events);
             quarantined.append(&mut work.sorted.quarantined);
         }
+        let mut spans = trace::begin(&STAGE, batches.iter().map(ReadingBatch::trace_key));
+        for (packet, span) in spans.each() {
+            span.tell("sen.device", batches[packet].device.to_string());
+            span.tell("sen.readings", batches[packet].readings.len() as i64);
+        }
         let meters = &self.queue.meters;
         let (batches, events, refused) = tokio::join!(
             self.keep(&self.topics.readings, batches, |kept| meters.kept_batches(kept)),
@@ -120,6 +128,7 @@ impl Writer {
         let instead = instead_of(&batches?, &events?);
         let refused = self.keep(&self.topics.quarantine, instead, |kept| meters.quarantined(kept));
         fits(&refused.await?)?;
+        spans.end();
         if !self.queue.flow.send_replace(true) {
             tracing::info!("the log takes packets again");
             self.health.well(PART);
