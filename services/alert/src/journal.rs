@@ -85,7 +85,7 @@ impl Journal {
         if !self.records.is_empty() {
             match self.write().await {
                 Ok(()) => self.written(),
-                Err(error @ (AppendError::TooLarge { .. } | AppendError::Closed)) => {
+                Err(error) if is_final(&error) => {
                     return Err(error);
                 }
                 Err(error) => {
@@ -131,6 +131,12 @@ impl Journal {
         }
         self.retry_at = Some(Instant::now() + self.backoff.failed());
     }
+}
+
+/// Whether trying again cannot help: it never fits, nobody takes it any more, or another process
+/// writes these logs now, and has judged what this one has.
+fn is_final(error: &AppendError) -> bool {
+    matches!(error, AppendError::TooLarge { .. } | AppendError::Closed | AppendError::Fenced { .. })
 }
 
 async fn write<T: Wire + Clone>(log: &Topic<T>, records: &mut Vec<T>) -> Result<(), AppendError> {

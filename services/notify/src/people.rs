@@ -16,7 +16,7 @@ use sen_chassis::backoff::Backoff;
 use sen_chassis::call::Answerer;
 use sen_chassis::clock::Stopwatch;
 use sen_chassis::{Clock, Shutdown, Tasks};
-use sen_log::{Cursor, Entry, Offset, ReadError, Topic};
+use sen_log::{AppendError, Cursor, Entry, Offset, ReadError, Topic};
 use sen_model::{
     AlertId, AlertRecord, Delivery, DeliveryState, OnCallAnswer, OnCallAsk, OnCallRecord, Rule,
     Severity, Timestamp,
@@ -110,6 +110,8 @@ pub(crate) struct People {
     /// How tries ended, until it is recorded.
     outgoing: Vec<Delivery>,
     is_failing: bool,
+    /// Another process writes our logs.
+    is_fenced: bool,
     tries: Tasks<Infallible>,
     /// Browsers that are told later than the first one of their person.
     stragglers: Tasks<Infallible>,
@@ -136,6 +138,9 @@ pub enum PeopleError {
     /// A topic cannot be read.
     #[error("cannot read the log")]
     Read(#[from] ReadError),
+    /// Another process writes these logs now: it calls people, and this one must not.
+    #[error("another process calls people now")]
+    Fenced,
     /// A try did not end as it should: a bug.
     #[error("a courier broke down")]
     Courier(#[from] sen_chassis::tasks::TaskError<Infallible>),
@@ -150,6 +155,9 @@ impl People {
         checkpoints.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             self.step().await;
+            if self.is_fenced {
+                return Err(PeopleError::Fenced);
+            }
             let pause = self.pause();
             tokio::select! {
                 () = shutdown.requested() => break,
@@ -272,6 +280,7 @@ impl People {
                 true
             }
             Err(error) => {
+                self.is_fenced |= matches!(error, AppendError::Fenced { .. });
                 if !std::mem::replace(&mut self.is_failing, true) {
                     tracing::error!(%error, "deliveries cannot be recorded: nobody new is called");
                 }

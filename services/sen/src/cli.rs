@@ -8,6 +8,7 @@ use sen_chassis::Problem;
 use sen_model::Timestamp;
 use sen_store::Span;
 
+use crate::apart::Refused;
 use crate::backtest;
 use crate::backup;
 use crate::bench;
@@ -262,6 +263,10 @@ fn plural(count: usize) -> String {
 fn finish(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Refused>() => {
+            eprintln!("{error}");
+            ExitCode::from(EXIT_CONFIG)
+        }
         Err(error) => {
             eprintln!("sen: {error:#}");
             ExitCode::FAILURE

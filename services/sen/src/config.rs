@@ -14,6 +14,8 @@ const DEFAULTS: &str = include_str!("../../../config/sen.toml");
 pub(crate) struct Settings {
     /// Logs.
     pub(crate) telemetry: telemetry::Config,
+    /// Where the processes of a centre meet that does not run on one machine.
+    pub(crate) cluster: sen_cluster::Config,
     /// The durable log.
     pub(crate) log: sen_log::Config,
     /// The time-series store.
@@ -58,6 +60,8 @@ impl Settings {
         let mut problems = Vec::new();
 
         let telemetry = checked(&mut layers, "telemetry", telemetry::Config::check, &mut problems);
+        let cluster =
+            checked(&mut layers, "cluster", sen_cluster::Config::check, &mut problems);
         let check = |config: &sen_log::Config| of_section("log", config.check());
         let log = checked(&mut layers, "log", check, &mut problems);
         let check = |config: &sen_store::Config| of_section("store", config.check());
@@ -73,6 +77,7 @@ impl Settings {
         let simulator =
             checked(&mut layers, "simulator", sen_simulator::Config::check, &mut problems);
         problems.extend(layers.finish());
+        problems.extend(an_archive_for_all(cluster.as_ref(), store.as_ref()));
         problems.extend(ages_agree(ingest.as_ref(), store.as_ref()));
 
         let sources = file(folder, "sources.toml", sen_ingest::Sources::parse, &mut problems);
@@ -94,6 +99,7 @@ impl Settings {
         let settings = (|| {
             Some(Self {
                 telemetry: telemetry?,
+                cluster: cluster?,
                 log: log?,
                 store: store?,
                 archive: archive?,
@@ -145,6 +151,17 @@ fn checked<T: serde::de::DeserializeOwned>(
     let section = layers.section(name)?;
     problems.extend(check(&section));
     Some(section)
+}
+
+/// Roles that run apart find the past in the archive.
+fn an_archive_for_all(
+    cluster: Option<&sen_cluster::Config>,
+    store: Option<&sen_store::Config>,
+) -> Option<Problem> {
+    let advice = "must name InfluxDB 2 or VictoriaMetrics where the roles run apart (cluster.nats): \
+                  it is the store that all of them share";
+    let is_missing = cluster?.is_apart() && !store?.is_archived();
+    is_missing.then(|| Problem::new("store.archive", advice))
 }
 
 /// What ingest still takes the store must still keep, or it would be acknowledged and lost.

@@ -9,23 +9,13 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use sen_chassis::Shutdown;
+use sen_log::{Lag, Log};
 use tokio::time::MissedTickBehavior;
 
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_secs(5);
 /// How long the log may take to tell.
 const PATIENCE: Duration = Duration::from_secs(4);
-
-/// How far one cursor is behind.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Lag {
-    /// Of which topic.
-    pub(crate) topic: String,
-    /// Whose.
-    pub(crate) cursor: String,
-    /// Records between it and the head.
-    pub(crate) behind: u64,
-}
 
 /// What the log tells when it is asked: every cursor it keeps, or why it cannot tell.
 pub(crate) type Told = Pin<Box<dyn Future<Output = Result<Vec<Lag>, String>> + Send>>;
@@ -40,8 +30,16 @@ pub(crate) struct Lags {
 }
 
 impl Lags {
-    /// Asks `ask` each five seconds.
-    pub(crate) fn new(ask: impl Fn() -> Told + Send + 'static) -> Self {
+    /// Asks a log each five seconds.
+    pub(crate) fn of(log: &Log) -> Self {
+        let log = log.clone();
+        Self::new(move || {
+            let log = log.clone();
+            Box::pin(async move { log.lags().await.map_err(|error| error.to_string()) })
+        })
+    }
+
+    fn new(ask: impl Fn() -> Told + Send + 'static) -> Self {
         let (heads, shown) = (Vec::new(), BTreeSet::new());
         Self { ask: Box::new(ask), heads, shown, is_known: true }
     }

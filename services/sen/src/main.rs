@@ -1,6 +1,7 @@
 //! `sen`: one binary, every role.
 
 mod admin;
+mod apart;
 mod backtest;
 mod backup;
 mod bench;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sen_log::AppendError;
 use sen_model::oncall::Link;
 use sen_model::{OnCallAnswer, OnCallAsk, OnCallEntry, OnCallRecord, Text};
 
@@ -121,6 +122,7 @@ impl People {
                 true
             }
             Err(error) => {
+                self.is_fenced |= matches!(error, AppendError::Fenced { .. });
                 tracing::error!(%error, "the on-call log takes nothing");
                 false
             }
