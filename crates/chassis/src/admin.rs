@@ -3,7 +3,6 @@
 //! They tell and take nothing, so nobody signs in; they listen where they are told to, and the
 //! settings begin with nowhere.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -23,6 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::MissedTickBehavior;
 
+use crate::health::Report;
 use crate::telemetry::{Config, Metrics};
 use crate::{Health, Shutdown, Tasks};
 
@@ -131,12 +131,12 @@ fn router(metrics: Metrics, health: Health) -> Router {
 struct Readiness {
     ready: bool,
     /// Each part with its trouble; null where there is none.
-    parts: BTreeMap<&'static str, Option<String>>,
+    parts: Report,
 }
 
 /// 200 when every part works, else 503 with the reasons.
 async fn readyz(State(health): State<Health>) -> impl IntoResponse {
-    let parts = health.report();
+    let parts = health.own_report();
     let ready = !parts.is_empty() && parts.values().all(Option::is_none);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Readiness { ready, parts }))

@@ -60,8 +60,7 @@ impl Settings {
         let mut problems = Vec::new();
 
         let telemetry = checked(&mut layers, "telemetry", telemetry::Config::check, &mut problems);
-        let cluster =
-            checked(&mut layers, "cluster", sen_cluster::Config::check, &mut problems);
+        let cluster = checked(&mut layers, "cluster", sen_cluster::Config::check, &mut problems);
         let check = |config: &sen_log::Config| of_section("log", config.check());
         let log = checked(&mut layers, "log", check, &mut problems);
         let check = |config: &sen_store::Config| of_section("store", config.check());

@@ -165,7 +165,10 @@ async fn bind(
     let stored_here = aggregate.as_ref().map(sen_aggregate::Aggregate::progress);
     let archived = aggregate.as_ref().and_then(sen_aggregate::Aggregate::archived);
     let vitals = ingest.is_some().then(|| {
-        let gauges = parts::gauges(shared, parts::Watched { stored: stored_here, archived, judged, screens });
+        let gauges = parts::gauges(
+            shared,
+            parts::Watched { stored: stored_here, archived, judged, screens },
+        );
         let measure = move |now| gauges.measure(now);
         Vitals { readings: shared.topics.readings.clone(), measure, clock: shared.clock.clone() }
     });

@@ -1,11 +1,10 @@
 //! The doors for machines: is it alive, is it ready, what does it count.
 
-use std::collections::BTreeMap;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
+use sen_chassis::health::Report;
 use serde::Serialize;
 
 use crate::alerting::Alerting;
@@ -21,7 +20,7 @@ pub(crate) async fn healthz() -> &'static str {
 struct Readiness {
     ready: bool,
     /// Each part with its trouble; null where there is none.
-    parts: BTreeMap<&'static str, Option<String>>,
+    parts: Report,
     /// Whether alerts can be raised, by the probe: told here, but no reason to take this process
     /// away from those who watch.
     alerting: Alerting,

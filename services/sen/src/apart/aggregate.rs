@@ -99,12 +99,7 @@ async fn work(
     }
 }
 
-async fn fold(
-    site: &Site,
-    partition: u32,
-    behind: &Behind,
-    stop: Shutdown,
-) -> anyhow::Result<()> {
+async fn fold(site: &Site, partition: u32, behind: &Behind, stop: Shutdown) -> anyhow::Result<()> {
     let (log, settings) = (&site.log, &site.settings);
     let readings = topics::partition(log, partition)?;
     let folder = site.storage.join(format!("store-{partition}"));

@@ -24,8 +24,7 @@ const BROKERS: &str = "brokers";
 const SELF: &str = "self";
 
 pub(super) async fn begin(site: &Arc<Site>, stages: &mut Stages) -> anyhow::Result<Addresses> {
-    let endpoint =
-        Ingest::bind(&site.settings.ingest, &Sources::default(), ports(site)?).await?;
+    let endpoint = Ingest::bind(&site.settings.ingest, &Sources::default(), ports(site)?).await?;
     let mqtt = endpoint.mqtt_address();
     let publisher = endpoint.publisher();
     if !site.settings.sources.broker.is_empty() {
@@ -90,11 +89,7 @@ async fn report(
 }
 
 /// Gives the subscribers of this endpoint what is retained for all of them.
-async fn sirens(
-    cluster: Cluster,
-    publisher: Publisher,
-    shutdown: Shutdown,
-) -> anyhow::Result<()> {
+async fn sirens(cluster: Cluster, publisher: Publisher, shutdown: Shutdown) -> anyhow::Result<()> {
     let mut retained = cluster.retained();
     loop {
         let message = tokio::select! {

@@ -40,7 +40,8 @@ pub(super) async fn open(
     let store = Store::open(folder.to_owned(), config.clone()).with_context(place)?;
     let whole_from = first(readings).await.with_context(place)?;
     if let Some(from) = whole_from {
-        std::fs::write(folder.join(WHOLE_FROM), from.as_millis().to_string()).with_context(place)?;
+        std::fs::write(folder.join(WHOLE_FROM), from.as_millis().to_string())
+            .with_context(place)?;
     }
     Ok(Replica { store, whole_from })
 }

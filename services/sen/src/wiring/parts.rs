@@ -34,8 +34,10 @@ pub(super) struct Shared {
     pub(super) archive: Option<Archive>,
     pub(super) topics: Topics,
     pub(super) storage: PathBuf,
-    pub(super) commands: (Caller<Command, CommandOutcome>, Option<Answerer<Command, CommandOutcome>>),
-    pub(super) backtests: (Caller<BacktestAsk, BacktestAnswer>, Option<Answerer<BacktestAsk, BacktestAnswer>>),
+    pub(super) commands:
+        (Caller<Command, CommandOutcome>, Option<Answerer<Command, CommandOutcome>>),
+    pub(super) backtests:
+        (Caller<BacktestAsk, BacktestAnswer>, Option<Answerer<BacktestAsk, BacktestAnswer>>),
     pub(super) asks: (Caller<OnCallAsk, OnCallAnswer>, Option<Answerer<OnCallAsk, OnCallAnswer>>),
 }
 
@@ -260,4 +262,3 @@ pub(super) fn lags(shared: &Shared) -> Lags {
         .with_head("deliveries", move || deliveries.head())
         .with_head("oncall", move || oncall.head())
 }
-
