@@ -1,0 +1,62 @@
+//! Recorded answers of `/varz`, cut to what matters.
+
+use super::*;
+
+fn varz(id: &str, version: &str, jetstream: &str) -> Answer {
+    let text = format!(
+        r#"{{"server_id":"{id}","server_name":"{id}","version":"{version}","proto":1,
+            "jetstream":{jetstream}}}"#
+    );
+    (format!("http://{id}:8222"), Ok(text))
+}
+
+const V2_9: &str = r#"{"config":{"max_memory":6211700736,"max_storage":57982058496,
+    "store_dir":"/var/lib/nats/jetstream"},"stats":{"memory":0,"storage":0}}"#;
+const V2_12_ALWAYS: &str = r#"{"config":{"max_memory":1,"max_storage":1,"store_dir":"/d",
+    "sync_interval":120000000000,"sync_always":true,"strict":true},"stats":{"memory":0}}"#;
+const V2_10_NOT: &str = r#"{"config":{"max_memory":1,"max_storage":1,"store_dir":"/d",
+    "sync_interval":120000000000},"stats":{"memory":0}}"#;
+const V2_10_FALSE: &str = r#"{"config":{"sync_interval":120000000000,"sync_always":false}}"#;
+
+fn three(jetstream: &str, version: &str) -> Vec<Answer> {
+    ["a", "b", "c"].map(|id| varz(id, version, jetstream)).into()
+}
+
+fn reason(answers: &[Answer], replicas: usize) -> String {
+    match judge(answers, replicas) {
+        Durability::BestEffort(reason) => reason,
+        Durability::Durable => panic!("proven without reason"),
+    }
+}
+
+#[test]
+fn three_replicas_that_always_sync_are_durable() {
+    assert_eq!(judge(&three(V2_12_ALWAYS, "2.12.1"), 3), Durability::Durable);
+}
+
+#[test]
+fn what_is_missing_is_said() {
+    assert!(reason(&three(V2_9, "2.9.10"), 3).contains("use nats-server 2.10 or later"));
+    assert!(reason(&three(V2_10_NOT, "2.10.7"), 3).contains("set `sync_always: true`"));
+    assert!(reason(&three(V2_10_FALSE, "2.10.7"), 3).contains("set `sync_always: true`"));
+    assert!(reason(&three("{}", "2.10.7"), 3).contains("no JetStream"));
+    assert!(reason(&three(V2_12_ALWAYS, "2.12.1"), 1).contains("cluster.replicas = 3"));
+    assert!(reason(&[], 3).contains("cluster.monitors"));
+}
+
+#[test]
+fn one_that_is_silent_or_named_twice_proves_nothing() {
+    let mut answers = three(V2_12_ALWAYS, "2.12.1");
+    answers[1].1 = Err("connection refused".to_owned());
+    assert!(reason(&answers, 3).contains("http://b:8222 does not tell"));
+    answers[1].1 = Ok("<html>".to_owned());
+    assert!(reason(&answers, 3).contains("no /varz of NATS"));
+    answers[1] = answers[0].clone();
+    assert!(reason(&answers, 3).contains("names 2 server(s)"));
+    answers = three(V2_12_ALWAYS, "2.12.1");
+    answers.pop();
+    assert!(reason(&answers, 3).contains("names 2 server(s)"));
+    let mut one_off = three(V2_12_ALWAYS, "2.12.1");
+    one_off[2] = varz("c", "2.12.1", V2_10_NOT);
+    assert!(reason(&one_off, 3).contains("server c acknowledges before"));
+}

@@ -1,0 +1,410 @@
+//! The backend of several machines: NATS servers with JetStream keep the records.
+//!
+//! ```text
+//! stream {name}-{topic}       subjects {name}.{topic}.>     the records of a topic
+//! subject {name}.in.{topic}.{bucket}                        where batched topics are sent; the
+//!                             server's mapping brings them to {name}.{topic}.{partition}.{bucket}
+//! bucket {name}-epochs        key {topic}                   which life a topic is in
+//! bucket {name}-cursors       object {topic}/{cursor}       durable positions
+//! ```
+//! What goes wrong between machines:
+//! - *an answer is lost*: the message is sent again with the same id, and stored once ([`publish`]);
+//! - *a server or a connection is lost*: followers and readers go on where they were ([`scan`]);
+//! - *a replica is behind*: "no more" is believed of the leader only ([`read`]);
+//! - *the stream is not what it was*: a new epoch, and all who had it open must start again
+//!   ([`keeper`]);
+//! - *an old owner comes back*: its next append, or its next save of a cursor, is refused.
+//!
+//! Pure: [`names`], [`message`], [`durability`].
+
+use std::fmt::Display;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_nats::Client;
+use async_nats::jetstream::stream::{Config as StreamConfig, DiscardPolicy, StorageType, Stream};
+use async_nats::jetstream::{Context, ContextBuilder};
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::watch;
+use tokio::task::block_in_place;
+use tokio::time::{Instant, timeout};
+
+use crate::backend::{Backend, Durability, Lag, Pending, ReadError, TopicBackend, TopicOptions};
+use crate::embedded::{disk, is_name};
+use crate::{Log, OpenError, View, lock};
+
+mod cursors;
+mod durability;
+mod epochs;
+mod follow;
+mod keeper;
+mod message;
+mod names;
+mod prover;
+mod publish;
+mod read;
+mod scan;
+mod shared;
+mod tasks;
+mod topic;
+mod varz;
+
+use cursors::{Cursors, Kept};
+use epochs::{Epochs, Look};
+use names::{Names, Numbering};
+use prover::Prover;
+use shared::{Parts, Pause, Shared};
+use tasks::Tasks;
+use topic::NatsTopic;
+
+/// Partitions a batched topic may have: as many as there are buckets.
+pub const MAX_PARTITIONS: u32 = 64;
+/// Replicas a stream may have.
+pub const REPLICAS: [usize; 3] = [1, 3, 5];
+/// Monitors that may be named.
+pub const MAX_MONITORS: usize = 16;
+
+/// How long one request to the servers may take.
+const REQUEST: Duration = Duration::from_secs(5);
+/// How long opening waits for servers that are not ready.
+const OPENING: Duration = Duration::from_secs(30);
+/// How long closing waits for appends under way.
+const CLOSING: Duration = Duration::from_secs(10);
+/// How long the server knows the ids of messages: longer than an append is tried again.
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+/// Looks after which a stream that seems too short when it is opened is believed to be.
+const LOOKS: usize = 4;
+
+/// What was asked of the servers: the answer, or their reason.
+type Asked<T> = Result<T, String>;
+
+/// How the log is kept by the servers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// What streams, buckets and subjects begin with: 1 to 56 of a-z, 0-9, '-' and '_'.
+    pub name: String,
+    /// Partitions of batched topics, as in the servers' mapping; 1 to [`MAX_PARTITIONS`].
+    pub partitions: u32,
+    /// How many servers keep each record: one of [`REPLICAS`].
+    pub replicas: usize,
+    /// `http://host:port` of the monitor of every server; at most [`MAX_MONITORS`].
+    pub monitors: Vec<String>,
+}
+
+impl Config {
+    /// Every mistake: the key, and what to do.
+    pub fn check(&self) -> Vec<(&'static str, String)> {
+        let mut problems = Vec::new();
+        if !is_name(&self.name) {
+            problems.push(("name", "must be 1 to 56 of a-z, 0-9, '-' and '_'".to_owned()));
+        }
+        if !(1..=MAX_PARTITIONS).contains(&self.partitions) {
+            problems.push(("partitions", format!("must be 1 to {MAX_PARTITIONS}")));
+        }
+        if !REPLICAS.contains(&self.replicas) {
+            problems.push(("replicas", "must be 1, 3 or 5".to_owned()));
+        }
+        if self.monitors.len() > MAX_MONITORS {
+            problems.push(("monitors", format!("must name at most {MAX_MONITORS}")));
+        }
+        for monitor in &self.monitors {
+            if let Err(why) = varz::parse(monitor) {
+                problems.push(("monitors", format!("`{monitor}`: {why}")));
+            }
+        }
+        problems
+    }
+}
+
+/// Opens the log kept by the servers a client is connected to: [`Log::over_nats`].
+pub async fn open(client: Client, config: Config) -> Result<Log, OpenError> {
+    Log::over_nats(client, config).await
+}
+
+/// The log over NATS.
+pub(crate) struct Nats {
+    config: Config,
+    context: Context,
+    tasks: Arc<Tasks>,
+    epochs: Arc<Epochs>,
+    cursors: Arc<Cursors>,
+    prover: Arc<Prover>,
+    open: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    is_closed: bool,
+    topics: Vec<Arc<NatsTopic>>,
+}
+
+impl Nats {
+    /// Finds or makes the buckets, and asks the monitors once.
+    pub(crate) async fn open(client: Client, config: Config) -> Result<Self, OpenError> {
+        if let Some((key, problem)) = config.check().into_iter().next() {
+            return Err(OpenError::BadSetting(format!("cluster.{key} {problem}")));
+        }
+        let context = ContextBuilder::new().timeout(REQUEST).ack_timeout(REQUEST).build(client);
+        let name = &config.name;
+        let server = |what: &'static str| {
+            move |reason| OpenError::Server { what: format!("keep the {what}"), reason }
+        };
+        let bucket = format!("{name}-epochs");
+        let stream = ensure(&context, epochs_config(&bucket, config.replicas)).await;
+        let mut replicas = replicas_of(&stream.map_err(server("epochs"))?);
+        let store = ask(context.get_key_value(bucket)).await.map_err(server("epochs"))?;
+        let epochs = Arc::new(Epochs::new(store));
+        let bucket = format!("{name}-cursors");
+        let stream = ensure(&context, cursors_config(&bucket, config.replicas)).await;
+        replicas = replicas.min(replicas_of(&stream.map_err(server("cursors"))?));
+        let store = ask(context.get_object_store(bucket)).await.map_err(server("cursors"))?;
+        let cursors = Arc::new(Cursors::new(store));
+        let prover = Arc::new(Prover::new(config.monitors.clone(), replicas));
+        prover.ask().await;
+        let tasks = Arc::new(Tasks::new(Handle::current()));
+        tasks.spawn(prover::run(Arc::clone(&prover)));
+        Ok(Self { config, context, tasks, epochs, cursors, prover, open: Mutex::default() })
+    }
+
+    async fn open_topic(&self, options: TopicOptions) -> Result<Arc<NatsTopic>, OpenError> {
+        let failed =
+            |reason| OpenError::Server { what: format!("keep topic {}", options.name), reason };
+        let names = Names::new(&self.config.name, &options.name);
+        let config = topic_config(&names, self.config.replicas);
+        let stream = ensure(&self.context, config).await.map_err(failed)?;
+        let numbering = match options.is_batched {
+            true => Numbering::Batched,
+            false => Numbering::Single,
+        };
+        let epoch = self.epoch(&options.name, &stream, numbering).await.map_err(failed)?;
+        self.prover.count_replicas(replicas_of(&stream));
+        let writer: [u8; 8] = disk::random().map_err(|error| failed(error.to_string()))?;
+        let writer = writer.iter().map(|byte| format!("{byte:02x}")).collect();
+        let shared = Arc::new(Shared::new(Parts {
+            name: options.name,
+            names,
+            context: self.context.clone(),
+            stream,
+            numbering,
+            view: options.view,
+            retention: options.retention,
+            gives_way: !options.is_vital,
+            epoch,
+            cursors: Arc::clone(&self.cursors),
+            epochs: Arc::clone(&self.epochs),
+        }));
+        self.tasks.spawn(keeper::keep(Arc::clone(&shared)));
+        Ok(Arc::new(NatsTopic::new(shared, Arc::clone(&self.tasks), writer)))
+    }
+
+    /// The epoch of a topic: a new one if it is shorter than a cursor of it has seen. A replica that
+    /// has just become the leader may still be applying what it has, so it is asked again.
+    async fn epoch(
+        &self,
+        topic: &str,
+        stream: &Stream,
+        numbering: Numbering,
+    ) -> Asked<crate::Epoch> {
+        let cursors = self.cursors.all().await?;
+        let mut pause = Pause::new();
+        let mut looks = 0;
+        loop {
+            let info = ask(stream.get_info()).await?;
+            let last = info.state.last_sequence;
+            let look = Look { created_ns: info.created.unix_timestamp_nanos(), last };
+            let known = self.epochs.find(topic, look).await?;
+            let is_shorter = |epoch: &crate::Epoch| {
+                let mut seen = cursors.iter().filter(|kept| {
+                    kept.topic == topic && kept.epoch == *epoch && kept.head > 0
+                });
+                seen.any(|kept| numbering.sequence(kept.head) > last)
+            };
+            match known {
+                Some(epoch) if !is_shorter(&epoch) => return Ok(epoch),
+                known if looks >= LOOKS => {
+                    return self.epochs.of(topic, look, known.as_ref()).await;
+                }
+                None if !self.epochs.is_known(topic).await? => {
+                    return self.epochs.of(topic, look, None).await;
+                }
+                _ => {}
+            }
+            looks += 1;
+            pause.wait().await;
+        }
+    }
+
+    async fn all_lags(&self) -> Asked<Vec<Lag>> {
+        let cursors = self.cursors.all().await?;
+        let mut lags = Vec::with_capacity(cursors.len());
+        let topics: Vec<_> =
+            lock(&self.open).topics.iter().map(|topic| Arc::clone(&topic.shared)).collect();
+        let mut seen = std::collections::BTreeSet::new();
+        for topic in topics {
+            if !seen.insert(topic.name.clone()) {
+                continue;
+            }
+            let state = topic.refresh().await.map_err(|error| error.to_string())?.state;
+            let behind = |kept: &Kept| {
+                let is_placed = kept.epoch == topic.epoch && kept.next > 0;
+                let next = if is_placed { topic.numbering.sequence(kept.next) } else { 1 };
+                (state.last_sequence + 1).saturating_sub(next.max(state.first_sequence))
+            };
+            let of_topic = cursors.iter().filter(|kept| kept.topic == topic.name);
+            lags.extend(of_topic.map(|kept| Lag {
+                topic: kept.topic.clone(),
+                cursor: kept.name.clone(),
+                behind: behind(kept),
+            }));
+        }
+        Ok(lags)
+    }
+}
+
+impl Backend for Nats {
+    fn topic(&self, options: TopicOptions) -> Result<Arc<dyn TopicBackend>, OpenError> {
+        // `in` is where batched topics are sent.
+        if !is_name(&options.name) || options.name == "in" {
+            return Err(OpenError::BadName(options.name));
+        }
+        if let View::Partition(partition) = options.view
+            && partition >= self.config.partitions
+        {
+            let (topic, partitions) = (options.name, self.config.partitions);
+            return Err(OpenError::NoPartition { topic, partition, partitions });
+        }
+        if lock(&self.open).is_closed {
+            return Err(OpenError::Closed);
+        }
+        let topic = block(self.tasks.runtime(), self.open_topic(options))??;
+        lock(&self.open).topics.push(Arc::clone(&topic));
+        Ok(topic)
+    }
+
+    fn has_views(&self) -> bool {
+        true
+    }
+
+    fn lags(&self) -> Pending<'_, Result<Vec<Lag>, ReadError>> {
+        Box::pin(async {
+            let lags = self.all_lags().await;
+            lags.map_err(|reason| ReadError::Io(std::io::Error::other(reason)))
+        })
+    }
+
+    fn durability(&self) -> watch::Receiver<Durability> {
+        self.prover.follow()
+    }
+
+    fn close(&self) -> Pending<'_, ()> {
+        Box::pin(async {
+            let open = {
+                let mut open = lock(&self.open);
+                std::mem::replace(&mut *open, Open { is_closed: true, ..Open::default() })
+            };
+            for topic in &open.topics {
+                topic.shared.is_closed.store(true, Ordering::Release);
+            }
+            let until = Instant::now() + CLOSING;
+            for topic in &open.topics {
+                topic.drain(until.saturating_duration_since(Instant::now())).await;
+                topic.shared.end();
+            }
+            self.tasks.stop().await;
+        })
+    }
+}
+
+fn replicas_of(stream: &Stream) -> usize {
+    stream.cached_info().config.num_replicas
+}
+
+/// The stream of a topic: without limits of its own, since only we know what is still needed.
+fn topic_config(names: &Names, replicas: usize) -> StreamConfig {
+    StreamConfig {
+        name: names.stream(),
+        subjects: vec![names.all()],
+        max_messages: -1,
+        max_bytes: -1,
+        discard: DiscardPolicy::New,
+        storage: StorageType::File,
+        num_replicas: replicas,
+        duplicate_window: DUPLICATE_WINDOW,
+        deny_delete: true,
+        ..StreamConfig::default()
+    }
+}
+
+/// A key-value bucket whose reads are answered by the leader alone: a replica may be behind.
+fn epochs_config(bucket: &str, replicas: usize) -> StreamConfig {
+    StreamConfig {
+        name: format!("KV_{bucket}"),
+        subjects: vec![format!("$KV.{bucket}.>")],
+        max_messages_per_subject: 1,
+        allow_rollup: true,
+        ..bucket_config(replicas)
+    }
+}
+
+/// As [`epochs_config`], of an object store.
+fn cursors_config(bucket: &str, replicas: usize) -> StreamConfig {
+    StreamConfig {
+        name: format!("OBJ_{bucket}"),
+        subjects: vec![format!("$O.{bucket}.C.>"), format!("$O.{bucket}.M.>")],
+        allow_rollup: true,
+        ..bucket_config(replicas)
+    }
+}
+
+fn bucket_config(replicas: usize) -> StreamConfig {
+    StreamConfig {
+        max_messages: -1,
+        max_bytes: -1,
+        discard: DiscardPolicy::New,
+        storage: StorageType::File,
+        num_replicas: replicas,
+        ..StreamConfig::default()
+    }
+}
+
+/// Finds or makes a stream; waits for servers that are still starting or electing.
+async fn ensure(context: &Context, config: StreamConfig) -> Asked<Stream> {
+    let until = Instant::now() + OPENING;
+    let mut pause = Pause::new();
+    loop {
+        match ask(context.get_or_create_stream(config.clone())).await {
+            Ok(stream) => return Ok(stream),
+            Err(reason) if Instant::now() > until || is_final(&reason) => return Err(reason),
+            Err(reason) => {
+                let stream = &config.name;
+                tracing::debug!(stream, reason, "the servers are not ready");
+            }
+        }
+        pause.wait().await;
+    }
+}
+
+/// Whether waiting does not help.
+fn is_final(reason: &str) -> bool {
+    ["not supported", "overlap", "invalid", "permissions"].iter().any(|word| reason.contains(word))
+}
+
+/// Asks the servers something, for a bounded time.
+async fn ask<T, E: Display>(asking: impl Future<Output = Result<T, E>>) -> Asked<T> {
+    match timeout(REQUEST, asking).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err("no answer in time".to_owned()),
+    }
+}
+
+/// Waits for the servers in a call that is not async.
+fn block<T>(runtime: &Handle, asking: impl Future<Output = T>) -> Result<T, OpenError> {
+    match Handle::try_current() {
+        Err(_) => Ok(runtime.block_on(asking)),
+        Ok(here) if here.runtime_flavor() == RuntimeFlavor::MultiThread => {
+            Ok(block_in_place(|| runtime.block_on(asking)))
+        }
+        Ok(_) => Err(OpenError::Runtime),
+    }
+}

@@ -1,0 +1,135 @@
+//! NATS servers for the tests: real processes on loopback, in folders of their own.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use sen_log::nats;
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+
+/// How long anything may take on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Partitions of the batched topics, as in the mapping below.
+pub(crate) const PARTITIONS: u32 = 4;
+
+/// A server that can be killed and started again, with its folder and its ports.
+pub(crate) struct Server {
+    folder: TempDir,
+    port: u16,
+    pub(crate) monitor: u16,
+    child: Option<Child>,
+}
+
+fn free_ports<const N: usize>() -> [u16; N] {
+    // All at once, so that they differ.
+    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().port())
+}
+
+impl Server {
+    /// A server with the mapping of batched topics.
+    pub(crate) fn start() -> Self {
+        Self::start_with(MAPPING, "")
+    }
+
+    /// A server that was not told of the mapping.
+    pub(crate) fn start_unmapped() -> Self {
+        Self::start_with("", "")
+    }
+
+    fn start_with(mapping: &str, cluster: &str) -> Self {
+        let [port, monitor] = free_ports();
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!(
+            "listen: 127.0.0.1:{port}\nhttp: 127.0.0.1:{monitor}\nserver_name: s{port}\n\
+             jetstream {{ store_dir: {:?}, max_memory_store: 64M, max_file_store: 1G }}\n\
+             {mapping}\n{cluster}\n",
+            folder.path().join("store"),
+        );
+        std::fs::write(folder.path().join("nats.conf"), text).unwrap();
+        let mut server = Self { folder, port, monitor, child: None };
+        server.start_again();
+        server
+    }
+
+    pub(crate) fn start_again(&mut self) {
+        let log = std::fs::File::options();
+        let log = log.clone().create(true).append(true).open(self.folder.path().join("log"));
+        let child = Command::new("nats-server")
+            .arg("-c")
+            .arg(self.folder.path().join("nats.conf"))
+            .stdout(Stdio::null())
+            .stderr(log.unwrap())
+            .spawn();
+        self.child = Some(child.expect("nats-server is installed"));
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// The name it was given.
+    pub(crate) fn name(&self) -> String {
+        format!("s{}", self.port)
+    }
+
+    pub(crate) async fn client(&self) -> async_nats::Client {
+        connect(&[self.url()]).await
+    }
+
+    #[expect(dead_code, reason = "to look at what the server did, when a test fails")]
+    pub(crate) fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+const MAPPING: &str = r#"mappings = {
+    "sen.in.readings.*": "sen.readings.{{partition(4,1)}}.{{wildcard(1)}}"
+}"#;
+
+/// Three servers that keep every record together.
+pub(crate) fn cluster() -> [Server; 3] {
+    let routes: [u16; 3] = free_ports();
+    let all: Vec<String> = routes.map(|port| format!("\"nats://127.0.0.1:{port}\"")).into();
+    routes.map(|port| {
+        let routes = all.join(", ");
+        let cluster =
+            format!("cluster {{ name: c, listen: 127.0.0.1:{port}, routes: [{routes}] }}");
+        Server::start_with(MAPPING, &cluster)
+    })
+}
+
+/// Connects, once a server listens.
+pub(crate) async fn connect(urls: &[String]) -> async_nats::Client {
+    let options = async_nats::ConnectOptions::new()
+        .retry_on_initial_connect()
+        .reconnect_delay_callback(|_| Duration::from_millis(50));
+    let client = options.connect(urls.join(",")).await.unwrap();
+    let until = Instant::now() + PATIENCE;
+    while client.connection_state() != async_nats::connection::State::Connected {
+        assert!(Instant::now() < until, "no server listens");
+        sleep(Duration::from_millis(10)).await;
+    }
+    client
+}
+
+pub(crate) fn config(replicas: usize) -> nats::Config {
+    let (name, monitors) = ("sen".to_owned(), Vec::new());
+    nats::Config { name, partitions: PARTITIONS, replicas, monitors }
+}
