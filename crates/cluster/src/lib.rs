@@ -12,16 +12,23 @@
 mod call;
 mod config;
 mod connect;
+mod files;
 mod hold;
+mod keys;
 mod name;
+mod retained;
 mod shares;
+mod status;
 mod terms;
 
 pub use call::CALL_WITHIN;
 pub use config::Config;
 pub use connect::{Cluster, ConnectError};
+pub use files::Pushed;
 pub use hold::Held;
+pub use retained::{Retained, RetainedFeed};
 pub use shares::{Change, Shares};
+pub use status::Told;
 
 /// Why something held together could not be done.
 #[derive(Debug, thiserror::Error)]

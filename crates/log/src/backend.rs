@@ -1,5 +1,5 @@
 //! The plug point: what a backend does, in bytes. Types and decoding stand above it, in `topic`
-//! and `reader`; `embedded` is the backend of one machine, and one over NATS JetStream can join it.
+//! and `reader`; `embedded` is the backend of one machine, `nats` that of several.
 
 use std::fmt;
 use std::ops::Range;
@@ -44,6 +44,23 @@ pub enum AppendError {
     /// The log was closed.
     #[error("the log is closed")]
     Closed,
+    /// Somebody else appended to (or saved a cursor of) what this process took for its own: it
+    /// must stop, and begin again from its checkpoint if it still owns anything.
+    #[error("another instance writes here now: {0}")]
+    Fenced(String),
+    /// No stream takes the subject that records of this topic go to.
+    #[error(
+        "the server has no mapping for `{0}`: records cannot be kept until it is added to the \
+         configuration of every server (see docs/operations.md)"
+    )]
+    Unmapped(String),
+    /// The servers did not acknowledge in time; it works again by itself when they do. The records
+    /// may turn out to be there.
+    #[error("the NATS servers did not acknowledge in time: {0}")]
+    Unavailable(String),
+    /// This is a view of one partition: records go to the whole topic.
+    #[error("a view of one partition cannot be written to: append to the whole topic")]
+    View,
 }
 
 /// Why records could not be read.
@@ -63,6 +80,10 @@ pub enum ReadError {
     /// The log was closed.
     #[error("the log is closed")]
     Closed,
+    /// The topic on the server is not the one that was opened: it was deleted, restored or cut.
+    /// Only a new start, with the new epoch, can go on.
+    #[error("topic {0} was begun anew on the server while it was open: start again")]
+    Renewed(String),
 }
 
 /// A durable position with a small state beside it.
@@ -91,6 +112,38 @@ pub struct Stats {
     pub segments: u64,
 }
 
+/// Whether what is acknowledged survives the loss of power of every machine at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Proven: acknowledged means on disk.
+    Durable,
+    /// Not proven: why, and what to change, in plain words.
+    BestEffort(String),
+}
+
+/// How far a saved cursor is behind the head of its topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lag {
+    /// The topic.
+    pub topic: String,
+    /// The cursor.
+    pub cursor: String,
+    /// Records between the cursor and the head; messages (of about a hundred records) where a
+    /// topic is batched on a server. Of a cursor of one partition: of the whole topic.
+    pub behind: u64,
+}
+
+/// What of a topic is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum View {
+    /// All of it.
+    Whole,
+    /// All of it, and nobody here follows what others append.
+    Writing,
+    /// The records of one partition.
+    Partition(u32),
+}
+
 /// How a topic is opened.
 #[derive(Clone, Debug)]
 pub(crate) struct TopicOptions {
@@ -98,6 +151,9 @@ pub(crate) struct TopicOptions {
     pub(crate) retention: Retention,
     /// Whether it may use part of the disk's reserve.
     pub(crate) is_vital: bool,
+    /// Whether several records may travel in one message.
+    pub(crate) is_batched: bool,
+    pub(crate) view: View,
 }
 
 /// Encoded records, packed end to end.
@@ -105,14 +161,17 @@ pub(crate) struct TopicOptions {
 pub(crate) struct Payloads {
     bytes: Vec<u8>,
     ends: Vec<usize>,
+    keys: Vec<u64>,
 }
 
 impl Payloads {
-    /// Adds the record that `encode` writes; returns its length in bytes.
-    pub(crate) fn push(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> usize {
+    /// Adds the record that `encode` writes, with the hash of what it belongs to; returns its
+    /// length in bytes.
+    pub(crate) fn push(&mut self, key: u64, encode: impl FnOnce(&mut Vec<u8>)) -> usize {
         let start = self.bytes.len();
         encode(&mut self.bytes);
         self.ends.push(self.bytes.len());
+        self.keys.push(key);
         self.bytes.len() - start
     }
 
@@ -131,6 +190,11 @@ impl Payloads {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         starts.zip(&self.ends).map(|(start, end)| &self.bytes[start..*end])
     }
+
+    /// Each record's key.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = u64> {
+        self.keys.iter().copied()
+    }
 }
 
 /// Encoded records as read.
@@ -147,6 +211,10 @@ pub(crate) struct Chunk {
 /// Called by the backend when the records are durable, with their offsets, before the head says so.
 pub(crate) type Publish = Box<dyn FnOnce(Range<Offset>) + Send>;
 
+/// Told by a backend that follows what others append: from which offset on a chunk is complete, and
+/// the chunk, before the head says so.
+pub(crate) type Arrival = Box<dyn Fn(Offset, Chunk) + Send + Sync>;
+
 /// A clock: milliseconds since the Unix epoch.
 pub(crate) type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
@@ -158,8 +226,19 @@ pub(crate) trait Backend: Send + Sync {
     /// Opens or creates a topic; called once for each name.
     fn topic(&self, options: TopicOptions) -> Result<Arc<dyn TopicBackend>, OpenError>;
 
+    /// Whether one name may be opened in several views at once, each for itself.
+    fn has_views(&self) -> bool {
+        false
+    }
+
     /// Finishes what was accepted, refuses the rest, and lets go of the storage.
     fn close(&self) -> Pending<'_, ()>;
+
+    /// How far every saved cursor is behind.
+    fn lags(&self) -> Pending<'_, Result<Vec<Lag>, ReadError>>;
+
+    /// What is known of the durability, followed.
+    fn durability(&self) -> watch::Receiver<Durability>;
 }
 
 /// Keeps the records and cursors of one topic.
@@ -198,6 +277,22 @@ pub(crate) trait TopicBackend: Send + Sync {
 
     /// Gives up a cursor that nobody has open, if there is one: it holds nothing back any more.
     fn forget_cursor(&self, name: &str) -> Result<(), OpenError>;
+
+    /// Begins to tell what is appended, by others too; without it only `publish` tells.
+    fn follow(&self, _arrival: Arrival) {}
+
+    /// From now on an append of somebody else makes ours fail.
+    fn own(&self) -> Pending<'_, Result<(), AppendError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// The first offset appended at or after a time (milliseconds since the Unix epoch).
+    fn offset_at(&self, time_ms: i64) -> Pending<'_, Result<Offset, ReadError>>;
+
+    /// Why the head moves no more.
+    fn ending(&self) -> ReadError {
+        ReadError::Closed
+    }
 }
 
 /// Keeps one named position.

@@ -1,8 +1,11 @@
 //! The durable log: typed topics, append, cursors. The log is the truth of the whole centre.
 //!
 //! The contract, for every backend:
-//! - [`Topic::append`] returns after the records are on disk (`fdatasync` returned), with
-//!   contiguous offsets beginning at 1; readers see a record only then.
+//! - [`Topic::append`] returns after the records are on disk (`fdatasync` returned; on servers, when
+//!   a majority of the replicas acknowledged: [`Log::durability`] says whether that is as much);
+//!   readers see a record only then.
+//! - Offsets grow from 1 and are contiguous, except in a batched topic on a server, where they jump
+//!   from message to message.
 //! - A [`Reader`] gives every record from an offset on, in order, and waits at the head. Damage
 //!   costs the damaged record only: it is skipped and counted, and offsets then jump.
 //! - A [`Cursor`] is a named durable position. Records are deleted only below the lowest cursor of
@@ -12,7 +15,7 @@
 //!
 //! Read in this order: this file (opening, and what can go wrong), [`topic`](Topic) (append),
 //! [`reader`](Reader), [`cursor`](Cursor), `backend` (the plug point, bytes only), `embedded` (the
-//! backend of one machine: files in a folder).
+//! backend of one machine: files in a folder), [`nats`] (the backend of several: JetStream).
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -20,22 +23,27 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sen_proto::Wire;
+use tokio::sync::watch;
 
 mod backend;
 mod cursor;
 mod embedded;
+pub mod nats;
 mod reader;
 mod tail;
 mod topic;
 
-pub use backend::{AppendError, Checkpoint, Epoch, Offset, ReadError, Stats};
+pub use backend::{
+    AppendError, Checkpoint, Durability, Epoch, Lag, Offset, ReadError, Stats,
+};
 pub use cursor::Cursor;
 pub use embedded::{Config, Copy, CopyError, renew};
 pub use reader::{Entry, Reader};
 pub use topic::Topic;
 
-use backend::{Backend, TopicOptions};
+use backend::{Backend, TopicOptions, View};
 use embedded::Embedded;
+use topic::Key;
 
 /// An open log; cheap to clone.
 #[derive(Clone)]
@@ -102,6 +110,30 @@ pub enum OpenError {
     /// The log was closed.
     #[error("the log is closed")]
     Closed,
+    /// There is no such partition.
+    #[error("topic {topic} has {partitions} partitions, so none with the number {partition}")]
+    NoPartition {
+        /// The topic.
+        topic: String,
+        /// Which was asked for.
+        partition: u32,
+        /// How many there are.
+        partitions: u32,
+    },
+    /// A setting of the log over NATS is out of its bounds.
+    #[error("{0}")]
+    BadSetting(String),
+    /// The servers did not do what was asked.
+    #[error("the NATS servers cannot {what}: {reason}")]
+    Server {
+        /// What they should have done.
+        what: String,
+        /// Why not, in their words.
+        reason: String,
+    },
+    /// Opening waits for the servers, which this kind of runtime cannot.
+    #[error("a log over NATS needs the multi-thread runtime of tokio")]
+    Runtime,
 }
 
 impl Log {
@@ -124,10 +156,22 @@ impl Log {
         Ok(Self { shared: Arc::new(Shared { backend, topics }) })
     }
 
+    /// Opens the log kept by NATS servers (JetStream). The client should go on connecting for ever.
+    pub async fn over_nats(
+        client: async_nats::Client,
+        config: nats::Config,
+    ) -> Result<Self, OpenError> {
+        let backend = Box::new(nats::Nats::open(client, config).await?);
+        let topics = Mutex::default();
+        Ok(Self { shared: Arc::new(Shared { backend, topics }) })
+    }
+
     /// Opens (or creates) a topic. The same name must always be used with the same type; the
     /// retention given first in a process counts.
+    ///
+    /// Over NATS this and every other opening blocks for some requests.
     pub fn topic<T: Wire>(&self, name: &str, retention: Retention) -> Result<Topic<T>, OpenError> {
-        self.open_topic(TopicOptions { name: name.to_owned(), retention, is_vital: false })
+        self.open_topic(options(name, retention, View::Whole), None)
     }
 
     /// As [`topic`](Self::topic), for what must still be recorded when the disk is nearly full
@@ -138,19 +182,88 @@ impl Log {
         name: &str,
         retention: Retention,
     ) -> Result<Topic<T>, OpenError> {
-        self.open_topic(TopicOptions { name: name.to_owned(), retention, is_vital: true })
+        let options = TopicOptions { is_vital: true, ..options(name, retention, View::Whole) };
+        self.open_topic(options, None)
     }
 
-    fn open_topic<T: Wire>(&self, options: TopicOptions) -> Result<Topic<T>, OpenError> {
-        let mut topics = lock(&self.shared.topics);
-        if let Some(open) = topics.get(&options.name) {
-            let typed = open.downcast_ref::<Topic<T>>().cloned();
-            return typed.ok_or(OpenError::OtherType(options.name));
+    /// As [`topic`](Self::topic), for very many small records: on servers about a hundred of them
+    /// travel in one message. `key` tells what a record belongs to: records with the same key keep
+    /// their order and their partition.
+    pub fn batched_topic<T: Wire>(
+        &self,
+        name: &str,
+        retention: Retention,
+        key: fn(&T) -> &str,
+    ) -> Result<Topic<T>, OpenError> {
+        let options = TopicOptions { is_batched: true, ..options(name, retention, View::Whole) };
+        self.open_topic(options, Some(key))
+    }
+
+    /// As [`topic`](Self::topic), for a process that only appends: over NATS nothing is followed,
+    /// and the head is the last offset of its own appends.
+    pub fn writing_topic<T: Wire>(
+        &self,
+        name: &str,
+        retention: Retention,
+    ) -> Result<Topic<T>, OpenError> {
+        self.open_topic(options(name, retention, View::Writing), None)
+    }
+
+    /// [`batched_topic`](Self::batched_topic) and [`writing_topic`](Self::writing_topic) at once.
+    pub fn writing_batched_topic<T: Wire>(
+        &self,
+        name: &str,
+        retention: Retention,
+        key: fn(&T) -> &str,
+    ) -> Result<Topic<T>, OpenError> {
+        let options = options(name, retention, View::Writing);
+        self.open_topic(TopicOptions { is_batched: true, ..options }, Some(key))
+    }
+
+    /// A view of one partition of a batched topic: it gives the records of that partition only, at
+    /// the offsets they have in the whole. Appending through it is refused. On one machine there is
+    /// one partition, 0, which is the whole topic.
+    pub fn partition_topic<T: Wire>(
+        &self,
+        name: &str,
+        partition: u32,
+        retention: Retention,
+    ) -> Result<Topic<T>, OpenError> {
+        let options = options(name, retention, View::Partition(partition));
+        self.open_topic(TopicOptions { is_batched: true, ..options }, None)
+    }
+
+    fn open_topic<T: Wire>(
+        &self,
+        options: TopicOptions,
+        key: Option<Key<T>>,
+    ) -> Result<Topic<T>, OpenError> {
+        let (name, id) = (options.name.clone(), self.id(&options));
+        if let (View::Partition(partition @ 1..), false) =
+            (options.view, self.shared.backend.has_views())
+        {
+            return Err(OpenError::NoPartition { topic: name, partition, partitions: 1 });
         }
-        let name = options.name.clone();
-        let topic = Topic::<T>::new(&name, self.shared.backend.topic(options)?);
-        topics.insert(name, Box::new(topic.clone()));
+        let mut topics = lock(&self.shared.topics);
+        if let Some(open) = topics.get(&id) {
+            let typed = open.downcast_ref::<Topic<T>>().cloned();
+            return typed.ok_or(OpenError::OtherType(name));
+        }
+        let topic = Topic::<T>::new(&name, key, self.shared.backend.topic(options)?);
+        topics.insert(id, Box::new(topic.clone()));
         Ok(topic)
+    }
+
+    /// Under what an open topic is found again.
+    fn id(&self, options: &TopicOptions) -> String {
+        let name = &options.name;
+        match options.view {
+            View::Writing if self.shared.backend.has_views() => format!("{name} (writing)"),
+            View::Partition(partition) if self.shared.backend.has_views() => {
+                format!("{name} (partition {partition})")
+            }
+            _ => name.clone(),
+        }
     }
 
     /// Opens (or creates) the named cursor over a topic; from then on it holds retention back.
@@ -158,10 +271,11 @@ impl Log {
     /// A cursor has one owner.
     pub fn cursor<T: Wire>(&self, topic: &Topic<T>, name: &str) -> Result<Cursor, OpenError> {
         let topics = lock(&self.shared.topics);
-        let known = topics.get(topic.name()).and_then(|open| open.downcast_ref::<Topic<T>>());
-        if !known.is_some_and(|known| known.is_same(topic)) {
+        let mut known = topics.values().filter_map(|open| open.downcast_ref::<Topic<T>>());
+        if !known.any(|known| known.is_same(topic)) {
             return Err(OpenError::OtherLog(topic.name().to_owned()));
         }
+        drop(topics);
         topic.cursor(name)
     }
 
@@ -182,11 +296,30 @@ impl Log {
         topic.forget_cursor(name)
     }
 
+    /// How far every saved cursor is behind the head of its topic; over NATS those of all processes.
+    pub async fn lags(&self) -> Result<Vec<Lag>, ReadError> {
+        self.shared.backend.lags().await
+    }
+
+    /// Whether acknowledged means on disk, as far as it is proven now.
+    pub fn durability(&self) -> Durability {
+        self.shared.backend.durability().borrow().clone()
+    }
+
+    /// Follows [`durability`](Self::durability).
+    pub fn watch_durability(&self) -> watch::Receiver<Durability> {
+        self.shared.backend.durability()
+    }
+
     /// Finishes the appends that were accepted and stops the writers; later appends are refused.
     /// Readers may still read up to the head.
     pub async fn close(&self) {
         self.shared.backend.close().await;
     }
+}
+
+fn options(name: &str, retention: Retention, view: View) -> TopicOptions {
+    TopicOptions { name: name.to_owned(), retention, is_vital: false, is_batched: false, view }
 }
 
 /// Takes a lock. Every critical section of this crate leaves its value whole, so a panic of

@@ -83,7 +83,9 @@ impl<T: Wire> Reader<T> {
     pub async fn arrival(&mut self) -> Result<(), ReadError> {
         let wanted = self.position();
         let arrived = self.head.wait_for(|head| *head >= wanted).await;
-        arrived.map_err(|_| ReadError::Closed)?;
+        if arrived.is_err() {
+            return Err(self.topic.backend().ending());
+        }
         if !self.gather.is_zero() {
             let until = *self.gather_until.get_or_insert_with(|| Instant::now() + self.gather);
             tokio::time::sleep_until(until).await;
@@ -106,9 +108,11 @@ impl<T: Wire> Reader<T> {
             if self.fetch < floor {
                 return Err(ReadError::BelowFloor { wanted: self.fetch, floor });
             }
-            let entries = self.topic.tail().from(self.fetch, head, limit);
-            if let Some(last) = entries.last() {
-                self.fetch = last.offset + 1;
+            if let Some((entries, next)) = self.topic.tail().from(self.fetch, head, limit) {
+                self.fetch = next;
+                if entries.is_empty() {
+                    continue;
+                }
                 return Ok(entries);
             }
             let chunk = self.chunk().await?;
@@ -139,22 +143,31 @@ impl<T: Wire> Reader<T> {
         self.ready.front().map_or(self.fetch, |entry| entry.offset)
     }
 
-    /// A record with a sound checksum that does not decode was written by a later version of Sen,
-    /// or there is a bug; either way one record must not stop the consumer for ever.
     fn decode(&mut self, chunk: Chunk) {
-        let mut refused = 0_u64;
-        for (offset, place) in chunk.records {
-            match T::decode(&chunk.bytes[place]) {
-                Ok(record) => self.ready.push_back(Entry { offset, record: Arc::new(record) }),
-                Err(_) => refused += 1,
-            }
-        }
         self.fetch = chunk.next;
-        if refused > 0 {
-            let topic = self.topic.name().to_owned();
-            tracing::error!(topic, records = refused, "records do not decode and were skipped");
-            metrics::counter!("sen_log_records_undecodable_total", "topic" => topic)
-                .increment(refused);
+        let decoded = decode(self.topic.name(), &chunk);
+        let entry = |(offset, record, _)| Entry { offset, record: Arc::new(record) };
+        self.ready.extend(decoded.into_iter().map(entry));
+    }
+}
+
+/// The records of a chunk with their offsets and encoded bytes.
+///
+/// A record with a sound checksum that does not decode was written by a later version of Sen, or
+/// there is a bug; either way one record must not stop the consumer for ever.
+pub(crate) fn decode<T: Wire>(topic: &str, chunk: &Chunk) -> Vec<(Offset, T, usize)> {
+    let mut refused = 0_u64;
+    let mut decoded = Vec::with_capacity(chunk.records.len());
+    for (offset, place) in &chunk.records {
+        match T::decode(&chunk.bytes[place.clone()]) {
+            Ok(record) => decoded.push((*offset, record, place.len())),
+            Err(_) => refused += 1,
         }
     }
+    if refused > 0 {
+        tracing::error!(topic, records = refused, "records do not decode and were skipped");
+        metrics::counter!("sen_log_records_undecodable_total", "topic" => topic.to_owned())
+            .increment(refused);
+    }
+    decoded
 }

@@ -6,9 +6,13 @@ use std::sync::Arc;
 use sen_proto::Wire;
 use tokio::sync::watch;
 
-use crate::backend::{AppendError, Epoch, Offset, Payloads, Stats, TopicBackend};
-use crate::tail::Tail;
+use crate::backend::{AppendError, Epoch, Offset, Payloads, ReadError, Stats, TopicBackend};
+use crate::reader::decode;
+use crate::tail::{Kept, Tail};
 use crate::{Cursor, OpenError, Reader};
+
+/// What a record belongs to: records with the same key stay in order and in one partition.
+pub(crate) type Key<T> = fn(&T) -> &str;
 
 /// A typed topic; cheap to clone.
 pub struct Topic<T> {
@@ -20,6 +24,7 @@ struct Shared<T> {
     backend: Arc<dyn TopicBackend>,
     tail: Arc<Tail<T>>,
     head: watch::Receiver<Offset>,
+    key: Option<Key<T>>,
 }
 
 impl<T> Clone for Topic<T> {
@@ -29,16 +34,24 @@ impl<T> Clone for Topic<T> {
 }
 
 impl<T: Wire> Topic<T> {
-    pub(crate) fn new(name: &str, backend: Arc<dyn TopicBackend>) -> Self {
+    pub(crate) fn new(name: &str, key: Option<Key<T>>, backend: Arc<dyn TopicBackend>) -> Self {
         let head = backend.head();
         let tail = Arc::new(Tail::new());
-        Self { shared: Arc::new(Shared { name: name.to_owned(), backend, tail, head }) }
+        let (followed, topic) = (Arc::clone(&tail), name.to_owned());
+        backend.follow(Box::new(move |first, chunk| {
+            let decoded = decode::<T>(&topic, &chunk).into_iter();
+            let kept = decoded
+                .map(|(offset, record, bytes)| Kept { offset, record: Arc::new(record), bytes });
+            followed.extend(first, kept.collect(), chunk.next);
+        }));
+        Self { shared: Arc::new(Shared { name: name.to_owned(), backend, tail, head, key }) }
     }
 
     /// Appends records and returns their offsets once they are on disk.
     ///
-    /// Waits while the writer's queue is full. The records of one call are neighbours. Dropping
-    /// the future does not take them back: they may still be appended.
+    /// Waits while the writer's queue is full. Dropping the future does not take the records back:
+    /// they may still be appended. On one machine the records of one call are neighbours; on a
+    /// server those of others may stand between them, and the range is from the first to the last.
     pub async fn append(&self, records: Vec<T>) -> Result<Range<Offset>, AppendError> {
         if records.is_empty() {
             let next = self.head() + 1;
@@ -49,7 +62,8 @@ impl<T: Wire> Topic<T> {
         let mut payloads = Payloads::default();
         let mut kept = Vec::with_capacity(records.len());
         for record in records {
-            let bytes = payloads.push(|out| record.encode(out));
+            let key = shared.key.map_or(0, |key| hash(key(&record).as_bytes()));
+            let bytes = payloads.push(key, |out| record.encode(out));
             if bytes as u64 > limit {
                 return Err(AppendError::TooLarge { bytes: bytes as u64, limit });
             }
@@ -58,6 +72,20 @@ impl<T: Wire> Topic<T> {
         let tail = Arc::clone(&shared.tail);
         let publish = move |offsets: Range<Offset>| tail.push(offsets.start, kept);
         shared.backend.append(payloads, Box::new(publish)).await
+    }
+
+    /// From now on nobody else may append: if somebody does, the next append of ours fails with
+    /// [`AppendError::Fenced`], and so does every later one. What was appended until now can be
+    /// read when this returns. On one machine the log belongs to one process anyway, and this does
+    /// nothing.
+    pub async fn own(&self) -> Result<(), AppendError> {
+        self.shared.backend.own().await
+    }
+
+    /// The first offset stored at or after a time, in milliseconds since the Unix epoch, by the
+    /// clock of the machine that stores; `head + 1` (or a little more) if there is none.
+    pub async fn offset_at(&self, time_ms: i64) -> Result<Offset, ReadError> {
+        self.shared.backend.offset_at(time_ms).await
     }
 
     /// A reader that begins at `offset` (1 = the beginning; below the floor is an error when read).
@@ -118,5 +146,23 @@ impl<T: Wire> Topic<T> {
 
     pub(crate) fn backend(&self) -> &dyn TopicBackend {
         self.shared.backend.as_ref()
+    }
+}
+
+/// FNV-1a, 64 bits: the same in every version of Sen, since it decides where a record goes.
+fn hash(bytes: &[u8]) -> u64 {
+    let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, mix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hash;
+
+    #[test]
+    fn keys_are_hashed_with_fnv_1a() {
+        assert_eq!(hash(b""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(hash(b"a"), 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(hash(b"foobar"), 0x8594_4171_f739_67e8);
     }
 }

@@ -6,3 +6,5 @@ mod calls;
 mod leases;
 mod server;
 mod shares;
+mod state;
+mod status;

@@ -103,6 +103,7 @@ impl SegmentHeader {
 pub(crate) struct FrameHeader {
     pub(crate) marker: u32,
     pub(crate) offset: Offset,
+    pub(crate) appended_ms: i64,
     pub(crate) length: u32,
     pub(crate) payload_crc: u32,
 }
@@ -171,6 +172,7 @@ fn sound_header(bytes: &[u8; FRAME_HEADER_BYTES], marker: Option<u32>) -> Option
         marker: u32_at(bytes, 0),
         length: u32_at(bytes, 4),
         offset: u64_at(bytes, 8),
+        appended_ms: u64_at(bytes, 16) as i64,
         payload_crc: u32_at(bytes, 24),
     };
     let expected = marker.is_none_or(|marker| marker == header.marker)

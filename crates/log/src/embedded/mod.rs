@@ -27,13 +27,13 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 
 use crate::backend::{
-    AppendError, Backend, Chunk, Clock, CursorBackend, Epoch, Offset, Payloads, Pending, Publish,
-    ReadError, Stats, TopicBackend, TopicOptions,
+    AppendError, Backend, Chunk, Clock, CursorBackend, Durability, Epoch, Lag, Offset, Payloads,
+    Pending, Publish, ReadError, Stats, TopicBackend, TopicOptions,
 };
 use crate::{OpenError, lock};
 
 mod copy;
-mod disk;
+pub(crate) mod disk;
 mod fault;
 mod frame;
 mod identity;
@@ -97,7 +97,7 @@ pub(crate) fn system_now_ms() -> i64 {
 }
 
 /// Whether a topic or cursor may be called so: it becomes the name of a folder or file.
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     let ok = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
     (1..=frame::NAME_BYTES).contains(&name.len()) && name.bytes().all(ok)
 }
@@ -112,6 +112,7 @@ pub(crate) struct Embedded {
     /// Those the keeper looks after.
     kept: Topics,
     open: Mutex<Open>,
+    durability: watch::Sender<Durability>,
 }
 
 /// What must be stopped at the end.
@@ -134,7 +135,8 @@ impl Embedded {
         let kept = Topics::default();
         let (chores, keeper) = keeper::start(Arc::clone(&kept)).map_err(failed)?;
         let open = Mutex::new(Open { keeper: Some(keeper), ..Open::default() });
-        Ok(Self { folder, config, now_ms, lock: Arc::new(lock), chores, kept, open })
+        let durability = watch::Sender::new(Durability::Durable);
+        Ok(Self { folder, config, now_ms, lock: Arc::new(lock), chores, kept, open, durability })
     }
 
     fn start_topic(
@@ -185,6 +187,15 @@ impl Backend for Embedded {
         open.topics.push(Arc::clone(&topic));
         open.writers.push(writer);
         Ok(topic)
+    }
+
+    fn lags(&self) -> Pending<'_, Result<Vec<Lag>, ReadError>> {
+        let kept = lock(&self.kept).clone();
+        Box::pin(async move { Ok(kept.iter().flat_map(|topic| topic.lags()).collect()) })
+    }
+
+    fn durability(&self) -> watch::Receiver<Durability> {
+        self.durability.subscribe()
     }
 
     fn close(&self) -> Pending<'_, ()> {
@@ -255,6 +266,14 @@ impl TopicBackend for EmbeddedTopic {
         Box::pin(async move {
             let read = spawn_blocking(move || shared.read(from)).await;
             read.unwrap_or_else(|error| Err(ReadError::Io(std::io::Error::other(error))))
+        })
+    }
+
+    fn offset_at(&self, time_ms: i64) -> Pending<'_, Result<Offset, ReadError>> {
+        let shared = Arc::clone(&self.shared);
+        Box::pin(async move {
+            let found = spawn_blocking(move || shared.offset_at(time_ms)).await;
+            found.unwrap_or_else(|error| Err(ReadError::Io(std::io::Error::other(error))))
         })
     }
 

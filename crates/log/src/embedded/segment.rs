@@ -144,6 +144,20 @@ impl Segment {
         Ok(())
     }
 
+    /// The first record before `limit` that was appended at or after a time.
+    pub(crate) fn first_at(&self, time_ms: i64, limit: Offset) -> io::Result<Option<Offset>> {
+        let file = File::open(&self.path)?;
+        let mut walk = Walk::whole(&file, self.marker, self.base, limit);
+        while let Some(item) = walk.step()? {
+            if let Item::Record { offset, .. } = item
+                && walk.appended_ms() >= time_ms
+            {
+                return Ok(Some(offset));
+            }
+        }
+        Ok(None)
+    }
+
     /// Walks to the end of the last segment of a topic, as found at start.
     pub(crate) fn survey_to_end(&self, mut tell: impl FnMut(&File, &Lost)) -> io::Result<Ending> {
         let file = File::open(&self.path)?;

@@ -14,7 +14,7 @@ use super::fault::{self, Step};
 use super::identity::EpochBits;
 use super::segment::Segment;
 use super::walk::{Lost, Source};
-use crate::backend::{Chunk, Clock, Offset, ReadError, Stats};
+use crate::backend::{Chunk, Clock, Lag, Offset, ReadError, Stats};
 use crate::{Retention, lock};
 
 /// Bytes of one damaged part that are kept aside for a person.
@@ -83,6 +83,38 @@ impl Shared {
             }
         }
         Ok(chunk)
+    }
+
+    /// The first record appended at or after a time; blocks on the disk.
+    pub(crate) fn offset_at(&self, time_ms: i64) -> Result<Offset, ReadError> {
+        let end = *self.head.borrow() + 1;
+        let segments = lock(&self.segments).clone();
+        // All records of a segment were appended before the next one was begun.
+        let after = segments.partition_point(|segment| segment.created_ms < time_ms);
+        let limits = segments.iter().skip(1).map(|next| next.base).chain([end]);
+        let candidates = segments.iter().zip(limits).skip(after.saturating_sub(1));
+        for (segment, limit) in candidates {
+            match segment.first_at(time_ms, limit.min(end)) {
+                Ok(Some(offset)) => return Ok(offset),
+                Ok(None) => {}
+                // Retention was faster.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(ReadError::Io(error)),
+            }
+        }
+        Ok(end)
+    }
+
+    /// How many records each saved cursor is behind.
+    pub(crate) fn lags(&self) -> Vec<Lag> {
+        let end = *self.head.borrow() + 1;
+        let floor = self.floor.load(Ordering::Acquire);
+        let lag = |(name, next): (&String, &Offset)| Lag {
+            topic: self.name.clone(),
+            cursor: name.clone(),
+            behind: end.saturating_sub((*next).max(floor)),
+        };
+        lock(&self.cursors).iter().map(lag).collect()
     }
 
     /// The segment that holds `offset`, and the first offset that is not to be read from it.

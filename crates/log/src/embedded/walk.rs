@@ -81,6 +81,8 @@ pub(crate) struct Walk<'a, S: Source + ?Sized> {
     noise: u64,
     /// The payload of the last record, in the window.
     payload: Range<usize>,
+    /// When the last record was appended.
+    appended_ms: i64,
 }
 
 impl<'a, S: Source + ?Sized> Walk<'a, S> {
@@ -97,12 +99,18 @@ impl<'a, S: Source + ?Sized> Walk<'a, S> {
         limit: Offset,
     ) -> Self {
         let (window, payload) = (Vec::new(), 0..0);
-        Self { source, marker, expected, limit, window, seen: 0, position, noise: 0, payload }
+        let (seen, noise, appended_ms) = (0, 0, i64::MIN);
+        Self { source, marker, expected, limit, window, seen, position, noise, payload, appended_ms }
     }
 
     /// The bytes of the record the last step came upon.
     pub(crate) fn payload(&self) -> &[u8] {
         &self.window[self.payload.clone()]
+    }
+
+    /// When the record the last step came upon was appended, in milliseconds since the Unix epoch.
+    pub(crate) fn appended_ms(&self) -> i64 {
+        self.appended_ms
     }
 
     /// The next record or damage; none at the limit or at the end of the source.
@@ -175,6 +183,7 @@ impl<'a, S: Source + ?Sized> Walk<'a, S> {
         self.seen += header.frame_bytes();
         self.marker = Some(header.marker);
         self.expected = header.offset + 1;
+        self.appended_ms = header.appended_ms;
         self.payload = start..self.seen;
         if header.matches(self.payload()) {
             return Item::Record { offset: header.offset, position };

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
+mod contract;
 mod copy;
 mod crash;
 mod damage;
@@ -9,4 +10,5 @@ mod faults;
 mod model;
 mod notebook;
 mod reading;
+mod servers;
 mod sharing;
