@@ -92,7 +92,7 @@ impl RetainedFeed {
     /// One message; `None` for one that is not ours or when the following begins anew.
     async fn try_next(&mut self) -> Result<Option<Retained>, Error> {
         if self.messages.is_none() {
-            self.messages = Some(self.follow().await?);
+            self.messages = Some(follow(&self.cluster, self.seen).await?);
         }
         let Some(Following(messages)) = &mut self.messages else { return Ok(None) };
         let Some(message) = messages.next().await else {
@@ -107,24 +107,24 @@ impl RetainedFeed {
         let topic = message.subject.strip_prefix(&prefix).and_then(name::unescape);
         Ok(topic.map(|topic| Retained { topic, payload: message.payload.to_vec() }))
     }
+}
 
-    async fn follow(&self) -> Result<Following, Error> {
-        let stream = &self.cluster.0.retained;
-        let known = stream.get_info().await.map_err(Error::nats("show the retained messages"))?;
-        let deliver_policy = match self.seen {
-            // A shorter stream is another one, made anew.
-            Some(seen) if seen <= known.state.last_sequence => {
-                DeliverPolicy::ByStartSequence { start_sequence: seen + 1 }
-            }
-            _ => DeliverPolicy::LastPerSubject,
-        };
-        let config = OrderedConfig {
-            deliver_subject: self.cluster.0.client.new_inbox(),
-            deliver_policy,
-            ..OrderedConfig::default()
-        };
-        let failed = "show the retained messages";
-        let consumer = stream.create_consumer(config).await.map_err(Error::nats(failed))?;
-        Ok(Following(consumer.messages().await.map_err(Error::nats(failed))?))
-    }
+async fn follow(cluster: &Cluster, seen: Option<u64>) -> Result<Following, Error> {
+    let stream = &cluster.0.retained;
+    let known = stream.get_info().await.map_err(Error::nats("show the retained messages"))?;
+    let deliver_policy = match seen {
+        // A shorter stream is another one, made anew.
+        Some(seen) if seen <= known.state.last_sequence => {
+            DeliverPolicy::ByStartSequence { start_sequence: seen + 1 }
+        }
+        _ => DeliverPolicy::LastPerSubject,
+    };
+    let config = OrderedConfig {
+        deliver_subject: cluster.0.client.new_inbox(),
+        deliver_policy,
+        ..OrderedConfig::default()
+    };
+    let failed = "show the retained messages";
+    let consumer = stream.create_consumer(config).await.map_err(Error::nats(failed))?;
+    Ok(Following(consumer.messages().await.map_err(Error::nats(failed))?))
 }

@@ -82,8 +82,8 @@ impl<T: Wire> Reader<T> {
     /// Waits at the head until there may be a next record, and then for its company. Cancel-safe.
     pub async fn arrival(&mut self) -> Result<(), ReadError> {
         let wanted = self.position();
-        let arrived = self.head.wait_for(|head| *head >= wanted).await;
-        if arrived.is_err() {
+        let has_arrived = self.head.wait_for(|head| *head >= wanted).await.is_ok();
+        if !has_arrived {
             return Err(self.topic.backend().ending());
         }
         if !self.gather.is_zero() {

@@ -15,6 +15,7 @@ use crate::bench;
 use crate::config::Settings;
 use crate::copy;
 use crate::export;
+use crate::shared_config;
 use crate::wiring::{self, Role};
 
 /// `sysexits.h` EX_CONFIG: a person must mend the configuration; a supervisor must not retry.
@@ -65,6 +66,14 @@ enum Command {
     },
     /// Tell every mistake in the configuration, and exit with 78 if there is one.
     Check(Place),
+    /// Work on the configuration that all processes share.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Ask a process whether it is ready: exit 0 if it is, 1 if not.
+    Health {
+        /// Such as http://127.0.0.1:9464/readyz.
+        url: String,
+    },
     /// Work on the store.
     #[command(subcommand)]
     Store(StoreCommand),
@@ -97,6 +106,13 @@ enum Command {
 }
 
 #[derive(Subcommand)]
+enum ConfigCommand {
+    /// Give a folder without a mistake to the cluster named in it (cluster.nats): processes that
+    /// were started with `--config nats:` take it from there, its rules at once.
+    Push(Place),
+}
+
+#[derive(Subcommand)]
 enum StoreCommand {
     /// Send what the store holds to the archive (`store.archive`), also beside a running centre.
     /// To send it again changes nothing.
@@ -115,7 +131,8 @@ enum StoreCommand {
 /// Where the configuration and the data are.
 #[derive(Args, Clone)]
 pub(crate) struct Place {
-    /// Folder with sen.toml, devices.toml, rules.toml and the rest.
+    /// Folder with sen.toml, devices.toml, rules.toml and the rest; `nats:` = what was given to the
+    /// cluster that SEN__CLUSTER__NATS names.
     #[arg(long, default_value = "config")]
     pub(crate) config: PathBuf,
     /// Folder for the log and the store.
@@ -139,6 +156,11 @@ pub(crate) fn run() -> ExitCode {
             finish(backup::restore(&from, &data, config.as_deref()))
         }
         Command::Check(place) => check(&place),
+        Command::Config(ConfigCommand::Push(place)) => match read(&place) {
+            Ok(settings) => finish(block_on(async { shared_config::push(&settings).await })),
+            Err(ended) => ended,
+        },
+        Command::Health { url } => finish(health(&url)),
         Command::Export(command) => match export::prepare(command) {
             Ok(prepared) => finish(block_on(async { prepared?.run().await })),
             Err(problems) => refuse(&problems),
@@ -167,8 +189,32 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
+/// Reads the configuration, taking it from the cluster first if it is there.
+fn read(place: &Place) -> Result<Settings, ExitCode> {
+    let folder = shared_config::folder(place);
+    if shared_config::is_shared(place) {
+        let config = shared_config::whereabouts().map_err(|problems| refuse(&problems))?;
+        let pulled = block_on(async { shared_config::pull(&config, &folder).await });
+        pulled.map_err(|error| finish(Err(error)))?;
+    }
+    Settings::read(&folder).map_err(|problems| refuse(&problems))
+}
+
+/// How long a process may take to say whether it is ready.
+const HEALTH_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
+
+fn health(url: &str) -> anyhow::Result<()> {
+    let config = ureq::Agent::config_builder().timeout_global(Some(HEALTH_WITHIN));
+    let agent: ureq::Agent = config.http_status_as_error(false).build().into();
+    let mut answer = agent.get(url).call()?;
+    let told = answer.body_mut().read_to_string()?;
+    println!("{told}");
+    anyhow::ensure!(answer.status().is_success(), "not ready");
+    Ok(())
+}
+
 fn check(place: &Place) -> ExitCode {
-    match Settings::read(&place.config) {
+    match read(place) {
         Ok(settings) => {
             let devices = settings.registry.devices().count();
             println!(
@@ -179,7 +225,7 @@ fn check(place: &Place) -> ExitCode {
             );
             ExitCode::SUCCESS
         }
-        Err(problems) => refuse(&problems),
+        Err(ended) => ended,
     }
 }
 
@@ -189,9 +235,9 @@ fn start(
     broker: Option<std::net::SocketAddr>,
     scenario: Option<String>,
 ) -> ExitCode {
-    let mut settings = match Settings::read(&place.config) {
+    let mut settings = match read(place) {
         Ok(settings) => settings,
-        Err(problems) => return refuse(&problems),
+        Err(ended) => return ended,
     };
     if let Some(name) = scenario {
         match name.parse() {

@@ -8,7 +8,7 @@ use sen_chassis::{Problem, telemetry};
 use sen_model::{Registry, Rule};
 
 /// The defaults of every key, with their explanations: the file a person reads to learn them.
-const DEFAULTS: &str = include_str!("../../../config/sen.toml");
+pub(crate) const DEFAULTS: &str = include_str!("../../../config/sen.toml");
 
 /// Everything the binary was told, checked.
 pub(crate) struct Settings {

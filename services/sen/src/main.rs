@@ -12,6 +12,7 @@ mod export;
 mod lags;
 mod past;
 mod probe;
+mod shared_config;
 mod sirens;
 mod stages;
 mod vitals;

@@ -215,9 +215,9 @@ impl Nats {
             let look = Look { created_ns: info.created.unix_timestamp_nanos(), last };
             let known = self.epochs.find(topic, look).await?;
             let is_shorter = |epoch: &crate::Epoch| {
-                let mut seen = cursors.iter().filter(|kept| {
-                    kept.topic == topic && kept.epoch == *epoch && kept.head > 0
-                });
+                let mut seen = cursors
+                    .iter()
+                    .filter(|kept| kept.topic == topic && kept.epoch == *epoch && kept.head > 0);
                 seen.any(|kept| numbering.sequence(kept.head) > last)
             };
             match known {

@@ -17,8 +17,9 @@ use sen_chassis::{Shutdown, telemetry};
 
 use crate::cli::Place;
 use crate::config::Settings;
+use crate::shared_config;
 use crate::stages::Stages;
-use crate::wiring::{Addresses, Role};
+use crate::wiring::Role;
 
 mod aggregate;
 mod alert;
@@ -56,6 +57,10 @@ pub(crate) async fn run(
         Role::Gateway => gateway::begin(&site, &mut stages).await?,
         Role::Simulator => anyhow::bail!("the simulator needs no cluster: `sen simulate`"),
     };
+    if shared_config::is_shared(place) {
+        // A file that changes is taken by whoever watches it; the rest at the next start.
+        beside(&mut stages, "config", site.cluster.follow(site.settings.folder.clone()));
+    }
     addresses.admin = site.watch_over(&mut stages);
     addresses.tell(place.print_addresses);
     let log = site.log.clone();
