@@ -120,6 +120,8 @@ impl RetainedFeed {
         };
         let config = OrderedConfig {
             deliver_subject: self.cluster.0.client.new_inbox(),
+            // All of them; without it servers do not give the last of each.
+            filter_subject: self.cluster.subject("retained.*"),
             deliver_policy,
             ..OrderedConfig::default()
         };
