@@ -93,10 +93,10 @@ impl Cluster {
         let mut written = Vec::new();
         for file in self.shared_files().await? {
             let entry = self.0.files.entry(&file).await.map_err(Error::nats("show a file"))?;
-            if let Some(entry) = entry {
-                if apply(folder, &entry).await? {
-                    written.push(file);
-                }
+            if let Some(entry) = entry
+                && apply(folder, &entry).await?
+            {
+                written.push(file);
             }
         }
         Ok(written)

@@ -77,10 +77,11 @@ impl Cluster {
             };
             match &mut releases {
                 // Ended: subscribe anew.
-                Some(released) => match timeout(wait, released.next()).await {
-                    Ok(None) => releases = None,
-                    Ok(Some(_)) | Err(_) => {}
-                },
+                Some(released) => {
+                    if let Ok(None) = timeout(wait, released.next()).await {
+                        releases = None;
+                    }
+                }
                 None => sleep(wait).await,
             }
         }

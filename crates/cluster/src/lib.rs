@@ -28,7 +28,7 @@ pub use files::Pushed;
 pub use hold::Held;
 pub use retained::{Retained, RetainedFeed};
 pub use shares::{Change, Shares};
-pub use status::Told;
+pub use status::{AllTold, Told};
 
 /// Why something held together could not be done.
 #[derive(Debug, thiserror::Error)]

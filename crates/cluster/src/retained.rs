@@ -121,6 +121,8 @@ async fn follow(cluster: &Cluster, seen: Option<u64>) -> Result<Following, Error
     };
     let config = OrderedConfig {
         deliver_subject: cluster.0.client.new_inbox(),
+        // All of them; without it servers do not give the last of each.
+        filter_subject: cluster.subject("retained.*"),
         deliver_policy,
         ..OrderedConfig::default()
     };

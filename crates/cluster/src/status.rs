@@ -38,6 +38,9 @@ pub struct Told<S> {
     pub status: S,
 }
 
+/// What all say of themselves, by `{role}.{instance}`.
+pub type AllTold<S> = BTreeMap<String, Told<S>>;
+
 impl Cluster {
     /// A task that tells all others the present `status` each second; it ends with its sender.
     pub fn tell<S>(
@@ -67,11 +70,11 @@ impl Cluster {
                 }
                 fits = bytes <= most;
                 // Without a connection there would only be old ones in the queue when it is back.
-                if fits && cluster.is_connected() {
-                    if let Err(error) = cluster.0.client.publish(subject.clone(), json.into()).await
-                    {
-                        debug!(%error, "the status is not told");
-                    }
+                if fits
+                    && cluster.is_connected()
+                    && let Err(error) = cluster.0.client.publish(subject.clone(), json.into()).await
+                {
+                    debug!(%error, "the status is not told");
                 }
             }
         }
@@ -82,10 +85,7 @@ impl Cluster {
     /// more.
     pub fn told<S>(
         &self,
-    ) -> (
-        watch::Receiver<BTreeMap<String, Told<S>>>,
-        impl Future<Output = Result<(), Error>> + Send + use<S>,
-    )
+    ) -> (watch::Receiver<AllTold<S>>, impl Future<Output = Result<(), Error>> + Send + use<S>)
     where
         S: DeserializeOwned + Send + Sync + 'static,
     {

@@ -117,7 +117,8 @@ mod tests {
     fn each_takes_an_even_share_of_what_is_free() {
         type Members<'a> = &'a [(&'a str, &'a [u32])];
         // Who, among whom, of how many → gives up, has room for.
-        let cases: [(&str, &str, Members<'_>, u32, &[u32], usize); 9] = [
+        type Case<'a> = (&'a str, &'a str, Members<'a>, u32, &'a [u32], usize);
+        let cases: [Case<'_>; 9] = [
             ("alone", "a", &[("a", &[])], 4, &[], 4),
             ("not yet seen itself", "a", &[], 4, &[], 4),
             ("first of three", "a", &[("a", &[]), ("b", &[]), ("c", &[])], 8, &[], 3),
