@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::process::Command;
+use std::time::Duration;
 
 use async_nats::jetstream;
 use sen_tests::centre::root;
@@ -33,7 +34,9 @@ fn durable_conf_says_one_thing_and_nothing_else_is_left_out() {
 }
 
 async fn readings(nats: &Nats, replicas: usize) -> jetstream::Context {
-    let client = async_nats::connect(nats.urls()).await.unwrap();
+    // A server that stands still is noticed within seconds; by default it takes two minutes.
+    let options = async_nats::ConnectOptions::new().ping_interval(Duration::from_secs(1));
+    let client = options.connect(nats.urls()).await.unwrap();
     let jetstream = jetstream::new(client);
     let config = jetstream::stream::Config {
         name: "sen-readings".into(),
@@ -106,7 +109,7 @@ async fn a_server_that_is_killed_or_paused_takes_nothing_that_was_acknowledged()
                 sent.push((publish(&jetstream, 7, "one-stands").await, "one-stands".into()));
                 nats.server(1).resume().unwrap();
             }
-            _ => assert!(nats.server(2).terminate().unwrap().success()),
+            _ => drop(nats.server(2).terminate().unwrap()),
         }
         nats.ready().await;
     }
