@@ -79,6 +79,6 @@ VOLUME /var/lib/sen
 EXPOSE 1883 8080 9090
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=6 \
-  CMD ["sen", "health", "http://127.0.0.1:9090"]
+  CMD ["sen", "health", "http://127.0.0.1:9090/readyz"]
 ENTRYPOINT ["sen"]
 CMD ["run", "--config", "/etc/sen", "--data", "/var/lib/sen"]

@@ -131,6 +131,25 @@ fn every_role_runs_twice_and_alike() {
 }
 
 #[test]
+fn what_the_stories_would_not_start_is_refused() {
+    let file = values(&Variables::new()).unwrap();
+    serde_json::from_value::<Composition>(file.clone()).unwrap();
+    let unknown = [
+        ("/services/ingest-1", "privileged", serde_json::json!(true)),
+        ("/services/ingest-1/healthcheck", "disable", serde_json::json!(true)),
+        ("/networks/front", "driver", serde_json::json!("host")),
+        ("/volumes/nats-1", "external", serde_json::json!(true)),
+        ("", "configs", serde_json::json!({})),
+    ];
+    for (place, key, value) in unknown {
+        let mut file = file.clone();
+        file.pointer_mut(place).unwrap()[key] = value;
+        let refused = serde_json::from_value::<Composition>(file);
+        assert!(refused.is_err(), "{place}/{key} is taken");
+    }
+}
+
+#[test]
 fn variables_are_filled_in_as_compose_does() {
     let set = Variables::from([("A".into(), "1".into()), ("EMPTY".into(), String::new())]);
     let cases = [

@@ -8,8 +8,11 @@ use sen_tests::compose::{Composition, Variables, instruction};
 
 use crate::{report, text};
 
+/// An instruction and what follows it.
+type Instruction = (String, String);
+
 /// Instructions, with continued lines joined and comments left out.
-fn instructions() -> Vec<(String, String)> {
+fn instructions() -> Vec<Instruction> {
     let file = text("Dockerfile");
     let lines = file.lines().filter(|line| !line.trim_start().starts_with('#'));
     let joined = lines.collect::<Vec<_>>().join("\n").replace("\\\n", " ");
@@ -24,7 +27,7 @@ fn instructions() -> Vec<(String, String)> {
 }
 
 /// Name, base and instructions of each stage.
-fn stages() -> Vec<(String, String, Vec<(String, String)>)> {
+fn stages() -> Vec<(String, String, Vec<Instruction>)> {
     let mut stages: Vec<(String, String, Vec<_>)> = Vec::new();
     for (name, rest) in instructions() {
         if name == "FROM" {

@@ -191,7 +191,7 @@ fn the_roles_run_as_in_compose() {
         assert_eq!(container["image"], json!(services[&format!("{role}-1")].image));
     }
     // What keeps something on disk has a claim for it, as it has a volume in Compose.
-    for stateful in ["ingest", "aggregate", "nats"] {
+    for stateful in ["ingest", "aggregate", "gateway", "nats"] {
         assert_eq!(workloads[stateful]["kind"], "StatefulSet");
         assert_eq!(list(&workloads[stateful], "/spec/volumeClaimTemplates").count(), 1);
     }

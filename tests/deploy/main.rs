@@ -7,6 +7,7 @@ mod compose;
 mod image;
 mod kubernetes;
 mod metrics;
+mod roles;
 mod servers;
 mod settings;
 

@@ -14,15 +14,16 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::PATIENCE;
 use crate::centre::{binary, copy, root};
 use crate::compose::{Composition, Service, Source, Variables};
 use crate::process::Process;
-use crate::wait_for;
 
 /// What is inside an image that can be started here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -435,12 +436,31 @@ impl Container {
         asking.await.is_ok_and(|well| well)
     }
 
-    /// Waits until it is well; fails with what it told if it ends before.
+    /// Waits until it is well; fails with what it told if it ends before, or takes too long.
     pub async fn well(&self) {
-        wait_for(&format!("{} to be well; see {}", self.name, self.log().display()), async || {
-            self.healthy().await.then_some(())
-        })
-        .await;
+        let looking = async {
+            let mut pause = tokio::time::interval(Duration::from_millis(50));
+            while !self.healthy().await {
+                if self.ended() {
+                    return false;
+                }
+                pause.tick().await;
+            }
+            true
+        };
+        match tokio::time::timeout(PATIENCE, looking).await {
+            Ok(true) => {}
+            Ok(false) => panic!("{} has ended:\n{}", self.name, self.told()),
+            Err(_) => panic!("{} is not well after {PATIENCE:?}:\n{}", self.name, self.told()),
+        }
+    }
+
+    /// Whether it ended by itself: it is a zombie until somebody waits for it.
+    fn ended(&self) -> bool {
+        let Some(process) = &self.process else { return true };
+        let status = fs::read_to_string(format!("/proc/{}/stat", process.id()));
+        let state = status.ok().and_then(|status| Some(status.rsplit_once(") ")?.1.to_owned()));
+        state.is_none_or(|state| state.starts_with('Z'))
     }
 }
 
