@@ -2,8 +2,9 @@
 
 use std::process::Command;
 
+use sen_tests::centre::{binary, root};
 use sen_tests::cluster::{Apart, ROLES, Shape};
-use sen_tests::compose::Variables;
+use sen_tests::compose::{Composition, Variables};
 use sen_tests::container::{Container, Host};
 use sen_tests::wait_for;
 use serde_json::Value;
@@ -72,4 +73,20 @@ async fn every_role_starts_twice_as_the_compose_file_says() {
             assert!(part.terminate().unwrap().success(), "{}:\n{}", part.name(), part.told());
         }
     }
+}
+
+#[test]
+#[ignore = "until `sen simulate --broker` takes the name of a host"]
+fn the_simulator_is_told_its_broker_by_name() {
+    let services = Composition::read(&Variables::new()).unwrap().services;
+    // Refused for the drill, with the configuration's code, not for how it was called.
+    let refused = Command::new(binary())
+        .args(&services["simulator"].command[..1])
+        .args(["--config", "config", "--scenario", "no-such-drill"])
+        .args(services["simulator"].command.iter().skip_while(|word| *word != "--broker"))
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(78), "{told}");
 }
