@@ -5,6 +5,9 @@
 
 pub mod centre;
 pub mod chance;
+pub mod cluster;
+pub mod compose;
+pub mod container;
 pub mod day;
 pub mod device;
 pub mod disk;
@@ -12,6 +15,7 @@ pub mod history;
 pub mod judging;
 pub mod ledger;
 pub mod mount;
+pub mod nats;
 #[path = "../oracle/mod.rs"]
 pub mod oracle;
 pub mod pipeline;
