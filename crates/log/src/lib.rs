@@ -33,9 +33,7 @@ mod reader;
 mod tail;
 mod topic;
 
-pub use backend::{
-    AppendError, Checkpoint, Durability, Epoch, Lag, Offset, ReadError, Stats,
-};
+pub use backend::{AppendError, Checkpoint, Durability, Epoch, Lag, Offset, ReadError, Stats};
 pub use cursor::Cursor;
 pub use embedded::{Config, Copy, CopyError, renew};
 pub use reader::{Entry, Reader};

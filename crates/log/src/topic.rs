@@ -40,8 +40,11 @@ impl<T: Wire> Topic<T> {
         let (followed, topic) = (Arc::clone(&tail), name.to_owned());
         backend.follow(Box::new(move |first, chunk| {
             let decoded = decode::<T>(&topic, &chunk).into_iter();
-            let kept = decoded
-                .map(|(offset, record, bytes)| Kept { offset, record: Arc::new(record), bytes });
+            let kept = decoded.map(|(offset, record, bytes)| Kept {
+                offset,
+                record: Arc::new(record),
+                bytes,
+            });
             followed.extend(first, kept.collect(), chunk.next);
         }));
         Self { shared: Arc::new(Shared { name: name.to_owned(), backend, tail, head, key }) }

@@ -100,7 +100,18 @@ impl<'a, S: Source + ?Sized> Walk<'a, S> {
     ) -> Self {
         let (window, payload) = (Vec::new(), 0..0);
         let (seen, noise, appended_ms) = (0, 0, i64::MIN);
-        Self { source, marker, expected, limit, window, seen, position, noise, payload, appended_ms }
+        Self {
+            source,
+            marker,
+            expected,
+            limit,
+            window,
+            seen,
+            position,
+            noise,
+            payload,
+            appended_ms,
+        }
     }
 
     /// The bytes of the record the last step came upon.

@@ -7,9 +7,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_nats::jetstream::object_store::{
-    InfoErrorKind, ObjectInfo, ObjectMetadata, ObjectStore,
-};
+use async_nats::jetstream::object_store::{InfoErrorKind, ObjectInfo, ObjectMetadata, ObjectStore};
 use futures_util::StreamExt;
 use tokio::io::AsyncReadExt;
 use tokio::runtime::Handle;
@@ -268,8 +266,7 @@ impl NatsCursor {
         };
         let Some((info, state)) = found else { return Ok(None) };
         *lock(&self.ours) = Some(info.nuid.clone());
-        let kept = Kept::read(&info)
-            .filter(|kept| kept.epoch == self.topic.epoch && kept.next > 0);
+        let kept = Kept::read(&info).filter(|kept| kept.epoch == self.topic.epoch && kept.next > 0);
         Ok(kept.map(|kept| Checkpoint { epoch: kept.epoch, next: kept.next, state }))
     }
 }

@@ -40,8 +40,7 @@ pub(crate) fn pack<'a>(records: impl Iterator<Item = (u64, &'a [u8])>) -> Vec<Pa
                 || packed.bytes.len() + record.len() > MESSAGE_BYTES
         };
         full.extend(slot.take_if(is_full));
-        let packed =
-            slot.get_or_insert_with(|| Packed { bucket, bytes: vec![FORMAT], records: 0 });
+        let packed = slot.get_or_insert_with(|| Packed { bucket, bytes: vec![FORMAT], records: 0 });
         packed.bytes.extend_from_slice(&(record.len() as u32).to_le_bytes());
         packed.bytes.extend_from_slice(record);
         packed.records += 1;

@@ -152,15 +152,15 @@ impl Nats {
         };
         let bucket = format!("{name}-epochs");
         let stream = ensure(&context, epochs_config(&bucket, config.replicas)).await;
-        let mut replicas = replicas_of(&stream.map_err(server("epochs"))?);
+        let prover = Arc::new(Prover::new(config.monitors.clone()));
+        count_replicas(&prover, &stream.map_err(server("epochs"))?);
         let store = ask(context.get_key_value(bucket)).await.map_err(server("epochs"))?;
         let epochs = Arc::new(Epochs::new(store));
         let bucket = format!("{name}-cursors");
         let stream = ensure(&context, cursors_config(&bucket, config.replicas)).await;
-        replicas = replicas.min(replicas_of(&stream.map_err(server("cursors"))?));
+        count_replicas(&prover, &stream.map_err(server("cursors"))?);
         let store = ask(context.get_object_store(bucket)).await.map_err(server("cursors"))?;
         let cursors = Arc::new(Cursors::new(store));
-        let prover = Arc::new(Prover::new(config.monitors.clone(), replicas));
         prover.ask().await;
         let tasks = Arc::new(Tasks::new(Handle::current()));
         tasks.spawn(prover::run(Arc::clone(&prover)));
@@ -178,7 +178,7 @@ impl Nats {
             false => Numbering::Single,
         };
         let epoch = self.epoch(&options.name, &stream, numbering).await.map_err(failed)?;
-        self.prover.count_replicas(replicas_of(&stream));
+        count_replicas(&self.prover, &stream);
         let writer: [u8; 8] = disk::random().map_err(|error| failed(error.to_string()))?;
         let writer = writer.iter().map(|byte| format!("{byte:02x}")).collect();
         let shared = Arc::new(Shared::new(Parts {
@@ -193,6 +193,7 @@ impl Nats {
             epoch,
             cursors: Arc::clone(&self.cursors),
             epochs: Arc::clone(&self.epochs),
+            prover: Arc::clone(&self.prover),
         }));
         self.tasks.spawn(keeper::keep(Arc::clone(&shared)));
         Ok(Arc::new(NatsTopic::new(shared, Arc::clone(&self.tasks), writer)))
@@ -215,9 +216,9 @@ impl Nats {
             let look = Look { created_ns: info.created.unix_timestamp_nanos(), last };
             let known = self.epochs.find(topic, look).await?;
             let is_shorter = |epoch: &crate::Epoch| {
-                let mut seen = cursors.iter().filter(|kept| {
-                    kept.topic == topic && kept.epoch == *epoch && kept.head > 0
-                });
+                let mut seen = cursors
+                    .iter()
+                    .filter(|kept| kept.topic == topic && kept.epoch == *epoch && kept.head > 0);
                 seen.any(|kept| numbering.sequence(kept.head) > last)
             };
             match known {
@@ -316,8 +317,9 @@ impl Backend for Nats {
     }
 }
 
-fn replicas_of(stream: &Stream) -> usize {
-    stream.cached_info().config.num_replicas
+fn count_replicas(prover: &Prover, stream: &Stream) {
+    let config = &stream.cached_info().config;
+    prover.count_replicas(&config.name, config.num_replicas);
 }
 
 /// The stream of a topic: without limits of its own, since only we know what is still needed.

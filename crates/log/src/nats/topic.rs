@@ -86,9 +86,9 @@ impl NatsTopic {
             }
             Numbering::Single => {
                 let id = |bytes: &[u8]| if is_owned { id_of(bytes) } else { self.next_id() };
-                let outgoing = payloads.iter().map(|bytes| {
-                    Outgoing::new(names.record(), bytes.to_vec(), id(bytes), 1)
-                });
+                let outgoing = payloads
+                    .iter()
+                    .map(|bytes| Outgoing::new(names.record(), bytes.to_vec(), id(bytes), 1));
                 outgoing.collect()
             }
         }
@@ -172,11 +172,7 @@ impl NatsTopic {
 
 /// Writes an owned topic. A task of its own, so that an append whose caller has gone away still
 /// ends, and the place of the next is known.
-async fn write_owned(
-    shared: Arc<Shared>,
-    mut owned: Owned,
-    mut requests: mpsc::Receiver<Request>,
-) {
+async fn write_owned(shared: Arc<Shared>, mut owned: Owned, mut requests: mpsc::Receiver<Request>) {
     let mut fenced = None;
     while let Some(request) = requests.recv().await {
         let written = match &fenced {
@@ -207,10 +203,9 @@ impl TopicBackend for NatsTopic {
         _publish: Publish,
     ) -> Pending<'_, Result<Range<Offset>, AppendError>> {
         Box::pin(async move {
+            let (records, bytes) = (payloads.len(), payloads.bytes());
             let written = self.write(payloads).await;
-            let counts = &self.shared.counts;
-            let count = if written.is_ok() { &counts.appends } else { &counts.failed_appends };
-            count.fetch_add(1, Ordering::Relaxed);
+            self.shared.count_append(records, bytes, written.as_ref().err());
             if matches!(written, Err(AppendError::Full)) && self.shared.gives_way {
                 keeper::relieve(&self.shared).await;
             }

@@ -112,7 +112,9 @@ async fn views_of_partitions_give_everything_exactly_once() {
     };
     append(0).await;
     let views: Vec<_> = (0..PARTITIONS)
-        .map(|partition| aggregate.partition_topic::<Note>("readings", partition, KEEP_ALL).unwrap())
+        .map(|partition| {
+            aggregate.partition_topic::<Note>("readings", partition, KEEP_ALL).unwrap()
+        })
         .collect();
     append(400).await;
     let all = read_all(&whole, 1).await;
@@ -176,10 +178,8 @@ async fn a_quiet_partition_holds_nothing_back_that_is_not_its_own() {
     })
     .await;
     // The heads of the others go on all the same.
-    wait_for("quiet heads go on", async || {
-        views.iter().all(|view| view.head() == whole.head())
-    })
-    .await;
+    wait_for("quiet heads go on", async || views.iter().all(|view| view.head() == whole.head()))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,7 +16,8 @@ async fn kill_9_of_the_server_loses_nothing_that_was_acknowledged() {
     let followed = alert.topic::<Note>("events", KEEP_ALL).unwrap();
     let cursor = alert.cursor(&followed, "alert").unwrap();
     let (stops, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-    let writer = tokio::spawn({
+    let mut writer = tokio::task::JoinSet::new();
+    writer.spawn({
         let (stops, acknowledged) = (Arc::clone(&stops), Arc::clone(&acknowledged));
         async move {
             let mut kept = Vec::new();
@@ -44,7 +45,7 @@ async fn kill_9_of_the_server_loses_nothing_that_was_acknowledged() {
     let more = acknowledged.load(Ordering::SeqCst) + 50;
     wait_for("appends go on", async || acknowledged.load(Ordering::SeqCst) >= more).await;
     stops.store(true, Ordering::SeqCst);
-    let kept = writer.await.unwrap();
+    let kept = writer.join_next().await.unwrap().unwrap();
     let missing = kept.len() - read.len();
     read.extend(read_some(&mut reader, missing).await);
     assert_eq!(read, kept, "every record once, in order, and none that was not appended");
