@@ -146,24 +146,21 @@ impl Nats {
             return Err(OpenError::BadSetting(format!("cluster.{key} {problem}")));
         }
         let context = ContextBuilder::new().timeout(REQUEST).ack_timeout(REQUEST).build(client);
-        let name = &config.name;
-        let server = |what: &'static str| {
-            move |reason| OpenError::Server { what: format!("keep the {what}"), reason }
-        };
-        let bucket = format!("{name}-epochs");
-        let stream = ensure(&context, epochs_config(&bucket, config.replicas)).await;
         let prover = Arc::new(Prover::new(config.monitors.clone()));
-        count_replicas(&prover, &stream.map_err(server("epochs"))?);
-        let store = ask(context.get_key_value(bucket)).await.map_err(server("epochs"))?;
-        let epochs = Arc::new(Epochs::new(store));
-        let bucket = format!("{name}-cursors");
-        let stream = ensure(&context, cursors_config(&bucket, config.replicas)).await;
-        count_replicas(&prover, &stream.map_err(server("cursors"))?);
-        let store = ask(context.get_object_store(bucket)).await.map_err(server("cursors"))?;
-        let cursors = Arc::new(Cursors::new(store));
+        let mut patience = Patience::begin();
+        let (epochs, cursors) = loop {
+            let reason = match buckets(&context, &config, &prover).await {
+                Ok(buckets) => break buckets,
+                Err(reason) => reason,
+            };
+            let what = "keep the buckets of the log".to_owned();
+            let again = patience.again(reason).await;
+            again.map_err(|reason| OpenError::Server { what, reason })?;
+        };
         prover.ask().await;
         let tasks = Arc::new(Tasks::new(Handle::current()));
         tasks.spawn(prover::run(Arc::clone(&prover)));
+        let (epochs, cursors) = (Arc::new(epochs), Arc::new(cursors));
         Ok(Self { config, context, tasks, epochs, cursors, prover, open: Mutex::default() })
     }
 
@@ -171,13 +168,17 @@ impl Nats {
         let failed =
             |reason| OpenError::Server { what: format!("keep topic {}", options.name), reason };
         let names = Names::new(&self.config.name, &options.name);
-        let config = topic_config(&names, self.config.replicas);
-        let stream = ensure(&self.context, config).await.map_err(failed)?;
         let numbering = match options.is_batched {
             true => Numbering::Batched,
             false => Numbering::Single,
         };
-        let epoch = self.epoch(&options.name, &stream, numbering).await.map_err(failed)?;
+        let mut patience = Patience::begin();
+        let (stream, epoch) = loop {
+            match self.stream(&names, &options.name, numbering).await {
+                Ok(found) => break found,
+                Err(reason) => patience.again(reason).await.map_err(failed)?,
+            }
+        };
         count_replicas(&self.prover, &stream);
         let writer: [u8; 8] = disk::random().map_err(|error| failed(error.to_string()))?;
         let writer = writer.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -197,6 +198,18 @@ impl Nats {
         }));
         self.tasks.spawn(keeper::keep(Arc::clone(&shared)));
         Ok(Arc::new(NatsTopic::new(shared, Arc::clone(&self.tasks), writer)))
+    }
+
+    async fn stream(
+        &self,
+        names: &Names,
+        topic: &str,
+        numbering: Numbering,
+    ) -> Asked<(Stream, crate::Epoch)> {
+        let config = topic_config(names, self.config.replicas);
+        let stream = ask(self.context.get_or_create_stream(config)).await?;
+        let epoch = self.epoch(topic, &stream, numbering).await?;
+        Ok((stream, epoch))
     }
 
     /// The epoch of a topic: a new one if it is shorter than a cursor of it has seen. A replica that
@@ -370,20 +383,38 @@ fn bucket_config(replicas: usize) -> StreamConfig {
     }
 }
 
-/// Finds or makes a stream; waits for servers that are still starting or electing.
-async fn ensure(context: &Context, config: StreamConfig) -> Asked<Stream> {
-    let until = Instant::now() + OPENING;
-    let mut pause = Pause::new();
-    loop {
-        match ask(context.get_or_create_stream(config.clone())).await {
-            Ok(stream) => return Ok(stream),
-            Err(reason) if Instant::now() > until || is_final(&reason) => return Err(reason),
-            Err(reason) => {
-                let stream = &config.name;
-                tracing::debug!(stream, reason, "the servers are not ready");
-            }
+/// Finds or makes the buckets of the epochs and of the cursors.
+async fn buckets(context: &Context, config: &Config, prover: &Prover) -> Asked<(Epochs, Cursors)> {
+    let (name, replicas) = (&config.name, config.replicas);
+    let epochs = format!("{name}-epochs");
+    let stream = ask(context.get_or_create_stream(epochs_config(&epochs, replicas))).await?;
+    count_replicas(prover, &stream);
+    let cursors = format!("{name}-cursors");
+    let stream = ask(context.get_or_create_stream(cursors_config(&cursors, replicas))).await?;
+    count_replicas(prover, &stream);
+    let epochs = Epochs::new(ask(context.get_key_value(epochs)).await?);
+    Ok((epochs, Cursors::new(ask(context.get_object_store(cursors)).await?)))
+}
+
+/// How long servers that are still starting or electing are waited for.
+struct Patience {
+    until: Instant,
+    pause: Pause,
+}
+
+impl Patience {
+    fn begin() -> Self {
+        Self { until: Instant::now() + OPENING, pause: Pause::new() }
+    }
+
+    /// Waits until it may be asked again, or gives the reason back.
+    async fn again(&mut self, reason: String) -> Asked<()> {
+        if Instant::now() > self.until || is_final(&reason) {
+            return Err(reason);
         }
-        pause.wait().await;
+        tracing::debug!(reason, "the servers are not ready");
+        self.pause.wait().await;
+        Ok(())
     }
 }
 
