@@ -39,6 +39,7 @@ mod durability;
 mod epochs;
 mod follow;
 mod keeper;
+mod mapping;
 mod message;
 mod names;
 mod prover;
@@ -172,6 +173,9 @@ impl Nats {
             true => Numbering::Batched,
             false => Numbering::Single,
         };
+        if options.is_batched && !matches!(options.view, View::Partition(_)) {
+            self.check_mapping(&names).await?;
+        }
         let mut patience = Patience::begin();
         let (stream, epoch) = loop {
             match self.stream(&names, &options.name, numbering).await {
@@ -198,6 +202,19 @@ impl Nats {
         }));
         self.tasks.spawn(keeper::keep(Arc::clone(&shared)));
         Ok(Arc::new(NatsTopic::new(shared, Arc::clone(&self.tasks), writer)))
+    }
+
+    /// Refuses to write where readers of partitions would not find it.
+    async fn check_mapping(&self, names: &Names) -> Result<(), OpenError> {
+        let partitions = self.config.partitions;
+        match mapping::largest_partition(&self.context.client(), names).await {
+            Some(largest) if largest >= partitions => Err(OpenError::BadSetting(format!(
+                "cluster.partitions is {partitions}, but the servers' mapping of `{}` leads to \
+                 partition {largest}: make both the same",
+                names.bucket(0)
+            ))),
+            _ => Ok(()),
+        }
     }
 
     async fn stream(

@@ -39,6 +39,11 @@ impl Server {
         Self::start_with("", "")
     }
 
+    /// A server whose mapping has more partitions than the settings say.
+    pub(crate) fn start_with_more_partitions() -> Self {
+        Self::start_with(&MAPPING.replace("partition(4,", "partition(16,"), "")
+    }
+
     fn start_with(mapping: &str, cluster: &str) -> Self {
         let [port, monitor] = free_ports();
         let folder = tempfile::tempdir().unwrap();

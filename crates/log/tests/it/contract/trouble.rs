@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use sen_log::{AppendError, Durability, ReadError, nats};
+use sen_log::{AppendError, Durability, OpenError, ReadError, nats};
 
 use super::*;
 use crate::notebook::{KEEP_ALL, note};
@@ -93,6 +93,21 @@ async fn a_server_without_the_mapping_is_told_what_to_do() {
     // Other topics need none.
     let topic = log.topic::<Note>("events", KEEP_ALL).unwrap();
     topic.append(vec![note("a")]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mapping_with_more_partitions_than_anybody_reads_is_refused() {
+    let server = Server::start_with_more_partitions();
+    let log = open_at(&server).await;
+    let Err(refused) = log.batched_topic("readings", KEEP_ALL, key) else { panic!("taken") };
+    assert!(matches!(refused, OpenError::BadSetting(_)), "{refused}");
+    assert!(refused.to_string().contains("cluster.partitions is 4"), "{refused}");
+    // To look whether it fits leaves nothing behind.
+    let server = Server::start();
+    let log = open_at(&server).await;
+    log.batched_topic("readings", KEEP_ALL, key).unwrap();
+    let view = log.partition_topic::<Note>("readings", 0, KEEP_ALL).unwrap();
+    assert_eq!(view.head(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
