@@ -15,16 +15,20 @@ use crate::notebook::{KEEP_ALL, note};
 macro_rules! stories {
     ($($story:ident),* $(,)?) => {
         mod on_files {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $story() {
-                super::$story(super::Bench::embedded()).await;
-            })*
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $story() {
+                    super::$story(super::Bench::embedded()).await;
+                }
+            )*
         }
         mod on_a_server {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $story() {
-                super::$story(super::Bench::nats()).await;
-            })*
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $story() {
+                    super::$story(super::Bench::nats()).await;
+                }
+            )*
         }
     };
 }
