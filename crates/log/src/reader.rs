@@ -82,8 +82,9 @@ impl<T: Wire> Reader<T> {
     /// Waits at the head until there may be a next record, and then for its company. Cancel-safe.
     pub async fn arrival(&mut self) -> Result<(), ReadError> {
         let wanted = self.position();
-        let has_arrived = self.head.wait_for(|head| *head >= wanted).await.is_ok();
-        if !has_arrived {
+        // What it gives holds the head's lock: not beyond this line.
+        let is_closed = self.head.wait_for(|head| *head >= wanted).await.is_err();
+        if is_closed {
             return Err(self.topic.backend().ending());
         }
         if !self.gather.is_zero() {

@@ -81,15 +81,11 @@ impl<T> Tail<T> {
             return None;
         }
         let start = ring.records.partition_point(|kept| kept.offset < from);
-        let records = ring.records.range(start..).take_while(|kept| kept.offset < end);
+        let mut records = ring.records.range(start..).take_while(|kept| kept.offset < end);
         let entry =
             |kept: &Kept<T>| Entry { offset: kept.offset, record: Arc::clone(&kept.record) };
-        let entries: Vec<_> = records.take(limit).map(entry).collect();
-        let next = match entries.last() {
-            Some(last) if entries.len() == limit => last.offset + 1,
-            _ => end,
-        };
-        Some((entries, next))
+        let entries = records.by_ref().take(limit).map(entry).collect();
+        Some((entries, records.next().map_or(end, |kept| kept.offset)))
     }
 }
 
@@ -137,7 +133,7 @@ mod tests {
             let (entries, next) = tail.from(from, head, limit)?;
             Some((entries.into_iter().map(|entry| entry.offset).collect::<Vec<_>>(), next))
         };
-        assert_eq!(read(4_096, 16_383, 2), Some((vec![4_096, 4_097], 4_098)));
+        assert_eq!(read(4_096, 16_383, 2), Some((vec![4_096, 4_097], 8_192)));
         assert_eq!(read(4_098, 16_383, 9), Some((vec![8_192], 16_384)));
         assert_eq!(read(8_193, 12_287, 9), Some((vec![], 12_288)));
         assert_eq!(read(4_000, 16_383, 9), None);

@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::shared::{Pause, Shared};
-use super::{Asked, ask, block};
+use super::{Asked, Patience, ask, block};
 use crate::backend::{AppendError, Checkpoint, CursorBackend, Epoch, Offset, Pending, ReadError};
 use crate::{OpenError, View, lock};
 
@@ -181,7 +181,13 @@ impl NatsCursor {
     ) -> Result<Self, OpenError> {
         let object = object(&topic.name, name);
         let failed = |reason| OpenError::Server { what: format!("keep cursor {object}"), reason };
-        let found = topic.cursors.find(&object).await.map_err(failed)?;
+        let mut patience = Patience::begin();
+        let found = loop {
+            match topic.cursors.find(&object).await {
+                Ok(found) => break found,
+                Err(reason) => patience.again(reason).await.map_err(failed)?,
+            }
+        };
         let kept = found.as_ref().and_then(Kept::read);
         let yields = Mutex::new(kept.is_some_and(|kept| kept.yields));
         let (ours, saving) = (Mutex::default(), tokio::sync::Mutex::default());

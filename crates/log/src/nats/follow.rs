@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::scan::{Scan, Step, Stored};
+use super::scan::{Scan, Stored};
 use super::shared::{Pause, Shared};
 use crate::backend::{Arrival, Chunk, Offset};
 
@@ -55,13 +55,13 @@ impl Follower {
             if !scan.is_asked() {
                 scan.pull(PULL_MESSAGES, true).await?;
             }
-            let Step::Stored(first) = scan.step().await? else { continue };
+            let Some(first) = scan.step().await? else { continue };
             let mut bytes = first.message.payload.len();
             let mut group = vec![first];
             let mut failed = None;
             while group.len() < TOLD_MESSAGES && bytes < TOLD_BYTES {
                 match scan.ready() {
-                    Some(Ok(Step::Stored(next))) => {
+                    Some(Ok(Some(next))) => {
                         bytes += next.message.payload.len();
                         group.push(next);
                     }
@@ -69,7 +69,7 @@ impl Follower {
                         failed = Some(error);
                         break;
                     }
-                    Some(Ok(Step::Ended)) | None => break,
+                    Some(Ok(None)) | None => break,
                 }
             }
             self.tell(&group);

@@ -39,6 +39,7 @@ mod durability;
 mod epochs;
 mod follow;
 mod keeper;
+mod mapping;
 mod message;
 mod names;
 mod prover;
@@ -146,24 +147,21 @@ impl Nats {
             return Err(OpenError::BadSetting(format!("cluster.{key} {problem}")));
         }
         let context = ContextBuilder::new().timeout(REQUEST).ack_timeout(REQUEST).build(client);
-        let name = &config.name;
-        let server = |what: &'static str| {
-            move |reason| OpenError::Server { what: format!("keep the {what}"), reason }
+        let prover = Arc::new(Prover::new(config.monitors.clone()));
+        let mut patience = Patience::begin();
+        let (epochs, cursors) = loop {
+            let reason = match buckets(&context, &config, &prover).await {
+                Ok(buckets) => break buckets,
+                Err(reason) => reason,
+            };
+            let what = "keep the buckets of the log".to_owned();
+            let again = patience.again(reason).await;
+            again.map_err(|reason| OpenError::Server { what, reason })?;
         };
-        let bucket = format!("{name}-epochs");
-        let stream = ensure(&context, epochs_config(&bucket, config.replicas)).await;
-        let mut replicas = replicas_of(&stream.map_err(server("epochs"))?);
-        let store = ask(context.get_key_value(bucket)).await.map_err(server("epochs"))?;
-        let epochs = Arc::new(Epochs::new(store));
-        let bucket = format!("{name}-cursors");
-        let stream = ensure(&context, cursors_config(&bucket, config.replicas)).await;
-        replicas = replicas.min(replicas_of(&stream.map_err(server("cursors"))?));
-        let store = ask(context.get_object_store(bucket)).await.map_err(server("cursors"))?;
-        let cursors = Arc::new(Cursors::new(store));
-        let prover = Arc::new(Prover::new(config.monitors.clone(), replicas));
         prover.ask().await;
         let tasks = Arc::new(Tasks::new(Handle::current()));
         tasks.spawn(prover::run(Arc::clone(&prover)));
+        let (epochs, cursors) = (Arc::new(epochs), Arc::new(cursors));
         Ok(Self { config, context, tasks, epochs, cursors, prover, open: Mutex::default() })
     }
 
@@ -171,14 +169,21 @@ impl Nats {
         let failed =
             |reason| OpenError::Server { what: format!("keep topic {}", options.name), reason };
         let names = Names::new(&self.config.name, &options.name);
-        let config = topic_config(&names, self.config.replicas);
-        let stream = ensure(&self.context, config).await.map_err(failed)?;
         let numbering = match options.is_batched {
             true => Numbering::Batched,
             false => Numbering::Single,
         };
-        let epoch = self.epoch(&options.name, &stream, numbering).await.map_err(failed)?;
-        self.prover.count_replicas(replicas_of(&stream));
+        if options.is_batched && !matches!(options.view, View::Partition(_)) {
+            self.check_mapping(&names).await?;
+        }
+        let mut patience = Patience::begin();
+        let (stream, epoch) = loop {
+            match self.stream(&names, &options.name, numbering).await {
+                Ok(found) => break found,
+                Err(reason) => patience.again(reason).await.map_err(failed)?,
+            }
+        };
+        count_replicas(&self.prover, &stream);
         let writer: [u8; 8] = disk::random().map_err(|error| failed(error.to_string()))?;
         let writer = writer.iter().map(|byte| format!("{byte:02x}")).collect();
         let shared = Arc::new(Shared::new(Parts {
@@ -193,9 +198,35 @@ impl Nats {
             epoch,
             cursors: Arc::clone(&self.cursors),
             epochs: Arc::clone(&self.epochs),
+            prover: Arc::clone(&self.prover),
         }));
         self.tasks.spawn(keeper::keep(Arc::clone(&shared)));
         Ok(Arc::new(NatsTopic::new(shared, Arc::clone(&self.tasks), writer)))
+    }
+
+    /// Refuses to write where readers of partitions would not find it.
+    async fn check_mapping(&self, names: &Names) -> Result<(), OpenError> {
+        let partitions = self.config.partitions;
+        match mapping::largest_partition(&self.context.client(), names).await {
+            Some(largest) if largest >= partitions => Err(OpenError::BadSetting(format!(
+                "cluster.partitions is {partitions}, but the servers' mapping of `{}` leads to \
+                 partition {largest}: make both the same",
+                names.bucket(0)
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    async fn stream(
+        &self,
+        names: &Names,
+        topic: &str,
+        numbering: Numbering,
+    ) -> Asked<(Stream, crate::Epoch)> {
+        let config = topic_config(names, self.config.replicas);
+        let stream = ask(self.context.get_or_create_stream(config)).await?;
+        let epoch = self.epoch(topic, &stream, numbering).await?;
+        Ok((stream, epoch))
     }
 
     /// The epoch of a topic: a new one if it is shorter than a cursor of it has seen. A replica that
@@ -316,8 +347,9 @@ impl Backend for Nats {
     }
 }
 
-fn replicas_of(stream: &Stream) -> usize {
-    stream.cached_info().config.num_replicas
+fn count_replicas(prover: &Prover, stream: &Stream) {
+    let config = &stream.cached_info().config;
+    prover.count_replicas(&config.name, config.num_replicas);
 }
 
 /// The stream of a topic: without limits of its own, since only we know what is still needed.
@@ -368,20 +400,38 @@ fn bucket_config(replicas: usize) -> StreamConfig {
     }
 }
 
-/// Finds or makes a stream; waits for servers that are still starting or electing.
-async fn ensure(context: &Context, config: StreamConfig) -> Asked<Stream> {
-    let until = Instant::now() + OPENING;
-    let mut pause = Pause::new();
-    loop {
-        match ask(context.get_or_create_stream(config.clone())).await {
-            Ok(stream) => return Ok(stream),
-            Err(reason) if Instant::now() > until || is_final(&reason) => return Err(reason),
-            Err(reason) => {
-                let stream = &config.name;
-                tracing::debug!(stream, reason, "the servers are not ready");
-            }
+/// Finds or makes the buckets of the epochs and of the cursors.
+async fn buckets(context: &Context, config: &Config, prover: &Prover) -> Asked<(Epochs, Cursors)> {
+    let (name, replicas) = (&config.name, config.replicas);
+    let epochs = format!("{name}-epochs");
+    let stream = ask(context.get_or_create_stream(epochs_config(&epochs, replicas))).await?;
+    count_replicas(prover, &stream);
+    let cursors = format!("{name}-cursors");
+    let stream = ask(context.get_or_create_stream(cursors_config(&cursors, replicas))).await?;
+    count_replicas(prover, &stream);
+    let epochs = Epochs::new(ask(context.get_key_value(epochs)).await?);
+    Ok((epochs, Cursors::new(ask(context.get_object_store(cursors)).await?)))
+}
+
+/// How long servers that are still starting or electing are waited for.
+struct Patience {
+    until: Instant,
+    pause: Pause,
+}
+
+impl Patience {
+    fn begin() -> Self {
+        Self { until: Instant::now() + OPENING, pause: Pause::new() }
+    }
+
+    /// Waits until it may be asked again, or gives the reason back.
+    async fn again(&mut self, reason: String) -> Asked<()> {
+        if Instant::now() > self.until || is_final(&reason) {
+            return Err(reason);
         }
-        pause.wait().await;
+        tracing::debug!(reason, "the servers are not ready");
+        self.pause.wait().await;
+        Ok(())
     }
 }
 

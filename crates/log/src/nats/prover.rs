@@ -1,6 +1,6 @@
 //! Asks the monitors of the servers again and again whether acknowledged means on disk.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,18 +19,18 @@ const INTERVAL: Duration = Duration::from_secs(60);
 pub(crate) struct Prover {
     monitors: Vec<String>,
     answers: Mutex<Vec<Answer>>,
-    /// The fewest replicas of any stream.
-    replicas: AtomicUsize,
+    /// The replicas of each stream.
+    replicas: Mutex<BTreeMap<String, usize>>,
     proven: watch::Sender<Durability>,
 }
 
 impl Prover {
-    pub(crate) fn new(monitors: Vec<String>, replicas: usize) -> Self {
+    pub(crate) fn new(monitors: Vec<String>) -> Self {
         let unasked = Durability::BestEffort("the servers were not asked yet".to_owned());
         Self {
             monitors,
             answers: Mutex::default(),
-            replicas: AtomicUsize::new(replicas),
+            replicas: Mutex::default(),
             proven: watch::Sender::new(unasked),
         }
     }
@@ -45,9 +45,10 @@ impl Prover {
         self.judge();
     }
 
-    /// Takes note of the replicas of one more stream.
-    pub(crate) fn count_replicas(&self, replicas: usize) {
-        if replicas < self.replicas.fetch_min(replicas, Ordering::AcqRel) {
+    /// Takes note of the replicas a stream really has.
+    pub(crate) fn count_replicas(&self, stream: &str, replicas: usize) {
+        let before = lock(&self.replicas).insert(stream.to_owned(), replicas);
+        if before != Some(replicas) {
             self.judge();
         }
     }
@@ -58,7 +59,12 @@ impl Prover {
 
     fn judge(&self) {
         let answers = lock(&self.answers);
-        let judgement = judge(&answers, self.replicas.load(Ordering::Acquire));
+        if answers.len() < self.monitors.len() {
+            // Before the first answers there is nothing to judge.
+            return;
+        }
+        let fewest = lock(&self.replicas).values().min().copied().unwrap_or_default();
+        let judgement = judge(&answers, fewest);
         self.proven.send_if_modified(|proven| {
             let is_news = *proven != judgement;
             if is_news && let Durability::BestEffort(reason) = &judgement {

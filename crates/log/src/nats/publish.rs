@@ -200,17 +200,24 @@ async fn unheard(shared: &Shared) -> AppendError {
 }
 
 /// Sends messages and waits for the answer to each; `after` is the sequence they are to follow.
+///
+/// Then each but the first also names the message before it: the sequence alone would let the
+/// second through when the first was refused because somebody else had taken its place.
 async fn send<'a>(
     shared: &Shared,
     window: impl Iterator<Item = &'a Outgoing>,
     after: Option<u64>,
 ) -> Vec<Result<u64, Trouble>> {
     let mut answers = Vec::new();
+    let mut before: Option<&str> = None;
     for (index, outgoing) in (0..).zip(window) {
-        let message = match after {
-            Some(after) => outgoing.message.clone().expected_last_sequence(after + index),
-            None => outgoing.message.clone(),
-        };
+        let mut message = outgoing.message.clone();
+        if let Some(after) = after {
+            message = message.expected_last_sequence(after + index);
+            if let Some(id) = before.replace(&outgoing.id) {
+                message = message.expected_last_message_id(id);
+            }
+        }
         answers.push(shared.context.send_publish(outgoing.subject.clone(), message).await);
     }
     // All answers are waited for at once: one timeout, not one for each.
@@ -227,7 +234,9 @@ fn trouble(error: &PublishError) -> Trouble {
     let told = source.and_then(|it| it.downcast_ref::<async_nats::jetstream::Error>());
     match (error.kind(), told) {
         (PublishErrorKind::StreamNotFound, _) => Trouble::NoStream,
-        (PublishErrorKind::WrongLastSequence, _) => Trouble::OutOfTurn,
+        (PublishErrorKind::WrongLastSequence | PublishErrorKind::WrongLastMessageId, _) => {
+            Trouble::OutOfTurn
+        }
         (_, Some(told)) if is_full(told.error_code(), &told.to_string()) => {
             Trouble::Refused(AppendError::Full)
         }

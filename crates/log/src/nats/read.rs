@@ -6,7 +6,7 @@
 use std::io;
 use std::sync::atomic::Ordering;
 
-use super::scan::{Scan, Step, Stored};
+use super::scan::{Scan, Stored};
 use super::shared::Shared;
 use crate::backend::{Chunk, Offset, ReadError};
 
@@ -63,15 +63,15 @@ async fn fetch(shared: &Shared, start: u64, last: u64) -> io::Result<Vec<Stored>
     }
     while bytes < READ_BYTES {
         match scan.step().await {
-            Ok(Step::Stored(next)) if next.sequence > last => {
+            Ok(Some(next)) if next.sequence > last => {
                 scan.give_back(next);
                 break;
             }
-            Ok(Step::Stored(next)) => {
+            Ok(Some(next)) => {
                 bytes += next.message.payload.len();
                 stored.push(next);
             }
-            Ok(Step::Ended) => break,
+            Ok(None) => break,
             // What came before it is in order; the next read begins a new scan.
             Err(_) if !stored.is_empty() => return Ok(stored),
             Err(error) => return Err(error),

@@ -21,7 +21,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::time::timeout;
 
 /// After this long without a sign the server forgets the consumer.
-const IDLE: Duration = Duration::from_secs(30);
+const IDLE: Duration = Duration::from_secs(10);
 /// How often the server shows that a pull request still waits.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Silence after which a scan is given up.
@@ -33,13 +33,6 @@ const PULL: Duration = Duration::from_secs(20);
 pub(crate) struct Stored {
     pub(crate) sequence: u64,
     pub(crate) message: Message,
-}
-
-/// What a pull gave.
-pub(crate) enum Step {
-    Stored(Stored),
-    /// The pull request has ended; there may be more.
-    Ended,
 }
 
 /// One consumer, read in order. Whoever gives a message back takes it before asking for more.
@@ -119,27 +112,28 @@ impl Scan {
         !self.ahead.is_empty()
     }
 
-    /// The next message, or the end of the pull request. An error ends the scan.
-    pub(crate) async fn step(&mut self) -> io::Result<Step> {
+    /// The next message; none at the end of the pull request: there may be more. An error ends the
+    /// scan.
+    pub(crate) async fn step(&mut self) -> io::Result<Option<Stored>> {
         if let Some(stored) = self.ahead.pop_front() {
             self.next = stored.sequence + 1;
-            return Ok(Step::Stored(stored));
+            return Ok(Some(stored));
         }
         loop {
             if self.asked == 0 {
-                return Ok(Step::Ended);
+                return Ok(None);
             }
             let silent = |_| io::Error::new(io::ErrorKind::TimedOut, "the server is silent");
             let message = timeout(SILENCE, self.subscriber.next()).await.map_err(silent)?;
             let message = message.ok_or_else(|| io::Error::other("the client is closed"))?;
-            if let Some(step) = self.take(message)? {
-                return Ok(step);
+            if let Some(stored) = self.take(message)? {
+                return Ok(Some(stored));
             }
         }
     }
 
     /// The next message if it is here already.
-    pub(crate) fn ready(&mut self) -> Option<io::Result<Step>> {
+    pub(crate) fn ready(&mut self) -> Option<io::Result<Option<Stored>>> {
         self.step().now_or_never()
     }
 
@@ -149,13 +143,13 @@ impl Scan {
         self.ahead.push_front(stored);
     }
 
-    fn take(&mut self, message: async_nats::Message) -> io::Result<Option<Step>> {
+    fn take(&mut self, message: async_nats::Message) -> io::Result<Option<Stored>> {
         match message.status {
             None | Some(StatusCode::OK) => {}
             Some(StatusCode::IDLE_HEARTBEAT) => return Ok(None),
             Some(StatusCode::NOT_FOUND | StatusCode::TIMEOUT) => {
                 self.asked = 0;
-                return Ok(Some(Step::Ended));
+                return Ok(None);
             }
             Some(status) => {
                 let why = message.description.unwrap_or_default();
@@ -171,6 +165,6 @@ impl Scan {
         self.delivered = counted;
         self.next = sequence + 1;
         self.asked -= 1;
-        Ok(Some(Step::Stored(Stored { sequence, message })))
+        Ok(Some(Stored { sequence, message }))
     }
 }

@@ -13,8 +13,9 @@ use super::cursors::Cursors;
 use super::epochs::Epochs;
 use super::message;
 use super::names::{Names, Numbering};
+use super::prover::Prover;
 use super::scan::{Scan, Stored};
-use crate::backend::{Chunk, Epoch, Offset, Stats, View};
+use crate::backend::{AppendError, Chunk, Epoch, Offset, Stats, View};
 use crate::{Retention, lock};
 
 /// Scans of readers behind, kept for their next read; more begin anew each time.
@@ -46,17 +47,19 @@ pub(crate) struct Shared {
     pub(crate) saved: Notify,
     pub(crate) cursors: Arc<Cursors>,
     pub(crate) epochs: Arc<Epochs>,
-    pub(crate) counts: Counts,
+    prover: Arc<Prover>,
+    counts: Counts,
     scans: Mutex<Vec<Scan>>,
 }
 
 /// What [`Stats`] counts.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
-    pub(crate) appends: AtomicU64,
-    pub(crate) failed_appends: AtomicU64,
-    pub(crate) damaged: AtomicU64,
+    appends: AtomicU64,
+    failed_appends: AtomicU64,
+    damaged: AtomicU64,
     bytes: AtomicU64,
+    is_failing: AtomicBool,
 }
 
 /// What a topic is made of.
@@ -72,6 +75,7 @@ pub(crate) struct Parts {
     pub(crate) epoch: Epoch,
     pub(crate) cursors: Arc<Cursors>,
     pub(crate) epochs: Arc<Epochs>,
+    pub(crate) prover: Arc<Prover>,
 }
 
 impl Shared {
@@ -102,6 +106,7 @@ impl Shared {
             saved: Notify::new(),
             cursors: parts.cursors,
             epochs: parts.epochs,
+            prover: parts.prover,
             counts: Counts::default(),
             scans: Mutex::default(),
             stream: parts.stream,
@@ -113,6 +118,28 @@ impl Shared {
         *self.followed.borrow()
     }
 
+    /// Counts an append, and tells when appends begin to fail and when they work again.
+    pub(crate) fn count_append(&self, records: usize, bytes: usize, error: Option<&AppendError>) {
+        let topic = || self.name.clone();
+        let Some(error) = error else {
+            self.counts.appends.fetch_add(1, Ordering::Relaxed);
+            metrics::counter!("sen_log_commits_total", "topic" => topic()).increment(1);
+            metrics::counter!("sen_log_records_appended_total", "topic" => topic())
+                .increment(records as u64);
+            metrics::counter!("sen_log_bytes_appended_total", "topic" => topic())
+                .increment(bytes as u64);
+            if self.counts.is_failing.swap(false, Ordering::AcqRel) {
+                tracing::info!(topic = self.name, "the log can append again");
+            }
+            return;
+        };
+        self.counts.failed_appends.fetch_add(1, Ordering::Relaxed);
+        metrics::counter!("sen_log_commits_failed_total", "topic" => topic()).increment(1);
+        if !self.counts.is_failing.swap(true, Ordering::AcqRel) {
+            tracing::warn!(topic = self.name, %error, "the log cannot append");
+        }
+    }
+
     /// Moves the head on; never back.
     pub(crate) fn raise(&self, to: Offset) {
         if let Some(head) = &*lock(&self.head) {
@@ -121,6 +148,7 @@ impl Shared {
                 *head = to.max(*head);
                 is_news
             });
+            metrics::gauge!("sen_log_head", "topic" => self.name.clone()).set(self.head() as f64);
         }
     }
 
@@ -155,6 +183,7 @@ impl Shared {
         let floor = self.numbering.floor(info.state.first_sequence);
         self.floor.fetch_max(floor, Ordering::AcqRel);
         self.counts.bytes.store(info.state.bytes, Ordering::Relaxed);
+        self.prover.count_replicas(&info.config.name, info.config.num_replicas);
     }
 
     /// Asks the stream's leader for the first message of some subjects from a sequence on.

@@ -14,7 +14,7 @@ use super::names::Numbering;
 use super::publish::{Outgoing, Owned, publish};
 use super::shared::Shared;
 use super::tasks::Tasks;
-use super::{block, follow, keeper, read};
+use super::{Patience, block, follow, keeper, read};
 use crate::backend::{
     AppendError, Arrival, Chunk, CursorBackend, Epoch, Offset, Payloads, Pending, Publish,
     ReadError, Stats, TopicBackend, View,
@@ -156,8 +156,16 @@ impl NatsTopic {
 
     async fn begin_owning(&self) -> Result<(), AppendError> {
         self.check()?;
-        let unavailable = |error: std::io::Error| AppendError::Unavailable(error.to_string());
-        let info = self.shared.refresh().await.map_err(unavailable)?;
+        let mut patience = Patience::begin();
+        let info = loop {
+            match self.shared.refresh().await {
+                Ok(info) => break info,
+                Err(error) => {
+                    let again = patience.again(error.to_string()).await;
+                    again.map_err(AppendError::Unavailable)?;
+                }
+            }
+        };
         let last = info.state.last_sequence;
         let (requests, received) = mpsc::channel(QUEUE_APPENDS);
         let owned = Owned::after(last);
@@ -203,10 +211,9 @@ impl TopicBackend for NatsTopic {
         _publish: Publish,
     ) -> Pending<'_, Result<Range<Offset>, AppendError>> {
         Box::pin(async move {
+            let (records, bytes) = (payloads.len(), payloads.bytes());
             let written = self.write(payloads).await;
-            let counts = &self.shared.counts;
-            let count = if written.is_ok() { &counts.appends } else { &counts.failed_appends };
-            count.fetch_add(1, Ordering::Relaxed);
+            self.shared.count_append(records, bytes, written.as_ref().err());
             if matches!(written, Err(AppendError::Full)) && self.shared.gives_way {
                 keeper::relieve(&self.shared).await;
             }

@@ -39,6 +39,11 @@ impl Server {
         Self::start_with("", "")
     }
 
+    /// A server whose mapping has more partitions than the settings say.
+    pub(crate) fn start_with_more_partitions() -> Self {
+        Self::start_with(&MAPPING.replace("partition(4,", "partition(16,"), "")
+    }
+
     fn start_with(mapping: &str, cluster: &str) -> Self {
         let [port, monitor] = free_ports();
         let folder = tempfile::tempdir().unwrap();
@@ -87,7 +92,7 @@ impl Server {
         connect(&[self.url()]).await
     }
 
-    #[expect(dead_code, reason = "to look at what the server did, when a test fails")]
+    #[allow(dead_code, reason = "to look at what the server did, when a test fails")]
     pub(crate) fn log(&self) -> PathBuf {
         self.folder.path().join("log")
     }
@@ -120,7 +125,8 @@ pub(crate) async fn connect(urls: &[String]) -> async_nats::Client {
     let options = async_nats::ConnectOptions::new()
         .retry_on_initial_connect()
         .reconnect_delay_callback(|_| Duration::from_millis(50));
-    let client = options.connect(urls.join(",")).await.unwrap();
+    let urls: Vec<async_nats::ServerAddr> = urls.iter().map(|url| url.parse().unwrap()).collect();
+    let client = options.connect(urls).await.unwrap();
     let until = Instant::now() + PATIENCE;
     while client.connection_state() != async_nats::connection::State::Connected {
         assert!(Instant::now() < until, "no server listens");

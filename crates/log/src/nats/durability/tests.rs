@@ -10,8 +10,9 @@ fn varz(id: &str, version: &str, jetstream: &str) -> Answer {
     (format!("http://{id}:8222"), Ok(text))
 }
 
-const V2_9: &str = r#"{"config":{"max_memory":6211700736,"max_storage":57982058496,
-    "store_dir":"/var/lib/nats/jetstream"},"stats":{"memory":0,"storage":0}}"#;
+const V2_9: &str = r#"{"config":{"max_memory":18957382656,"max_storage":17914017792,
+    "store_dir":"/var/lib/nats/jetstream"},"stats":{"memory":0,"storage":0,"reserved_memory":0,
+    "reserved_storage":0,"accounts":1,"ha_assets":0,"api":{"total":0,"errors":0}}}"#;
 const V2_12_ALWAYS: &str = r#"{"config":{"max_memory":1,"max_storage":1,"store_dir":"/d",
     "sync_interval":120000000000,"sync_always":true,"strict":true},"stats":{"memory":0}}"#;
 const V2_10_NOT: &str = r#"{"config":{"max_memory":1,"max_storage":1,"store_dir":"/d",

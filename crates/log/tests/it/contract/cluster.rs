@@ -1,1 +1,50 @@
-//! To come.
+//! Three servers that keep every record together: one may go.
+
+use sen_log::{Durability, nats};
+
+use super::*;
+use crate::notebook::{KEEP_ALL, note};
+use crate::servers::{cluster, connect};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_loss_of_a_leader_loses_nothing_and_appends_go_on() {
+    let mut servers = cluster();
+    let urls: Vec<String> = servers.iter().map(Server::url).collect();
+    let monitors = servers.iter().map(|it| format!("http://127.0.0.1:{}", it.monitor)).collect();
+    let config = nats::Config { monitors, ..servers::config(3) };
+    let log = nats::open(connect(&urls).await, config.clone()).await.unwrap();
+    let Durability::BestEffort(why) = log.durability() else { panic!("proven") };
+    assert!(why.contains("server"), "{why}");
+    let topic = log.batched_topic("readings", KEEP_ALL, key).unwrap();
+    let events = log.topic::<Note>("events", KEEP_ALL).unwrap();
+    events.own().await.unwrap();
+    let cursor = log.cursor(&events, "reader").unwrap();
+    let mut wanted = Vec::new();
+    for round in 0..30 {
+        if round == 10 {
+            let jetstream = async_nats::jetstream::new(connect(&urls).await);
+            let stream = jetstream.get_stream("sen-readings").await.unwrap();
+            let leader = stream.cached_info().cluster.as_ref().unwrap().leader.clone().unwrap();
+            let leader = servers.iter_mut().find(|server| server.name() == leader).unwrap();
+            leader.kill();
+        }
+        let records: Vec<String> = (0..50).map(|n| format!("d{n}-{round}")).collect();
+        topic.append(records.iter().map(|it| note(it)).collect()).await.unwrap();
+        events.append(vec![note(&round.to_string())]).await.unwrap();
+        cursor.save(events.head() + 1, vec![7; 200_000]).await.unwrap();
+        wanted.extend(records);
+    }
+    let mut read: Vec<_> = read_all(&topic, 1).await.into_iter().map(|(_, text)| text).collect();
+    read.sort_unstable();
+    wanted.sort_unstable();
+    assert_eq!(read, wanted);
+    let numbers = read_all(&events, 1).await;
+    assert_eq!(numbers, (0..30).map(|n| (n + 1, n.to_string())).collect::<Vec<_>>());
+    // Another process finds the same.
+    let log = nats::open(connect(&urls).await, config).await.unwrap();
+    let again = log.topic::<Note>("events", KEEP_ALL).unwrap();
+    assert_eq!((again.epoch(), again.head()), (events.epoch(), 30));
+    assert_eq!(read_all(&again, 1).await, numbers);
+    let checkpoint = log.cursor(&again, "reader").unwrap().load().unwrap().unwrap();
+    assert_eq!((checkpoint.next, checkpoint.state.len()), (31, 200_000));
+}

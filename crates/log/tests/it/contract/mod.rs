@@ -10,7 +10,7 @@ use crate::notebook::{self, Note};
 use crate::servers::{self, PATIENCE, Server};
 
 mod cluster;
-mod common;
+mod everywhere;
 mod sharing;
 mod trouble;
 
