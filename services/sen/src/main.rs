@@ -11,6 +11,7 @@ mod past;
 mod probe;
 mod sirens;
 mod stages;
+mod upstream;
 mod vitals;
 mod wiring;
 

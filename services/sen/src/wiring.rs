@@ -6,6 +6,7 @@
 //!                      │            └─────readings──▶ alert ──alerts──▶ gateway ──▶ screens
 //!  sirens ◀──MQTT──────┴◀── notify ◀──alerts, shadow────┘▲──commands──────┘
 //!  people ◀──mail, push, webhooks──┴──deliveries, oncall─▶  (gateway)
+//!  the centre above ◀──MQTT── edge ◀──readings, events──  (ingest)
 //! ```
 //!
 //! Every arrow with a name is a topic of the log, read by a durable cursor; the rest are calls
@@ -34,6 +35,7 @@ use crate::config::Settings;
 use crate::probe::{self, Probe};
 use crate::sirens::Sirens;
 use crate::stages::Stages;
+use crate::upstream;
 use crate::vitals::{self, Vitals};
 
 /// What this process does.
@@ -231,7 +233,9 @@ async fn bind(
     // Beside whoever writes the store.
     let exporter = wanted(Role::Aggregate).then(|| exporter(shared)).flatten();
     stages.add("export", exporter, sen_export::Exporter::run);
+    let edge = if wanted(Role::Ingest) { edge(shared)? } else { None };
     stages.add("ingest", ingest, sen_ingest::Ingest::run);
+    stages.add("upstream", edge, sen_edge::Edge::run);
     stages.add("aggregate", aggregate, sen_aggregate::Aggregate::run);
     stages.add("alert", alert, sen_alert::Alert::run);
     stages.add("notify", notify, sen_notify::Notify::run);
@@ -256,6 +260,12 @@ async fn ingest(shared: &Shared) -> anyhow::Result<sen_ingest::Ingest> {
     };
     let (config, sources) = (&shared.settings.ingest, &shared.settings.sources);
     Ok(sen_ingest::Ingest::bind(config, sources, ports).await?)
+}
+
+fn edge(shared: &Shared) -> anyhow::Result<Option<sen_edge::Edge>> {
+    let Topics { readings, events, quarantine, .. } = &shared.topics;
+    let config = shared.settings.upstream.clone();
+    upstream::edge(config, &shared.log, (readings, events, quarantine), &shared.health)
 }
 
 /// The cursor of the archive over the readings.
