@@ -141,8 +141,9 @@ async fn a_commune_cut_off_goes_on_alone_and_the_province_ends_with_everything()
     // People here are warned by their own centre, as ever.
     let mut gauge = Device::connect("gauge", commune.mqtt_port()).await?;
     let rule = level_three(&commune).await?;
-    for n in 0..4 {
-        report(&mut gauge, now_ms() - 5_000 + n * 1_000, 9.5, &fleet).await?;
+    let rising_ms = now_ms() - 10 * 60_000;
+    for minute in 0..10 {
+        report(&mut gauge, rising_ms + minute * 60_000, 1.75, &fleet).await?;
     }
     wait_for("the alert of the commune", async || {
         (!alerts_of(&commune, &rule).await.ok()?.is_empty()).then_some(())

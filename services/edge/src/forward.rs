@@ -9,7 +9,7 @@ use sen_chassis::clock::Stopwatch;
 use sen_chassis::{Clock, Health, Shutdown};
 use sen_log::{ReadError, Topic};
 use sen_model::{DeviceId, Event, Quarantined, ReadingBatch, RejectReason, Timestamp};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::UPSTREAM;
 use crate::config::{Address, Config};
@@ -37,6 +37,8 @@ pub(crate) struct Forwarder {
     pub(crate) clock: Clock,
     pub(crate) health: Health,
     pub(crate) backoff: Backoff,
+    /// When the centre above last had everything, or took something.
+    pub(crate) kept_at: watch::Sender<Timestamp>,
 }
 
 /// Which packet an answer is about: each device has at most one on its way in each lane.
@@ -264,6 +266,7 @@ impl Forwarder {
 
     fn works(&mut self) {
         self.health.well(UPSTREAM);
+        self.kept_at.send_replace(Timestamp::from_millis(self.clock.now_ms()));
         if self.backoff.succeeded() {
             tracing::info!(
                 behind = self.behind(),

@@ -20,7 +20,8 @@ use std::convert::Infallible;
 
 use sen_chassis::{Clock, Health, Shutdown};
 use sen_log::{Cursor, ReadError, Topic};
-use sen_model::{DeviceId, Event, Quarantined, ReadingBatch};
+use sen_model::{DeviceId, Event, Quarantined, ReadingBatch, Timestamp};
+use tokio::sync::watch;
 
 pub use config::Config;
 
@@ -79,6 +80,7 @@ impl Edge {
         let events =
             events.map(|(topic, cursor)| Lane::begin(topic, cursor, naming)).transpose()?;
         let backoff = forward::backoff();
+        let kept_at = watch::Sender::new(Timestamp::from_millis(clock.now_ms()));
         Ok(Self(Forwarder {
             config,
             to,
@@ -89,7 +91,14 @@ impl Edge {
             clock,
             health,
             backoff,
+            kept_at,
         }))
+    }
+
+    /// When the centre above last took something, or there was nothing it lacked; at first, when
+    /// this service was bound. What is long ago means that the line is cut.
+    pub fn kept_at(&self) -> watch::Receiver<Timestamp> {
+        self.0.kept_at.subscribe()
     }
 
     /// Forwards until asked to stop; a line that is lost is no reason to end.

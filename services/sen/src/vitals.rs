@@ -61,6 +61,8 @@ pub(crate) struct Vitals {
     pub(crate) stored: Option<watch::Receiver<Progress>>,
     /// How far the archive is behind; none if there is none.
     pub(crate) archived: Option<watch::Receiver<Archived>>,
+    /// When the centre above last took what it lacked; none if there is none.
+    pub(crate) kept_above_at: Option<watch::Receiver<Timestamp>>,
     /// How far the rules have come; none if they are judged elsewhere.
     pub(crate) evaluated: Option<watch::Receiver<Progress>>,
     /// Who is watching; none if the screens are served elsewhere.
@@ -126,6 +128,10 @@ impl Vitals {
             let lag_s = since.map_or(0, |since| seconds_since(since, event_time));
             readings.push(reading("archive_behind_s", lag_s)?);
         }
+        if let Some(kept_at) = &self.kept_above_at {
+            let silent_s = seconds_since(*kept_at.borrow(), event_time);
+            readings.push(reading("upstream_silent_s", silent_s)?);
+        }
         if let Some(evaluated) = &self.evaluated {
             let next = evaluated.borrow().next;
             readings
@@ -178,6 +184,7 @@ mod tests {
             desk: log.topic("desk", keep).unwrap(),
             stored: None,
             archived: None,
+            kept_above_at: None,
             evaluated: None,
             screens: Some(screens.subscribe()),
             folder: folder.path().to_owned(),

@@ -212,9 +212,10 @@ async fn bind(
     let screens = gateway.as_ref().map(sen_gateway::Gateway::screens);
     let stored_here = aggregate.as_ref().map(sen_aggregate::Aggregate::progress);
     let archived = aggregate.as_ref().and_then(sen_aggregate::Aggregate::archived);
-    let vitals = ingest
-        .is_some()
-        .then(|| own_vitals(shared, Watched { stored: stored_here, archived, judged, screens }));
+    let edge = if wanted(Role::Ingest) { edge(shared)? } else { None };
+    let kept_above_at = edge.as_ref().map(sen_edge::Edge::kept_at);
+    let watched = Watched { stored: stored_here, archived, kept_above_at, judged, screens };
+    let vitals = ingest.is_some().then(|| own_vitals(shared, watched));
     let addresses = Addresses {
         http: gateway.as_ref().map(sen_gateway::Gateway::address),
         mqtt: ingest.as_ref().and_then(sen_ingest::Ingest::mqtt_address),
@@ -233,7 +234,6 @@ async fn bind(
     // Beside whoever writes the store.
     let exporter = wanted(Role::Aggregate).then(|| exporter(shared)).flatten();
     stages.add("export", exporter, sen_export::Exporter::run);
-    let edge = if wanted(Role::Ingest) { edge(shared)? } else { None };
     stages.add("ingest", ingest, sen_ingest::Ingest::run);
     stages.add("upstream", edge, sen_edge::Edge::run);
     stages.add("aggregate", aggregate, sen_aggregate::Aggregate::run);
@@ -396,6 +396,7 @@ async fn gateway(
 struct Watched {
     stored: Option<watch::Receiver<Progress>>,
     archived: Option<watch::Receiver<sen_aggregate::Archived>>,
+    kept_above_at: Option<watch::Receiver<sen_model::Timestamp>>,
     judged: Option<watch::Receiver<Progress>>,
     screens: Option<watch::Receiver<sen_gateway::ScreensState>>,
 }
@@ -409,6 +410,7 @@ fn own_vitals(shared: &Shared, watched: Watched) -> Vitals {
         desk: shared.topics.desk.clone(),
         stored: watched.stored,
         archived: watched.archived,
+        kept_above_at: watched.kept_above_at,
         evaluated: watched.judged,
         screens: watched.screens,
         folder: shared.storage.clone(),
