@@ -66,6 +66,7 @@ impl From<RejectReason> for v1::RejectReason {
             RejectReason::TooManySeries => Self::TooManySeries,
             RejectReason::NewSeriesTooFast => Self::NewSeriesTooFast,
             RejectReason::ArchiveRefused => Self::ArchiveRefused,
+            RejectReason::UpstreamRefused => Self::UpstreamRefused,
         }
     }
 }

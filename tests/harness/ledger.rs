@@ -24,6 +24,8 @@ type Identity = (SeriesKey, i64, u32);
 
 /// The centre reports for itself too, and its probe goes the whole way.
 const OURSELVES: [&str; 2] = ["sen-centre", "sen-probe"];
+/// How the devices are called as which the centres of communes report for themselves.
+const FORWARDED: &str = "sen-centre-";
 
 /// What was sent and what was acknowledged.
 #[derive(Debug, Default)]
@@ -178,7 +180,8 @@ fn identity(report: &Report) -> Identity {
 }
 
 fn is_ours(series: &SeriesKey) -> bool {
-    OURSELVES.contains(&series.device.as_str())
+    let device = series.device.as_str();
+    OURSELVES.contains(&device) || device.starts_with(FORWARDED)
 }
 
 /// Every reading in a store, as it was reported.

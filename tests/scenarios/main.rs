@@ -14,6 +14,7 @@ mod crashes;
 mod day_killed;
 mod dead_man;
 mod desk;
+mod edge;
 mod exports;
 mod fleet;
 mod full_disk;

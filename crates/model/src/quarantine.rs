@@ -39,6 +39,8 @@ pub enum RejectReason {
     NewSeriesTooFast,
     /// The archive would not take it. The working store has it all the same.
     ArchiveRefused,
+    /// The centre above this one would not take it. This centre has it all the same.
+    UpstreamRefused,
 }
 
 impl RejectReason {
@@ -59,11 +61,12 @@ impl RejectReason {
             Self::TooManySeries => "too_many_series",
             Self::NewSeriesTooFast => "new_series_too_fast",
             Self::ArchiveRefused => "archive_refused",
+            Self::UpstreamRefused => "upstream_refused",
         }
     }
 
     /// Every reason, in the order of the checks.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::UnknownTopic,
         Self::ReservedTopic,
         Self::NotUtf8,
@@ -78,6 +81,7 @@ impl RejectReason {
         Self::TooManySeries,
         Self::NewSeriesTooFast,
         Self::ArchiveRefused,
+        Self::UpstreamRefused,
     ];
 }
 
@@ -86,7 +90,8 @@ impl RejectReason {
 pub struct Quarantined {
     /// When Sen heard it.
     pub received_at: Timestamp,
-    /// Where it came in: `mqtt`, `broker:<name>`, `http`; or `archive`, where it should have gone.
+    /// Where it came in: `mqtt`, `broker:<name>`, `http`; or `archive` or `upstream`, where it should
+    /// have gone.
     pub source: String,
     /// The MQTT client id or peer, as it named itself.
     pub client: String,

@@ -4,7 +4,7 @@ pub(crate) mod event;
 pub(crate) mod json;
 pub(crate) mod native;
 
-use sen_model::{DeviceId, Event, Metric, RejectReason, Timestamp};
+use sen_model::{DeviceId, Event, Metric, Quality, RejectReason, Timestamp};
 
 use crate::packet::Packet;
 use crate::topic;
@@ -46,6 +46,8 @@ pub(crate) struct Measured {
     /// The device's own sequence number; 0 where it gave none. None where the device gave no time:
     /// the time of arrival tells nothing apart, so a number is found when the reading is taken.
     pub sequence: Option<u32>,
+    /// How far the sender itself trusts it; good where it says nothing.
+    pub quality: Quality,
 }
 
 /// What a packet says: the good parts, and what is wrong with the others.

@@ -3,8 +3,16 @@
 
 use sen_model::{MetricSpec, Quality};
 
-/// The quality of a value: suspect outside the plausible range of its metric.
-pub(crate) fn judge(spec: Option<&MetricSpec>, value: f64) -> Quality {
+/// The quality of a value: suspect outside the plausible range of its metric, and never better than
+/// what its sender says.
+pub(crate) fn judge(spec: Option<&MetricSpec>, value: f64, said: Quality) -> Quality {
+    match said {
+        Quality::Good => in_range(spec, value),
+        Quality::Suspect | Quality::Bad => said,
+    }
+}
+
+fn in_range(spec: Option<&MetricSpec>, value: f64) -> Quality {
     let Some(spec) = spec else { return Quality::Good };
     let below = spec.min.is_some_and(|min| value < min);
     let above = spec.max.is_some_and(|max| value > max);
@@ -27,8 +35,12 @@ mod tests {
         };
         let cases = [(-10.0, Quality::Good), (60.0, Quality::Good), (-10.1, Quality::Suspect)];
         for (value, wanted) in cases.into_iter().chain([(60.1, Quality::Suspect)]) {
-            assert_eq!(judge(Some(&spec), value), wanted, "{value}");
+            assert_eq!(judge(Some(&spec), value, Quality::Good), wanted, "{value}");
         }
-        assert_eq!(judge(None, 1e12), Quality::Good);
+        assert_eq!(judge(None, 1e12, Quality::Good), Quality::Good);
+        for said in [Quality::Suspect, Quality::Bad] {
+            assert_eq!(judge(Some(&spec), 0.0, said), said, "the sender knows better");
+            assert_eq!(judge(Some(&spec), 99.0, said), said);
+        }
     }
 }

@@ -115,7 +115,7 @@ impl Sorter {
 
 fn reading(measured: Measured, sequence: u32, spec: Option<&sen_model::MetricSpec>) -> Reading {
     Reading {
-        quality: quality::judge(spec, measured.value),
+        quality: quality::judge(spec, measured.value, measured.quality),
         metric: measured.metric,
         event_time: measured.event_time,
         value: measured.value,

@@ -57,8 +57,8 @@ enum Command {
     Simulate {
         #[command(flatten)]
         place: Place,
-        /// Where to publish.
-        #[arg(long, default_value = "127.0.0.1:1883")]
+        /// Where to publish: host and port.
+        #[arg(long, default_value = "127.0.0.1:1883", value_parser = address)]
         broker: std::net::SocketAddr,
         /// Play a drill: flood, salinity, smog, jam, outage or storm-of-alarms.
         #[arg(long)]
@@ -141,6 +141,12 @@ pub(crate) struct Place {
     /// Print the chosen addresses as the first line on standard output, as JSON.
     #[arg(long)]
     pub(crate) print_addresses: bool,
+}
+
+/// The first address of a host and a port.
+fn address(text: &str) -> Result<std::net::SocketAddr, String> {
+    let found = std::net::ToSocketAddrs::to_socket_addrs(text).map_err(|error| error.to_string());
+    found?.next().ok_or_else(|| "no such host".to_owned())
 }
 
 /// Runs the command; the error's chain of causes is printed here, once.

@@ -22,6 +22,8 @@ pub(crate) struct Settings {
     pub(crate) store: sen_store::Config,
     /// The archive beside the store, if there is one.
     pub(crate) archive: Option<sen_archive::Config>,
+    /// The centre above this one.
+    pub(crate) upstream: sen_edge::Config,
     /// Packets to readings.
     pub(crate) ingest: sen_ingest::Config,
     /// Brokers to subscribe to.
@@ -68,6 +70,7 @@ impl Settings {
         let archive = store.as_ref().map(archive).transpose();
         let archive = archive.map_err(|problem| problems.push(problem)).ok().flatten();
         let ingest = checked(&mut layers, "ingest", sen_ingest::Config::check, &mut problems);
+        let upstream = checked(&mut layers, "upstream", sen_edge::Config::check, &mut problems);
         let aggregate =
             checked(&mut layers, "aggregate", sen_aggregate::Config::check, &mut problems);
         let alert = checked(&mut layers, "alert", sen_alert::Config::check, &mut problems);
@@ -78,6 +81,7 @@ impl Settings {
         problems.extend(layers.finish());
         problems.extend(an_archive_for_all(cluster.as_ref(), store.as_ref()));
         problems.extend(ages_agree(ingest.as_ref(), store.as_ref()));
+        problems.extend(forwards_elsewhere(upstream.as_ref(), ingest.as_ref()));
 
         let sources = file(folder, "sources.toml", sen_ingest::Sources::parse, &mut problems);
         let registry = registry(folder, &mut problems);
@@ -102,6 +106,7 @@ impl Settings {
                 log: log?,
                 store: store?,
                 archive: archive?,
+                upstream: upstream?,
                 ingest: ingest?,
                 sources: sources?,
                 aggregate: aggregate?,
@@ -177,6 +182,15 @@ fn ages_agree(
         store.least_raw_days()
     );
     (ingest.max_age_ms >= kept_ms).then(|| Problem::new("ingest.max_age_ms", message))
+}
+
+/// What is forwarded to oneself comes back for ever.
+fn forwards_elsewhere(
+    upstream: Option<&sen_edge::Config>,
+    ingest: Option<&sen_ingest::Config>,
+) -> Option<Problem> {
+    let message = "this is the endpoint of this centre itself: name the one above, or none";
+    upstream?.is_sent_to(&ingest?.listen).then(|| Problem::new("upstream.broker", message))
 }
 
 /// The log and the store know no `chassis`: they tell key and message.

@@ -15,6 +15,7 @@ mod probe;
 mod shared_config;
 mod sirens;
 mod stages;
+mod upstream;
 mod vitals;
 mod wiring;
 

@@ -52,7 +52,11 @@ pub(crate) async fn pull(config: &Config, folder: &Path) -> anyhow::Result<()> {
 /// Gives the files of a folder without a mistake to the cluster.
 pub(crate) async fn push(settings: &Settings) -> anyhow::Result<()> {
     let pushed = join(&settings.cluster).await?.push(&settings.folder).await?;
-    println!("{} files given to the cluster, {} were there", pushed.changed.len(), pushed.same.len());
+    println!(
+        "{} files given to the cluster, {} were there",
+        pushed.changed.len(),
+        pushed.same.len()
+    );
     for file in pushed.only_there {
         println!("only in the cluster: {file}");
     }

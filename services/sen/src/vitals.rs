@@ -65,6 +65,8 @@ pub(crate) struct Gauges {
     pub(crate) history_behind_s: Option<Gauge>,
     /// How long the oldest reading has waited for the archive, in seconds.
     pub(crate) archive_behind_s: Option<Gauge>,
+    /// For how long the centre above has taken nothing that it lacks, in seconds.
+    pub(crate) upstream_silent_s: Option<Gauge>,
     /// Records that are not judged yet.
     pub(crate) judging_behind: Option<Gauge>,
     /// Screens that do not show the newest alert.
@@ -83,6 +85,7 @@ impl Gauges {
             damaged: Vec::new(),
             history_behind_s: None,
             archive_behind_s: None,
+            upstream_silent_s: None,
             judging_behind: None,
             screens_stale: None,
             folder,
@@ -100,6 +103,7 @@ impl Gauges {
         for (metric, gauge) in [
             ("history_behind_s", &self.history_behind_s),
             ("archive_behind_s", &self.archive_behind_s),
+            ("upstream_silent_s", &self.upstream_silent_s),
             ("judging_behind", &self.judging_behind),
             (STALE, &self.screens_stale),
         ] {
@@ -145,6 +149,11 @@ pub(crate) fn archive_behind(archived: watch::Receiver<Archived>) -> Gauge {
     Box::new(move |now| {
         archived.borrow().waiting_since.map_or(0, |since| seconds_since(since, now))
     })
+}
+
+/// How long it is since a moment, in seconds.
+pub(crate) fn silent_since(moment: watch::Receiver<Timestamp>) -> Gauge {
+    Box::new(move |now| seconds_since(*moment.borrow(), now))
 }
 
 /// Records that are not judged yet.

@@ -6,6 +6,7 @@
 //!                      │            └─────readings──▶ alert ──alerts──▶ gateway ──▶ screens
 //!  sirens ◀──MQTT──────┴◀── notify ◀──alerts, shadow────┘▲──commands──────┘
 //!  people ◀──mail, push, webhooks──┴──deliveries, oncall─▶  (gateway)
+//!  the centre above ◀──MQTT── edge ◀──readings, events──  (ingest)
 //! ```
 //!
 //! Every arrow with a name is a topic of the log, read by a durable cursor; the rest are calls
@@ -164,11 +165,11 @@ async fn bind(
     let screens = gateway.as_ref().map(sen_gateway::Gateway::screens);
     let stored_here = aggregate.as_ref().map(sen_aggregate::Aggregate::progress);
     let archived = aggregate.as_ref().and_then(sen_aggregate::Aggregate::archived);
+    let edge = if wanted(Role::Ingest) { parts::edge(shared)? } else { None };
+    let kept_above_at = edge.as_ref().map(sen_edge::Edge::kept_at);
+    let watched = parts::Watched { stored: stored_here, archived, kept_above_at, judged, screens };
     let vitals = ingest.is_some().then(|| {
-        let gauges = parts::gauges(
-            shared,
-            parts::Watched { stored: stored_here, archived, judged, screens },
-        );
+        let gauges = parts::gauges(shared, watched);
         let measure = move |now| gauges.measure(now);
         Vitals { readings: shared.topics.readings.clone(), measure, clock: shared.clock.clone() }
     });
@@ -194,6 +195,7 @@ async fn bind(
     let exporter = wanted(Role::Aggregate).then(|| parts::exporter(shared)).flatten();
     stages.add("export", exporter, sen_export::Exporter::run);
     stages.add("ingest", ingest, sen_ingest::Ingest::run);
+    stages.add("upstream", edge, sen_edge::Edge::run);
     stages.add("aggregate", aggregate, sen_aggregate::Aggregate::run);
     stages.add("alert", alert, sen_alert::Alert::run);
     stages.add("backtest", backtester, Backtester::run);

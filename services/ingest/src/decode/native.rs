@@ -4,11 +4,13 @@
 //! `{"metric": number, …}` where the time of arrival counts, or an array of those. `"ts"` is
 //! milliseconds since 1970 UTC as an integer, `"seq"` a number from 0 to 4294967295 that tells
 //! readings of one millisecond apart and counts only beside `"ts"`; both may also stand in the flat
-//! form. `true` and `false` count as 1 and 0. On `sen/v1/{device}/event`: see [`event`].
+//! form. `true` and `false` count as 1 and 0. Beside `"values"` there may stand `"quality"`: `"good"`,
+//! `"suspect"` or `"bad"`, how far the sender itself trusts these readings; in the flat form that is
+//! a metric like any other. On `sen/v1/{device}/event`: see [`event`].
 
 use std::borrow::Cow;
 
-use sen_model::{DeviceId, Metric, RejectReason, Timestamp};
+use sen_model::{DeviceId, Metric, Quality, RejectReason, Timestamp};
 
 use super::json::{self, Value};
 use super::{Decoded, Decoder, Measured, Reject, event};
@@ -98,9 +100,16 @@ fn take_object(
         let detail = "retained state without `ts` does not say when it was measured";
         return Err(Reject::new(RejectReason::BadShape, detail));
     }
+    let mut quality = Quality::Good;
     let metrics = match values {
         None => flat,
         Some(values) => {
+            if let Some(at) = flat.iter().position(|(key, _)| key == "quality") {
+                match quality_of(flat.remove(at).1) {
+                    Ok(said) => quality = said,
+                    Err(reject) => decoded.rejects.push(reject),
+                }
+            }
             let stray = flat.iter().map(|(key, _)| {
                 Reject::about(RejectReason::BadShape, key, "not known beside `values`")
             });
@@ -115,7 +124,7 @@ fn take_object(
     for (name, text) in metrics {
         match measured(&name, text) {
             Ok((metric, value)) => {
-                decoded.readings.push(Measured { metric, event_time, value, sequence });
+                decoded.readings.push(Measured { metric, event_time, value, sequence, quality });
             }
             Err(reject) => decoded.rejects.push(reject),
         }
@@ -165,6 +174,20 @@ fn sequence_number(text: &str) -> Result<u32, Reject> {
     text.parse().map_err(|_| {
         Reject::about(RejectReason::BadShape, "seq", "not an integer from 0 to 4294967295")
     })
+}
+
+/// How far the sender trusts its readings. A word that is not known costs only itself: the readings
+/// beside it have always been taken.
+fn quality_of(text: &str) -> Result<Quality, Reject> {
+    match json::look(text)? {
+        Value::Text(word) if word == "good" => Ok(Quality::Good),
+        Value::Text(word) if word == "suspect" => Ok(Quality::Suspect),
+        Value::Text(word) if word == "bad" => Ok(Quality::Bad),
+        _ => {
+            let wrong = "not \"good\", \"suspect\" or \"bad\"";
+            Err(Reject::about(RejectReason::BadShape, "quality", wrong))
+        }
+    }
 }
 
 #[cfg(test)]

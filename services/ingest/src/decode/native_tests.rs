@@ -60,6 +60,29 @@ fn every_form_of_the_convention_is_taken() {
 }
 
 #[test]
+fn a_sender_may_say_how_far_it_trusts_its_readings() {
+    use Quality::{Bad, Good, Suspect};
+    let cases = [
+        (r#"{"ts":1,"values":{"a":2}}"#, Good, 0),
+        (r#"{"ts":1,"quality":"good","values":{"a":2}}"#, Good, 0),
+        (r#"{"values":{"a":2},"ts":1,"seq":3,"quality":"suspect"}"#, Suspect, 0),
+        (r#"{"quality":"bad","values":{"a":2}}"#, Bad, 0),
+        // Never understood, and still no reason to lose the reading.
+        (r#"{"quality":192,"values":{"a":2}}"#, Good, 1),
+        (r#"{"quality":"fair","values":{"a":2}}"#, Good, 1),
+    ];
+    for (payload, wanted, rejects) in cases {
+        let decoded = decode(payload).unwrap();
+        let qualities: Vec<_> = decoded.readings.iter().map(|m| m.quality).collect();
+        assert_eq!((qualities.as_slice(), decoded.rejects.len()), ([wanted].as_slice(), rejects));
+    }
+    let flat = decode(r#"{"quality":3,"a":1}"#).unwrap();
+    assert_eq!(short(&flat), [("quality", 5_000, 3.0, None), ("a", 5_000, 1.0, None)]);
+    let of_each = decode(r#"[{"quality":"bad","values":{"a":2}},{"values":{"a":3}}]"#).unwrap();
+    assert_eq!(of_each.readings.iter().map(|m| m.quality).collect::<Vec<_>>(), [Bad, Good]);
+}
+
+#[test]
 fn what_cannot_be_taken_at_all_has_a_reason() {
     let many =
         format!("{{{}}}", (0..65).map(|i| format!("\"m{i}\":1")).collect::<Vec<_>>().join(","));

@@ -21,6 +21,7 @@ use crate::cli::Place;
 use crate::config::Settings;
 use crate::lags::Lags;
 use crate::sirens::Sirens;
+use crate::upstream;
 use crate::vitals::{self, Gauges};
 
 /// What the services share.
@@ -83,6 +84,12 @@ pub(super) async fn ingest(shared: &Shared) -> anyhow::Result<sen_ingest::Ingest
     };
     let (config, sources) = (&shared.settings.ingest, &shared.settings.sources);
     Ok(sen_ingest::Ingest::bind(config, sources, ports).await?)
+}
+
+pub(super) fn edge(shared: &Shared) -> anyhow::Result<Option<sen_edge::Edge>> {
+    let Topics { readings, events, quarantine, .. } = &shared.topics;
+    let config = shared.settings.upstream.clone();
+    upstream::edge(config, &shared.log, (readings, events, quarantine), &shared.health)
 }
 
 /// The cursor of the archive over the readings.
@@ -222,6 +229,7 @@ pub(super) async fn gateway(
 pub(super) struct Watched {
     pub(super) stored: Option<watch::Receiver<Progress>>,
     pub(super) archived: Option<watch::Receiver<sen_aggregate::Archived>>,
+    pub(super) kept_above_at: Option<watch::Receiver<sen_model::Timestamp>>,
     pub(super) judged: Option<watch::Receiver<Progress>>,
     pub(super) screens: Option<watch::Receiver<sen_gateway::ScreensState>>,
 }
@@ -242,6 +250,7 @@ pub(super) fn gauges(shared: &Shared, watched: Watched) -> Gauges {
             .stored
             .map(|stored| vitals::history_behind(stored, readings.clone(), begun)),
         archive_behind_s: watched.archived.map(vitals::archive_behind),
+        upstream_silent_s: watched.kept_above_at.map(vitals::silent_since),
         judging_behind: watched.judged.map(|judged| vitals::judging_behind(judged, readings)),
         screens_stale: watched.screens.map(vitals::screens_stale),
         folder: shared.storage.clone(),
