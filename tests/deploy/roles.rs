@@ -43,7 +43,6 @@ async fn has_metrics(part: &Container) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "until telemetry.admin and `sen health` are there"]
 async fn one_process_starts_as_the_compose_file_says() {
     let mut host = Host::new(&Variables::new(), &["sen"]).unwrap();
     let mut sen = host.container("sen", &Variables::new()).unwrap();
@@ -56,7 +55,6 @@ async fn one_process_starts_as_the_compose_file_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "until the roles run over NATS"]
 async fn every_role_starts_twice_as_the_compose_file_says() {
     let mut apart = Apart::start(&Shape::default()).await.unwrap();
     for (number, metric) in [(1, "flow_m3_h"), (2, "pressure_bar")] {
@@ -76,7 +74,6 @@ async fn every_role_starts_twice_as_the_compose_file_says() {
 }
 
 #[test]
-#[ignore = "until `sen simulate --broker` takes the name of a host"]
 fn the_simulator_is_told_its_broker_by_name() {
     let services = Composition::read(&Variables::new()).unwrap().services;
     // Refused for the drill, with the configuration's code, not for how it was called.

@@ -36,7 +36,7 @@ pub struct Shape {
 
 impl Default for Shape {
     fn default() -> Self {
-        Self { instances: 2, broker: false, variables: Variables::new() }
+        Self { instances: 2, broker: true, variables: Variables::new() }
     }
 }
 

@@ -189,7 +189,7 @@ impl Service {
     ) -> anyhow::Result<Self> {
         let ports = Ports {
             readings: readings.clone(),
-            cursor: log.cursor(readings, "aggregate")?,
+            cursor: Some(log.cursor(readings, "aggregate")?),
             store: store.clone(),
             registry: Arc::default(),
             clock: Clock::manual(setting.now_ms),

@@ -39,7 +39,7 @@ impl Place {
     fn ports(&self) -> Ports {
         Ports {
             readings: self.readings.clone(),
-            cursor: self.log.cursor(&self.readings, "aggregate").unwrap(),
+            cursor: Some(self.log.cursor(&self.readings, "aggregate").unwrap()),
             store: self.store.clone(),
             registry: Arc::default(),
             clock: Clock::manual(BEGIN_MS + 10 * MINUTE_MS),

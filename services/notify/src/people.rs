@@ -111,7 +111,7 @@ pub(crate) struct People {
     outgoing: Vec<Delivery>,
     is_failing: bool,
     /// Another process writes our logs.
-    is_fenced: bool,
+    fenced: Option<AppendError>,
     tries: Tasks<Infallible>,
     /// Browsers that are told later than the first one of their person.
     stragglers: Tasks<Infallible>,
@@ -140,7 +140,7 @@ pub enum PeopleError {
     Read(#[from] ReadError),
     /// Another process writes these logs now: it calls people, and this one must not.
     #[error("another process calls people now")]
-    Fenced,
+    Fenced(#[source] AppendError),
     /// A try did not end as it should: a bug.
     #[error("a courier broke down")]
     Courier(#[from] sen_chassis::tasks::TaskError<Infallible>),
@@ -155,8 +155,8 @@ impl People {
         checkpoints.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             self.step().await;
-            if self.is_fenced {
-                return Err(PeopleError::Fenced);
+            if let Some(error) = self.fenced.take() {
+                return Err(PeopleError::Fenced(error));
             }
             let pause = self.pause();
             tokio::select! {
@@ -280,7 +280,9 @@ impl People {
                 true
             }
             Err(error) => {
-                self.is_fenced |= matches!(error, AppendError::Fenced { .. });
+                if matches!(error, AppendError::Fenced(_)) {
+                    self.fenced = Some(error.clone());
+                }
                 if !std::mem::replace(&mut self.is_failing, true) {
                     tracing::error!(%error, "deliveries cannot be recorded: nobody new is called");
                 }

@@ -58,8 +58,8 @@ enum Command {
         #[command(flatten)]
         place: Place,
         /// Where to publish: host and port.
-        #[arg(long, default_value = "127.0.0.1:1883", value_parser = address)]
-        broker: std::net::SocketAddr,
+        #[arg(long, default_value = "127.0.0.1:1883")]
+        broker: String,
         /// Play a drill: flood, salinity, smog, jam, outage or storm-of-alarms.
         #[arg(long)]
         scenario: Option<String>,
@@ -144,9 +144,11 @@ pub(crate) struct Place {
 }
 
 /// The first address of a host and a port.
-fn address(text: &str) -> Result<std::net::SocketAddr, String> {
-    let found = std::net::ToSocketAddrs::to_socket_addrs(text).map_err(|error| error.to_string());
-    found?.next().ok_or_else(|| "no such host".to_owned())
+fn address(text: &str) -> Result<std::net::SocketAddr, Problem> {
+    let found = std::net::ToSocketAddrs::to_socket_addrs(text);
+    let problem = |why: String| Problem::new("--broker", format!("`{text}`: {why}"));
+    let first = found.map_err(|error| problem(error.to_string()))?.next();
+    first.ok_or_else(|| problem("no such host".to_owned()))
 }
 
 /// Runs the command; the error's chain of causes is printed here, once.
@@ -190,7 +192,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Notify(place) => start(&place, &[Role::Notify], None, None),
         Command::Gateway(place) => start(&place, &[Role::Gateway], None, None),
         Command::Simulate { place, broker, scenario } => {
-            start(&place, &[Role::Simulator], Some(broker), scenario)
+            start(&place, &[Role::Simulator], Some(&broker), scenario)
         }
     }
 }
@@ -238,7 +240,7 @@ fn check(place: &Place) -> ExitCode {
 fn start(
     place: &Place,
     roles: &[Role],
-    broker: Option<std::net::SocketAddr>,
+    broker: Option<&str>,
     scenario: Option<String>,
 ) -> ExitCode {
     let mut settings = match read(place) {
@@ -251,6 +253,10 @@ fn start(
             Err(error) => return refuse(&[Problem::new("--scenario", format!("{error}"))]),
         }
     }
+    let broker = match broker.map(address).transpose() {
+        Ok(broker) => broker,
+        Err(problem) => return refuse(&[problem]),
+    };
     let enough = raise_open_files(settings.ingest.max_connections as u64);
     if let Err(problem) = enough {
         eprintln!("warning: {problem}");

@@ -122,7 +122,9 @@ impl People {
                 true
             }
             Err(error) => {
-                self.is_fenced |= matches!(error, AppendError::Fenced { .. });
+                if matches!(error, AppendError::Fenced(_)) {
+                    self.fenced = Some(error.clone());
+                }
                 tracing::error!(%error, "the on-call log takes nothing");
                 false
             }

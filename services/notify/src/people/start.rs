@@ -90,7 +90,7 @@ pub(crate) async fn start(wires: Wires, terms: Terms, pace: Pace) -> Result<Peop
         notes_next,
         outgoing: Vec::new(),
         is_failing: false,
-        is_fenced: false,
+        fenced: None,
         tries: Tasks::new(),
         ended: mpsc::channel(ENDED_TRIES),
     };
