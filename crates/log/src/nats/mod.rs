@@ -69,7 +69,7 @@ pub const MAX_MONITORS: usize = 16;
 /// How long one request to the servers may take.
 const REQUEST: Duration = Duration::from_secs(5);
 /// How long opening waits for servers that are not ready.
-const OPENING: Duration = Duration::from_secs(30);
+const OPENING: Duration = Duration::from_secs(90);
 /// How long closing waits for appends under way.
 const CLOSING: Duration = Duration::from_secs(10);
 /// How long the server knows the ids of messages: longer than an append is tried again.

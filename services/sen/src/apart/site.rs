@@ -24,6 +24,9 @@ use crate::wiring::Role;
 /// Takes in what the others tell.
 type Hearing = Pin<Box<dyn Future<Output = Result<(), sen_cluster::Error>> + Send>>;
 
+/// The part of a process that has joined the others.
+const CLUSTER: &str = "cluster";
+
 /// A process among the others.
 pub(super) struct Site {
     pub(super) settings: Settings,
@@ -76,6 +79,8 @@ impl Site {
         let (statuses, hearing) = cluster.told::<Status>();
         std::fs::create_dir_all(&place.data)?;
         let (clock, health) = (Clock::system(), Health::new());
+        // Also who stands by is ready.
+        health.well(CLUSTER);
         let outlook = Outlook::bind(
             &settings.telemetry,
             role.service_name(),
