@@ -433,7 +433,7 @@ impl Container {
     pub async fn healthy(&self) -> bool {
         let words = self.health.clone();
         let asking = tokio::task::spawn_blocking(move || asked(&words));
-        asking.await.is_ok_and(|well| well)
+        asking.await.is_ok_and(|(well, _)| well)
     }
 
     /// Waits until it is well; fails with what it told if it ends before, or takes too long.
@@ -451,7 +451,12 @@ impl Container {
         match tokio::time::timeout(PATIENCE, looking).await {
             Ok(true) => {}
             Ok(false) => panic!("{} has ended:\n{}", self.name, self.told()),
-            Err(_) => panic!("{} is not well after {PATIENCE:?}:\n{}", self.name, self.told()),
+            Err(_) => panic!(
+                "{} is not well after {PATIENCE:?}, but {}:\n{}",
+                self.name,
+                asked(&self.health).1,
+                self.told()
+            ),
         }
     }
 
@@ -464,18 +469,25 @@ impl Container {
     }
 }
 
-/// The health check; `wget` is not needed for it, and `sen` is the binary of the story.
-fn asked(words: &[String]) -> bool {
+/// Asks what the health check asks; `wget` is not needed for it, and `sen` is the binary of the
+/// story. Whether all is well, and what was said.
+fn asked(words: &[String]) -> (bool, String) {
     match words {
         [kind, program, .., url] if kind == "CMD" && program == "wget" => {
-            ureq::get(url).call().is_ok()
+            match ureq::get(url).call() {
+                Ok(_) => (true, String::new()),
+                Err(error) => (false, error.to_string()),
+            }
         }
         [kind, program, arguments @ ..] if kind == "CMD" => {
             let program = if program == "sen" { binary() } else { program.into() };
-            let mut command = Command::new(program);
-            command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
-            command.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+            match Command::new(program).args(arguments).stdin(Stdio::null()).output() {
+                Ok(output) => {
+                    (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+                }
+                Err(error) => (false, error.to_string()),
+            }
         }
-        _ => false,
+        _ => (false, format!("{words:?} is no health check")),
     }
 }

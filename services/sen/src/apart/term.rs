@@ -1,11 +1,21 @@
 //! What one process at a time does, for as long as it holds the lease.
 
+use std::collections::VecDeque;
+use std::time::Duration;
+
 use sen_chassis::Shutdown;
 use sen_cluster::Cluster;
-use sen_log::AppendError;
+use tokio::time::Instant;
+
+/// Terms that fail in a row of minutes before the process gives up, and the pause after each: the
+/// servers may be electing, or another may have written in our place.
+const MOST_FAILURES: usize = 10;
+const WITHIN: Duration = Duration::from_secs(120);
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Holds `lease` again and again until asked to stop, and does `work` in each term. When the lease
-/// is lost the work is dropped at once, wherever it is: another may be at it already.
+/// is lost the work is dropped at once, wherever it is: another may be at it already. A term that
+/// fails is followed by another, which begins on what is in the log; if many do, the error is given.
 pub(super) async fn again_and_again<F>(
     cluster: Cluster,
     lease: &'static str,
@@ -15,41 +25,68 @@ pub(super) async fn again_and_again<F>(
 where
     F: Future<Output = anyhow::Result<()>>,
 {
+    let held = metrics::gauge!("sen_lease_held", "lease" => lease);
+    let mut failures = VecDeque::new();
     loop {
-        let mut held = tokio::select! {
+        held.set(0.0);
+        let mut term = tokio::select! {
             () = shutdown.requested() => return Ok(()),
-            held = cluster.hold(lease) => held?,
+            term = cluster.hold(lease) => term?,
         };
         tracing::info!(lease, instance = cluster.instance(), "it is ours");
-        metrics::gauge!("sen_lease_held", "lease" => lease).set(1.0);
+        held.set(1.0);
         let ended = tokio::select! {
             biased;
-            () = held.lost() => None,
+            () = term.lost() => None,
             ended = work(shutdown.clone()) => Some(ended),
         };
-        metrics::gauge!("sen_lease_held", "lease" => lease).set(0.0);
+        let Some(ended) = ended else {
+            tracing::warn!(lease, "the lease is lost: another may be at it");
+            continue;
+        };
+        term.release().await;
         match ended {
-            Some(ended) => {
-                held.release().await;
-                match ended {
-                    Err(error) if is_fenced(&error) => {
-                        tracing::warn!(lease, %error, "another wrote in our place: begun again");
-                    }
-                    Err(error) => return Err(error),
-                    Ok(()) if shutdown.is_requested() => return Ok(()),
-                    Ok(()) => {}
-                }
-            }
-            None => tracing::warn!(lease, "the lease is lost: another may be at it"),
+            Ok(()) if shutdown.is_requested() => return Ok(()),
+            Ok(()) => {}
+            Err(error) => bear(&mut failures, lease, error)?,
+        }
+        tokio::select! {
+            () = shutdown.requested() => return Ok(()),
+            () = tokio::time::sleep(PAUSE) => {}
         }
     }
 }
 
-/// Whether the log refused what another has written in the place of. That ends a term, not the
-/// process: what was not written is made again from the log.
-fn is_fenced(error: &anyhow::Error) -> bool {
-    let is_it = |cause: &(dyn std::error::Error + 'static)| {
-        matches!(cause.downcast_ref::<AppendError>(), Some(AppendError::Fenced(_)))
-    };
-    error.chain().any(is_it)
+/// Puts up with a failure, unless there were too many of late.
+fn bear(
+    failures: &mut VecDeque<Instant>,
+    lease: &str,
+    error: anyhow::Error,
+) -> anyhow::Result<()> {
+    failures.push_back(Instant::now());
+    while failures.front().is_some_and(|first| first.elapsed() > WITHIN) {
+        failures.pop_front();
+    }
+    if failures.len() >= MOST_FAILURES {
+        return Err(error);
+    }
+    tracing::warn!(lease, error = format!("{error:#}"), "a term failed: it is begun again");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_now_and_then_is_borne_and_many_at_once_are_not() {
+        let mut failures = VecDeque::new();
+        let mut bear = || super::bear(&mut failures, "alert", anyhow::anyhow!("no answer"));
+        for _ in 0..3 * MOST_FAILURES {
+            assert!(bear().is_ok());
+            tokio::time::advance(WITHIN / 5).await;
+        }
+        let borne = (0..MOST_FAILURES).take_while(|_| bear().is_ok()).count();
+        assert!(borne < MOST_FAILURES, "{borne} at once were borne");
+    }
 }
