@@ -266,6 +266,11 @@ pub(crate) trait TopicBackend: Send + Sync {
     /// The first offset still kept.
     fn floor(&self) -> Offset;
 
+    /// How many records, or messages of them, there are from `next` to the head.
+    fn behind(&self, next: Offset) -> u64 {
+        (*self.head().borrow() + 1).saturating_sub(next)
+    }
+
     /// What the topic has been through.
     fn stats(&self) -> Stats;
 

@@ -106,6 +106,12 @@ impl<T: Wire> Topic<T> {
         self.shared.backend.floor()
     }
 
+    /// How many records a reader has before it whose next offset is `next`; messages of about a
+    /// hundred records where these travel so.
+    pub fn behind(&self, next: Offset) -> u64 {
+        self.shared.backend.behind(next)
+    }
+
     /// The topic's epoch.
     pub fn epoch(&self) -> Epoch {
         self.shared.backend.epoch()

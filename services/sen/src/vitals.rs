@@ -161,7 +161,7 @@ pub(crate) fn judging_behind(
     judged: watch::Receiver<Progress>,
     readings: Topic<ReadingBatch>,
 ) -> Gauge {
-    Box::new(move |_| (readings.head() + 1).saturating_sub(judged.borrow().next))
+    Box::new(move |_| readings.behind(judged.borrow().next))
 }
 
 /// Screens that do not show the newest alert.

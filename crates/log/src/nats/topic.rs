@@ -233,6 +233,12 @@ impl TopicBackend for NatsTopic {
         self.shared.floor.load(Ordering::Acquire)
     }
 
+    fn behind(&self, next: Offset) -> u64 {
+        let end = *self.head().borrow() + 1;
+        let numbering = self.shared.numbering;
+        numbering.sequence(end).saturating_sub(numbering.sequence(next))
+    }
+
     fn stats(&self) -> Stats {
         self.shared.stats()
     }
