@@ -14,13 +14,13 @@ use sen_tests::wait_for;
 use crate::{GAUGE, LEVEL, now_ms, stored};
 
 /// A Mosquitto on a port of its own, configured as `docs/acknowledgement.md` asks.
-struct Mosquitto {
-    process: Process,
-    port: u16,
+pub(crate) struct Mosquitto {
+    pub(crate) process: Process,
+    pub(crate) port: u16,
 }
 
 impl Mosquitto {
-    async fn start(folder: &Path, port: Option<u16>) -> anyhow::Result<Self> {
+    pub(crate) async fn start(folder: &Path, port: Option<u16>) -> anyhow::Result<Self> {
         let free =
             || Ok::<_, std::io::Error>(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port());
         let port = port.map_or_else(free, Ok)?;
@@ -46,7 +46,7 @@ impl Mosquitto {
     }
 }
 
-fn with_source(centre: &mut Centre, port: u16) -> anyhow::Result<()> {
+pub(crate) fn with_source(centre: &mut Centre, port: u16) -> anyhow::Result<()> {
     let sources = centre.config().join("sources.toml");
     fs::write(
         sources,
@@ -58,7 +58,7 @@ fn with_source(centre: &mut Centre, port: u16) -> anyhow::Result<()> {
     centre.restart()
 }
 
-async fn broker_is(centre: &Centre, well: bool) {
+pub(crate) async fn broker_is(centre: &Centre, well: bool) {
     wait_for("the state of the broker source", async || {
         let (status, report) = centre.page("/readyz").await.ok()?;
         let known = status == 503 || report.contains("broker:city");

@@ -2,7 +2,7 @@
 //! either of them dies: the commune goes on by itself, and in the end the province has every
 //! reading, once, and of each device in order.
 
-mod line;
+pub(crate) mod line;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -42,6 +42,11 @@ impl Line {
         self.address.to_string()
     }
 
+    /// The port of its near end.
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     /// Every connection ends, and new ones too.
     pub(crate) fn cut(&self) {
         self.state.send_replace(State::Cut);
