@@ -65,7 +65,16 @@ async fn servers_that_die_or_stand_still_take_nothing_that_was_acknowledged() ->
     load.more(100).await;
     eye.is_fresh().await;
     let book = load.end().await?;
-    audit(&apart, &book, Some(&eye)).await
+    let audited = audit(&apart, &book, Some(&eye)).await;
+    audited.with_context(|| told(&apart))
+}
+
+/// What the roles wrote about it.
+fn told(apart: &Apart) -> String {
+    let roles = ROLES.iter().flat_map(|role| (1..=2).map(move |number| format!("{role}-{number}")));
+    let said =
+        roles.filter_map(|name| Some(format!("{name}:\n{}", apart.part(&name).ok()?.told())));
+    said.collect::<Vec<_>>().join("\n")
 }
 
 #[tokio::test(flavor = "multi_thread")]
