@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sen_proto::Wire;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::watch;
 
 mod backend;
@@ -242,14 +243,28 @@ impl Log {
         {
             return Err(OpenError::NoPartition { topic: name, partition, partitions: 1 });
         }
-        let mut topics = lock(&self.shared.topics);
-        if let Some(open) = topics.get(&id) {
-            let typed = open.downcast_ref::<Topic<T>>().cloned();
-            return typed.ok_or(OpenError::OtherType(name));
+        self.waiting(|| {
+            let mut topics = lock(&self.shared.topics);
+            if let Some(open) = topics.get(&id) {
+                let typed = open.downcast_ref::<Topic<T>>().cloned();
+                return typed.ok_or(OpenError::OtherType(name));
+            }
+            let topic = Topic::<T>::new(&name, key, self.shared.backend.topic(options)?);
+            topics.insert(id, Box::new(topic.clone()));
+            Ok(topic)
+        })
+    }
+
+    /// Does what takes the lock of the topics. Over NATS it is held while the servers are asked:
+    /// those who wait for it must leave the runtime a thread on which the answer can come.
+    fn waiting<R>(&self, work: impl FnOnce() -> R) -> R {
+        let runtime = Handle::try_current().map(|runtime| runtime.runtime_flavor());
+        match runtime {
+            Ok(RuntimeFlavor::MultiThread) if self.shared.backend.has_views() => {
+                tokio::task::block_in_place(work)
+            }
+            _ => work(),
         }
-        let topic = Topic::<T>::new(&name, key, self.shared.backend.topic(options)?);
-        topics.insert(id, Box::new(topic.clone()));
-        Ok(topic)
     }
 
     /// Under what an open topic is found again.
@@ -268,12 +283,14 @@ impl Log {
     ///
     /// A cursor has one owner.
     pub fn cursor<T: Wire>(&self, topic: &Topic<T>, name: &str) -> Result<Cursor, OpenError> {
-        let topics = lock(&self.shared.topics);
-        let mut known = topics.values().filter_map(|open| open.downcast_ref::<Topic<T>>());
-        if !known.any(|known| known.is_same(topic)) {
+        let is_ours = self.waiting(|| {
+            let topics = lock(&self.shared.topics);
+            let mut known = topics.values().filter_map(|open| open.downcast_ref::<Topic<T>>());
+            known.any(|known| known.is_same(topic))
+        });
+        if !is_ours {
             return Err(OpenError::OtherLog(topic.name().to_owned()));
         }
-        drop(topics);
         topic.cursor(name)
     }
 
