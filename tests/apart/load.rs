@@ -1,0 +1,189 @@
+//! Devices that report all the time, each over one endpoint and, when that is gone, over the other;
+//! and one whose readings raise and clear an alert again and again.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use sen_tests::device::Device;
+use sen_tests::ledger::{Ledger, payload_of, reading, topic_of};
+use sen_tests::oracle::Report;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::{SWING, TRIAL, now_ms};
+
+/// How many devices report beside the one that swings, and how often each.
+const DEVICES: usize = 6;
+const EVERY: Duration = Duration::from_millis(150);
+/// What they measure.
+pub(crate) const LEVEL: &str = "water_level_m";
+/// How often the one that swings reports, and how many readings it stays up, and down.
+const SWING_EVERY: Duration = Duration::from_millis(500);
+const SWING_STAYS: u64 = 4;
+/// How long a device waits for a connection or a PUBACK before it tries the other endpoint.
+const ANSWER_WITHIN: Duration = Duration::from_secs(8);
+/// Between two tries.
+const TRY_EVERY: Duration = Duration::from_millis(100);
+
+/// What was sent and acknowledged, and when.
+#[derive(Default)]
+pub(crate) struct Book {
+    pub(crate) ledger: Ledger,
+    /// All that was acknowledged, in the order in which it was, each with when that was.
+    pub(crate) acknowledged: Vec<(i64, Report)>,
+}
+
+/// Devices at work.
+pub(crate) struct Load {
+    book: Arc<Mutex<Book>>,
+    failures: Arc<AtomicUsize>,
+    stop: watch::Sender<bool>,
+    devices: JoinSet<()>,
+}
+
+/// How the devices that only report are called.
+pub(crate) fn name_of(number: usize) -> String {
+    format!("load-{number}")
+}
+
+impl Load {
+    /// Lets them begin on these two ports.
+    pub(crate) fn begin(ports: [u16; 2]) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let (book, failures) = (Arc::default(), Arc::default());
+        let mut devices = JoinSet::new();
+        for number in 0..=DEVICES {
+            let name = if number < DEVICES { name_of(number) } else { SWING.to_owned() };
+            let line = Line {
+                name,
+                ports,
+                at: number % ports.len(),
+                device: None,
+                book: Arc::clone(&book),
+                failures: Arc::clone(&failures),
+            };
+            devices.spawn(line.report(stopped.clone()));
+        }
+        Self { book, failures, stop, devices }
+    }
+
+    /// How many readings were acknowledged up to now.
+    pub(crate) fn acknowledged(&self) -> usize {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner).acknowledged.len()
+    }
+
+    /// How often a device tried in vain.
+    pub(crate) fn failures(&self) -> usize {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    /// How many readings were acknowledged between two times.
+    pub(crate) fn acknowledged_between(&self, from_ms: i64, to_ms: i64) -> usize {
+        let book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        let within = |(at_ms, _): &&(i64, Report)| (from_ms..to_ms).contains(at_ms);
+        book.acknowledged.iter().filter(within).count()
+    }
+
+    /// Waits until so many more are acknowledged.
+    pub(crate) async fn more(&self, count: usize) {
+        let wanted = self.acknowledged() + count;
+        sen_tests::wait_for("more acknowledgements", async || {
+            (self.acknowledged() >= wanted).then_some(())
+        })
+        .await;
+    }
+
+    /// Lets them end once all that was sent is acknowledged and no alert is open.
+    pub(crate) async fn end(mut self) -> anyhow::Result<Book> {
+        self.stop.send_replace(true);
+        let ending = async {
+            while let Some(ended) = self.devices.join_next().await {
+                ended?;
+            }
+            anyhow::Ok(())
+        };
+        timeout(sen_tests::PATIENCE, ending).await.context("the devices wait for ever")??;
+        Ok(std::mem::take(&mut *self.book.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+/// One device.
+struct Line {
+    name: String,
+    ports: [u16; 2],
+    at: usize,
+    device: Option<Device>,
+    book: Arc<Mutex<Book>>,
+    failures: Arc<AtomicUsize>,
+}
+
+impl Line {
+    async fn report(mut self, stopped: watch::Receiver<bool>) {
+        let swings = self.name == SWING;
+        let mut pause = interval(if swings { SWING_EVERY } else { EVERY });
+        pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut last_ms, mut number) = (0, 0_u64);
+        loop {
+            pause.tick().await;
+            let is_up = swings && (number / SWING_STAYS) % 2 == 0;
+            let stop = *stopped.borrow();
+            if stop && (!swings || number > 0) {
+                // The last word of the one that swings is that all is well.
+                if swings {
+                    last_ms = now_ms().max(last_ms + 1);
+                    self.deliver(reading(SWING, TRIAL, last_ms, 1.0)).await;
+                }
+                return;
+            }
+            last_ms = now_ms().max(last_ms + 1);
+            let report = if swings {
+                reading(SWING, TRIAL, last_ms, if is_up { 12.0 } else { 1.0 })
+            } else {
+                reading(&self.name, LEVEL, last_ms, value_of(number))
+            };
+            number += 1;
+            self.deliver(report).await;
+        }
+    }
+
+    /// Sends it until it is acknowledged, over whichever endpoint answers.
+    async fn deliver(&mut self, report: Report) {
+        self.book
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .ledger
+            .note_sent(std::slice::from_ref(&report));
+        let (topic, payload) = (topic_of(&self.name), payload_of(std::slice::from_ref(&report)));
+        let mut pause = interval(TRY_EVERY);
+        loop {
+            pause.tick().await;
+            match timeout(ANSWER_WITHIN, self.once(&topic, &payload)).await {
+                Ok(Ok(())) => break,
+                _ => {
+                    self.failures.fetch_add(1, Ordering::Relaxed);
+                    self.device = None;
+                    self.at = (self.at + 1) % self.ports.len();
+                }
+            }
+        }
+        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        book.ledger.note_acknowledged(std::slice::from_ref(&report));
+        book.acknowledged.push((now_ms(), report));
+    }
+
+    async fn once(&mut self, topic: &str, payload: &str) -> anyhow::Result<()> {
+        let device = match self.device.take() {
+            Some(device) => device,
+            None => Device::connect(&self.name, self.ports[self.at]).await?,
+        };
+        self.device.insert(device).publish(topic, payload).await
+    }
+}
+
+/// Under every alarm level, and exact in binary.
+fn value_of(number: u64) -> f64 {
+    0.25 + (number % 512) as f64 / 1024.0
+}
