@@ -12,7 +12,7 @@ use crate::load::Load;
 use crate::{centre, endpoints, now_ms, turn};
 
 /// How often something is killed, unless `SEN_KILLS` says otherwise.
-const KILLS: usize = 6;
+const KILLS: usize = 7;
 /// How far behind a screen may be after a fault.
 const BEHIND_MOST_MS: i64 = 15_000;
 

@@ -1,6 +1,8 @@
 //! The service against a centre above that answers as it is told to: kept, not now, never, or not
 //! at all.
 
+#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+
 use std::sync::Arc;
 
 use sen_chassis::{Clock, Health, Shutdown, Tasks};

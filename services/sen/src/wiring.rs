@@ -107,7 +107,7 @@ pub(crate) async fn run(
     }
     if settings.cluster.is_apart() {
         let [role] = roles else { return Err(whole_among_servers().into()) };
-        return apart::run(settings, place, *role, metrics, stages).await;
+        return Box::pin(apart::run(settings, place, *role, metrics, stages)).await;
     }
     let mut shared = Shared::open(settings, place, metrics)?;
     let outlook = Outlook::bind(

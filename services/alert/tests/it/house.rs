@@ -89,6 +89,7 @@ pub(crate) struct Centre {
 
 /// A running service.
 pub(crate) struct Running {
+    _trying: Tasks<std::convert::Infallible>,
     pub(crate) tasks: Tasks<RunError>,
     pub(crate) service: AbortHandle,
     pub(crate) shutdown: Shutdown,
@@ -183,11 +184,10 @@ impl Centre {
         let backtester = Backtester { asks, store, registry, in_force: rules.clone() };
         let (mut tasks, shutdown) = (Tasks::new(), Shutdown::new());
         let service = tasks.spawn("alert", alert.run(shutdown.clone()));
-        let stopped = shutdown.clone();
-        tasks.spawn("backtest", async {
-            backtester.run(stopped).await.map_err(|never| match never {})
-        });
-        Running { tasks, service, shutdown, ask, backtests, progress, rules, health }
+        // Dies with what runs, and is not waited for with it.
+        let (mut _trying, stopped) = (Tasks::new(), shutdown.clone());
+        _trying.spawn("backtest", backtester.run(stopped));
+        Running { _trying, tasks, service, shutdown, ask, backtests, progress, rules, health }
     }
 
     /// The process is killed, wherever it has come to, and its log is opened by the next.

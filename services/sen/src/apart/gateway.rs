@@ -6,11 +6,15 @@ use std::sync::Arc;
 use sen_aggregate::Aggregate;
 use sen_alert::RulesFollower;
 use sen_alert::backtest::Backtester;
-use sen_chassis::{Shutdown, call};
+use sen_chassis::Shutdown;
+use sen_chassis::call::{self, Caller};
 use sen_export::Exporter;
-use sen_gateway::{Gateway, Ports};
-use sen_log::Durability;
-use sen_model::{Progress, Timestamp};
+use sen_gateway::{Gateway, Ports, ScreensState};
+use sen_log::{Durability, Topic};
+use sen_model::{
+    BacktestAnswer, BacktestAsk, Command, CommandOutcome, OnCallAnswer, OnCallAsk, Progress,
+    ReadingBatch, Rule, Timestamp,
+};
 use sen_store::Store;
 use tokio::sync::watch;
 
@@ -27,74 +31,34 @@ use crate::wiring::{Addresses, OPEN_ASKS, archive_of};
 const EXPORT: &str = "export";
 
 pub(super) async fn begin(site: &Arc<Site>, stages: &mut Stages) -> anyhow::Result<Addresses> {
-    let (log, settings) = (&site.log, &site.settings);
-    let readings = topics::readings(log)?;
+    let readings = topics::readings(&site.log)?;
     let folder = site.storage.join("store");
-    let replica = replica::open(&folder, &settings.store, &readings).await?;
-    let fold = Aggregate::bind(
-        settings.aggregate.clone(),
-        sen_aggregate::Ports {
-            readings: readings.clone(),
-            cursor: None,
-            store: replica.store.clone(),
-            registry: Arc::clone(&settings.registry),
-            clock: site.clock.clone(),
-            health: site.health.clone(),
-            destination: None,
-        },
-    )?;
+    let store = replica::open(&folder, &site.settings.store, &readings).await?.store;
+    let fold = fold(site, &readings, &store)?;
     let rules = RulesFollower::bind(
-        settings.folder.join("rules.toml"),
-        Arc::clone(&settings.registry),
+        site.settings.folder.join("rules.toml"),
+        Arc::clone(&site.settings.registry),
         site.health.clone(),
     )?;
     let (backtests, asks) = call::channel(OPEN_ASKS);
-    let backtester = Backtester {
-        asks,
-        store: replica.store.clone(),
-        registry: Arc::clone(&settings.registry),
-        in_force: rules.rules(),
-    };
+    let registry = Arc::clone(&site.settings.registry);
+    let backtester = Backtester { asks, store: store.clone(), registry, in_force: rules.rules() };
     let (commands, commanding) = site.cluster.remote(alert::COMMANDS);
     let (oncall, asking) = site.cluster.remote(notify::ON_CALL);
-    let (told, evaluated) = watch::channel(Progress::default());
-    let (best_effort, is_durable) = watch::channel(None);
-    let ports = Ports {
-        readings: readings.clone(),
-        events: log.topic("events", EVENTS)?,
-        quarantine: log.topic("quarantine", QUARANTINE)?,
-        alerts: log.vital_topic("alerts", FOR_EVER)?,
-        desk: log.vital_topic("desk", FOR_EVER)?,
-        shadow: log.vital_topic("shadow", SHADOW)?,
-        deliveries: log.vital_topic("deliveries", FOR_EVER)?,
-        oncall,
-        backtests,
-        store: replica.store.clone(),
-        archive: archive_of(settings)?,
-        kept: settings.store.clone(),
-        registry: Arc::clone(&settings.registry),
-        rules: rules.rules(),
-        commands,
-        stored: fold.progress(),
-        evaluated,
-        best_effort: is_durable,
-        health: site.health.clone(),
-        metrics: site.metrics.clone(),
-        clock: site.clock.clone(),
-        folder: settings.folder.clone(),
-    };
-    let gateway = Gateway::bind(settings.gateway.clone(), ports).await?;
+    let asked = Asked { commands, oncall, backtests };
+    let (judged, evaluated) = watch::channel(Progress::default());
+    let (told, best_effort) = watch::channel(None);
+    let seen = Seen { rules: rules.rules(), stored: fold.progress(), evaluated, best_effort };
+    let ports = ports(site, &readings, &store, asked, seen)?;
+    let gateway = Gateway::bind(site.settings.gateway.clone(), ports).await?;
     let http = Some(gateway.address());
-    let begun = Timestamp::from_millis(site.clock.now_ms());
-    let behind = vitals::history_behind(fold.progress(), readings, begun);
-    site.gauges().history_behind_s = Some(behind);
-    site.gauges().screens_stale = Some(vitals::screens_stale(gateway.screens()));
-    let durability = log.watch_durability();
-    stage(stages, "durability", |shutdown| tell_durability(durability, best_effort, shutdown));
+    watch_itself(site, fold.progress(), readings, gateway.screens());
+    let durability = site.log.watch_durability();
+    stage(stages, "durability", |shutdown| tell_durability(durability, told, shutdown));
     let statuses = site.statuses.clone();
-    stage(stages, "judged", |shutdown| tell_judged(statuses, told, shutdown));
-    if !settings.exports.is_empty() {
-        let (site, store) = (Arc::clone(site), replica.store);
+    stage(stages, "judged", |shutdown| tell_judged(statuses, judged, shutdown));
+    if !site.settings.exports.is_empty() {
+        let site = Arc::clone(site);
         stage(stages, "export", move |shutdown| {
             let cluster = site.cluster.clone();
             again_and_again(cluster, EXPORT, shutdown, move |shutdown| {
@@ -110,6 +74,86 @@ pub(super) async fn begin(site: &Arc<Site>, stages: &mut Stages) -> anyhow::Resu
     beside(stages, "commands", commanding);
     beside(stages, "on call", asking);
     Ok(Addresses { http, ..Addresses::default() })
+}
+
+/// The fold of all readings into the store of this process; it holds nothing of the log back.
+fn fold(
+    site: &Site,
+    readings: &Topic<ReadingBatch>,
+    store: &Store,
+) -> Result<Aggregate, sen_aggregate::BindError> {
+    let ports = sen_aggregate::Ports {
+        readings: readings.clone(),
+        cursor: None,
+        store: store.clone(),
+        registry: Arc::clone(&site.settings.registry),
+        clock: site.clock.clone(),
+        health: site.health.clone(),
+        destination: None,
+    };
+    Aggregate::bind(site.settings.aggregate.clone(), ports)
+}
+
+/// Whom the gateway asks.
+struct Asked {
+    commands: Caller<Command, CommandOutcome>,
+    oncall: Caller<OnCallAsk, OnCallAnswer>,
+    backtests: Caller<BacktestAsk, BacktestAnswer>,
+}
+
+/// What the gateway follows beside the log.
+struct Seen {
+    rules: watch::Receiver<Arc<Vec<Rule>>>,
+    stored: watch::Receiver<Progress>,
+    evaluated: watch::Receiver<Progress>,
+    best_effort: watch::Receiver<Option<String>>,
+}
+
+fn ports(
+    site: &Site,
+    readings: &Topic<ReadingBatch>,
+    store: &Store,
+    asked: Asked,
+    seen: Seen,
+) -> anyhow::Result<Ports> {
+    let (log, settings) = (&site.log, &site.settings);
+    Ok(Ports {
+        readings: readings.clone(),
+        events: log.topic("events", EVENTS)?,
+        quarantine: log.topic("quarantine", QUARANTINE)?,
+        alerts: log.vital_topic("alerts", FOR_EVER)?,
+        desk: log.vital_topic("desk", FOR_EVER)?,
+        shadow: log.vital_topic("shadow", SHADOW)?,
+        deliveries: log.vital_topic("deliveries", FOR_EVER)?,
+        oncall: asked.oncall,
+        backtests: asked.backtests,
+        store: store.clone(),
+        archive: archive_of(settings)?,
+        kept: settings.store.clone(),
+        registry: Arc::clone(&settings.registry),
+        rules: seen.rules,
+        commands: asked.commands,
+        stored: seen.stored,
+        evaluated: seen.evaluated,
+        best_effort: seen.best_effort,
+        health: site.health.clone(),
+        metrics: site.metrics.clone(),
+        clock: site.clock.clone(),
+        folder: settings.folder.clone(),
+    })
+}
+
+/// What this process measures of the centre.
+fn watch_itself(
+    site: &Site,
+    stored: watch::Receiver<Progress>,
+    readings: Topic<ReadingBatch>,
+    screens: watch::Receiver<ScreensState>,
+) {
+    let begun = Timestamp::from_millis(site.clock.now_ms());
+    let mut gauges = site.gauges();
+    gauges.history_behind_s = Some(vitals::history_behind(stored, readings, begun));
+    gauges.screens_stale = Some(vitals::screens_stale(screens));
 }
 
 fn exporter(site: &Site, store: Store) -> Exporter {
