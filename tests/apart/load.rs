@@ -128,7 +128,7 @@ impl Line {
         let (mut last_ms, mut number) = (0, 0_u64);
         loop {
             pause.tick().await;
-            let is_up = swings && (number / SWING_STAYS) % 2 == 0;
+            let is_up = swings && (number / SWING_STAYS).is_multiple_of(2);
             let stop = *stopped.borrow();
             if stop && (!swings || number > 0) {
                 // The last word of the one that swings is that all is well.

@@ -52,7 +52,7 @@ impl Collector {
     /// The spans of the trace whose first span tells of this device, by name, once it has `count`.
     async fn trace_of(&self, device: &str, count: usize) -> BTreeMap<String, Span> {
         wait_for("every span of the trace", async || {
-            let told = self.told.lock().unwrap();
+            let told = self.told.lock().expect("nobody panics with it");
             let (_, first) = told.iter().find(|(_, span)| {
                 let of = |key: &str| text(&span.attributes, key);
                 of("sen.device").as_deref() == Some(device)
@@ -70,7 +70,7 @@ async fn take(State(told): State<Told>, body: Bytes) -> StatusCode {
     let Ok(request) = ExportTraceServiceRequest::decode(body) else {
         return StatusCode::BAD_REQUEST;
     };
-    let mut told = told.lock().unwrap();
+    let mut told = told.lock().expect("nobody panics with it");
     for resource in request.resource_spans {
         let attributes = resource.resource.map(|resource| resource.attributes).unwrap_or_default();
         let spans = resource.scope_spans.into_iter().flat_map(|scope| scope.spans);
@@ -130,7 +130,7 @@ async fn a_reading_is_followed_from_the_wire_to_the_screens() -> anyhow::Result<
             assert!(span.end_time_unix_nano >= ingest.start_time_unix_nano, "{name} in order");
         }
     }
-    let told = collector.told.lock().unwrap();
+    let told = collector.told.lock().expect("nobody panics with it");
     let resource = &told[0].0;
     assert_eq!(text(resource, "service.name").as_deref(), Some("sen"));
     assert!(text(resource, "service.instance.id").is_some_and(|id| id.starts_with("sen-")));
