@@ -174,6 +174,15 @@ impl Archive {
         }
     }
 
+    /// What changes when the server is started anew, where what it was given may then be lost;
+    /// none where nothing is, or where it does not tell.
+    pub async fn life(&self) -> Result<Option<String>, ArchiveError> {
+        match &*self.0 {
+            Server::Influx(_) => Ok(None),
+            Server::Victoria(victoria) => victoria.life().await,
+        }
+    }
+
     /// Makes what was written visible to reads now, where that takes a while by itself.
     pub async fn flush(&self) -> Result<(), ArchiveError> {
         match &*self.0 {

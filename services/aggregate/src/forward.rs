@@ -72,6 +72,8 @@ pub(crate) struct Forwarder {
     /// What was read and is not sent.
     batch: Option<Batch>,
     is_prepared: bool,
+    /// Since when the server lives.
+    life: Option<String>,
     /// What the server has, but may still forget if it crashes; the oldest first.
     settling: VecDeque<(Stopwatch, Sent)>,
     /// Where the reader begins again after trouble.
@@ -108,6 +110,9 @@ enum Trouble {
     Log(#[from] ReadError),
     #[error(transparent)]
     Append(#[from] AppendError),
+    /// It may be without its last seconds, though no write failed meanwhile.
+    #[error("the archive's server was started anew")]
+    StartedAnew,
 }
 
 impl Forwarder {
@@ -119,6 +124,7 @@ impl Forwarder {
             reader: ports.readings.read_from(certain).gathering(GATHER),
             batch: None,
             is_prepared: false,
+            life: None,
             settling: VecDeque::new(),
             certain,
             summaries: Stopwatch::start(),
@@ -189,6 +195,7 @@ impl Forwarder {
         for warning in prepared.warnings {
             tracing::warn!(warning, "the archive could be set up better");
         }
+        self.life = self.ports.destination.archive.life().await?;
         self.is_prepared = true;
         Ok(())
     }
@@ -298,6 +305,13 @@ impl Forwarder {
     /// Lets the log and the marks go of what the server will not forget any more.
     async fn settle(&mut self) -> Result<(), Trouble> {
         let after = self.settles_after();
+        let is_due = |(since, _): &(Stopwatch, Sent)| since.elapsed() >= after;
+        if !after.is_zero()
+            && self.settling.front().is_some_and(is_due)
+            && self.ports.destination.archive.life().await? != self.life
+        {
+            return Err(Trouble::StartedAnew);
+        }
         let mut readings = None;
         while self.settling.front().is_some_and(|(since, _)| since.elapsed() >= after) {
             match self.settling.pop_front() {

@@ -79,8 +79,7 @@ impl Settings {
         let simulator =
             checked(&mut layers, "simulator", sen_simulator::Config::check, &mut problems);
         problems.extend(layers.finish());
-        problems.extend(an_archive_for_all(cluster.as_ref(), store.as_ref()));
-        problems.extend(ages_agree(ingest.as_ref(), store.as_ref()));
+        problems.extend(sections_agree(cluster.as_ref(), ingest.as_ref(), store.as_ref()));
         problems.extend(forwards_elsewhere(upstream.as_ref(), ingest.as_ref()));
 
         let sources = file(folder, "sources.toml", sen_ingest::Sources::parse, &mut problems);
@@ -155,6 +154,15 @@ fn checked<T: serde::de::DeserializeOwned>(
     let section = layers.section(name)?;
     problems.extend(check(&section));
     Some(section)
+}
+
+/// What one section asks of another.
+fn sections_agree(
+    cluster: Option<&sen_cluster::Config>,
+    ingest: Option<&sen_ingest::Config>,
+    store: Option<&sen_store::Config>,
+) -> impl Iterator<Item = Problem> {
+    an_archive_for_all(cluster, store).into_iter().chain(ages_agree(ingest, store))
 }
 
 /// Roles that run apart find the past in the archive.

@@ -168,11 +168,7 @@ async fn bind(
     let edge = if wanted(Role::Ingest) { parts::edge(shared)? } else { None };
     let kept_above_at = edge.as_ref().map(sen_edge::Edge::kept_at);
     let watched = parts::Watched { stored: stored_here, archived, kept_above_at, judged, screens };
-    let vitals = ingest.is_some().then(|| {
-        let gauges = parts::gauges(shared, watched);
-        let measure = move |now| gauges.measure(now);
-        Vitals { readings: shared.topics.readings.clone(), measure, clock: shared.clock.clone() }
-    });
+    let vitals = ingest.is_some().then(|| parts::vitals(shared, watched));
     let backtester = rules.clone().filter(|_| wanted(Role::Aggregate));
     let backtester = backtester.and_then(|rules| parts::backtester_over(shared, rules));
     let addresses = Addresses {
@@ -185,10 +181,7 @@ async fn bind(
         let broker = addresses.mqtt.context("the simulator needs the MQTT endpoint")?;
         simulate(&shared.settings, broker, stages)?;
     }
-    // The way it goes must lie in this process, and there must be an endpoint to begin at.
-    let whole = wanted(Role::Ingest) && wanted(Role::Alert);
-    let probe = addresses.mqtt.filter(|_| whole);
-    let probe = probe.map(|broker| Probe::new(broker, shared.clock.clone()));
+    let probe = parts::probe(shared, addresses.mqtt, roles);
     stages.add("probe", probe, Probe::run);
     stages.add("vitals", vitals, Vitals::run);
     // Beside whoever writes the store.

@@ -458,19 +458,12 @@ describe('how the centre stands', () => {
     expect(text('drill')).toContain('DIỄN TẬP từ 14:00, Hùng');
   });
 
-  test('where nothing proves that what is acknowledged is on disk it says so', async () => {
-    await goLive([one]);
-    expect(find('best-effort')).toBeNull();
-    await tell({ best_effort: 'sync_always is off' });
-    expect(text('best-effort')).toContain('Chưa bảo đảm lưu bền');
-    await tell({ best_effort: null });
-    expect(find('best-effort')).toBeNull();
-  });
-
   test('dead alerting is said over everything, and taken back', async () => {
     await goLive([one]);
-    await tell({ alerting: { ok: true, since: at, latency_ms: 900 } });
-    expect(find('alerting-down')).toBeNull();
+    await tell({ best_effort: 'sync_always is off' });
+    expect(text('best-effort')).toContain('Chưa bảo đảm lưu bền');
+    await tell({ alerting: { ok: true, since: at, latency_ms: 900 }, best_effort: null });
+    expect([find('alerting-down'), find('best-effort')]).toEqual([null, null]);
     await tell({ alerting: { ok: false, since: at, latency_ms: null } });
     expect(text('alerting-down')).toContain('CẢNH BÁO NGỪNG HOẠT ĐỘNG từ 14:00');
     expect(find('alert-one')).not.toBeNull();

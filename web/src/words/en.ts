@@ -131,7 +131,6 @@ export const en: Record<keyof typeof vi, string> = {
 
   'alerting.down': 'ALERTING HAS STOPPED since {time}',
   'alerting.down_body': 'New alerts may not reach the screens and the people on call. Watch the values themselves and call the technicians.',
-
   'promise.best_effort': 'Best effort: readings and alerts just received may be lost when servers lose power.',
 
   'stage.1': 'low',

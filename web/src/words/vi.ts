@@ -129,7 +129,6 @@ export const vi = {
 
   'alerting.down': 'CẢNH BÁO NGỪNG HOẠT ĐỘNG từ {time}',
   'alerting.down_body': 'Cảnh báo mới có thể không đến được màn hình và người trực. Hãy theo dõi trực tiếp số liệu và báo kỹ thuật.',
-
   'promise.best_effort': 'Chưa bảo đảm lưu bền: số liệu và cảnh báo vừa nhận có thể mất nếu máy chủ mất điện.',
 
   'stage.1': 'thấp',

@@ -68,6 +68,17 @@ impl Victoria {
         Ok(Prepared { version, warnings })
     }
 
+    /// When this process of the server began, as it says; none where it is closed to us.
+    pub(crate) async fn life(&self) -> Result<Option<String>, ArchiveError> {
+        let metrics = match ask(self.0.get("metrics")?).await {
+            Err(error @ ArchiveError::Unreachable { .. }) => return Err(error),
+            metrics => metrics.unwrap_or_default(),
+        };
+        let metrics = String::from_utf8_lossy(&metrics);
+        let began = metrics.lines().find_map(|line| line.strip_prefix("vm_app_start_timestamp "));
+        Ok(began.map(str::to_owned))
+    }
+
     /// Writes lines. The server drops what it cannot parse and says 204 all the same.
     pub(crate) async fn send(&self, lines: &str) -> Result<(), ArchiveError> {
         ask(post_gzip(self.0.post("api/v2/write")?, lines)?).await?;

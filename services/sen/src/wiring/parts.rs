@@ -1,5 +1,6 @@
 //! The services of a centre in one process: each with its ports.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,18 +12,20 @@ use sen_chassis::{Clock, Health, telemetry};
 use sen_log::Log;
 use sen_model::{
     BacktestAnswer, BacktestAsk, Command, CommandOutcome, OnCallAnswer, OnCallAsk, Progress,
+    Timestamp,
 };
 use sen_store::Store;
 use tokio::sync::watch;
 
 use super::topics::Topics;
-use super::{OPEN_ASKS, OPEN_COMMANDS, archive_of};
+use super::{OPEN_ASKS, OPEN_COMMANDS, Role, archive_of};
 use crate::cli::Place;
 use crate::config::Settings;
 use crate::lags::Lags;
+use crate::probe::Probe;
 use crate::sirens::Sirens;
 use crate::upstream;
-use crate::vitals::{self, Gauges};
+use crate::vitals::{self, Gauges, Measured, Vitals};
 
 /// What the services share.
 pub(super) struct Shared {
@@ -234,7 +237,7 @@ pub(super) struct Watched {
     pub(super) screens: Option<watch::Receiver<sen_gateway::ScreensState>>,
 }
 
-pub(super) fn gauges(shared: &Shared, watched: Watched) -> Gauges {
+fn gauges(shared: &Shared, watched: Watched) -> Gauges {
     let topics = &shared.topics;
     let readings = topics.readings.clone();
     let begun = sen_model::Timestamp::from_millis(shared.clock.now_ms());
@@ -255,6 +258,21 @@ pub(super) fn gauges(shared: &Shared, watched: Watched) -> Gauges {
         screens_stale: watched.screens.map(vitals::screens_stale),
         folder: shared.storage.clone(),
     }
+}
+
+pub(super) fn vitals(
+    shared: &Shared,
+    watched: Watched,
+) -> Vitals<impl Fn(Timestamp) -> Measured + Send + use<>> {
+    let gauges = gauges(shared, watched);
+    let measure = move |now| gauges.measure(now);
+    Vitals { readings: shared.topics.readings.clone(), measure, clock: shared.clock.clone() }
+}
+
+/// The way of the probe must lie in this process, and there must be an endpoint to begin at.
+pub(super) fn probe(shared: &Shared, mqtt: Option<SocketAddr>, roles: &[Role]) -> Option<Probe> {
+    let is_whole = [Role::Ingest, Role::Alert].iter().all(|role| roles.contains(role));
+    mqtt.filter(|_| is_whole).map(|broker| Probe::new(broker, shared.clock.clone()))
 }
 
 /// The heads of the topics and how far each cursor is behind, as gauges.
