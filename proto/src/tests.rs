@@ -370,7 +370,7 @@ proptest! {
 #[test]
 fn unknown_enum_values_are_errors_that_name_the_field() {
     let unknown = |field| v1::Quarantined { reason: field, ..Default::default() }.encode_to_vec();
-    for number in [0, 15, -1] {
+    for number in [0, 99, -1] {
         let error = Quarantined::decode(&unknown(number)).unwrap_err();
         assert!(matches!(error, DecodeError::Field { field: "reason" }), "{number}: {error:?}");
     }

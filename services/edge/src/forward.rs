@@ -36,6 +36,8 @@ pub(crate) struct Forwarder {
     pub(crate) quarantine: Topic<Quarantined>,
     pub(crate) clock: Clock,
     pub(crate) health: Health,
+    /// Why the last answer was a refusal. Until something is taken again, that is what health says.
+    pub(crate) refusal: Option<String>,
     pub(crate) backoff: Backoff,
     /// When the centre above last had everything, or took something.
     pub(crate) kept_at: watch::Sender<Timestamp>,
@@ -157,6 +159,7 @@ impl Forwarder {
                     metrics::counter!("sen_upstream_forwarded_total", "topic" => level(&key))
                         .increment(packet.says);
                 }
+                self.refusal = None;
                 self.works();
                 Ok(())
             }
@@ -227,7 +230,8 @@ impl Forwarder {
                 .increment(packet.says);
         }
         let why = format!("{detail}: what was refused last is in quarantine ({})", topic(&key));
-        self.health.ill(UPSTREAM, why);
+        self.health.ill(UPSTREAM, &why);
+        self.refusal = Some(why);
         Ok(())
     }
 
@@ -265,7 +269,10 @@ impl Forwarder {
     }
 
     fn works(&mut self) {
-        self.health.well(UPSTREAM);
+        match &self.refusal {
+            None => self.health.well(UPSTREAM),
+            Some(why) => self.health.ill(UPSTREAM, why),
+        }
         self.kept_at.send_replace(Timestamp::from_millis(self.clock.now_ms()));
         if self.backoff.succeeded() {
             tracing::info!(

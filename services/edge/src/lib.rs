@@ -90,6 +90,7 @@ impl Edge {
             quarantine,
             clock,
             health,
+            refusal: None,
             backoff,
             kept_at,
         }))

@@ -50,6 +50,8 @@ pub(crate) struct Packet {
     first: Offset,
     number: u64,
     pieces: usize,
+    /// It was on its way before: what is sent again is the same to the byte.
+    was_sent: bool,
     /// Readings or events in it.
     pub(crate) says: u64,
     /// The pieces with commas between.
@@ -64,7 +66,8 @@ impl Packet {
 
     fn has_room_for(&self, piece: &Piece) -> bool {
         let brackets_and_comma = 3;
-        self.pieces < PIECES_PER_PACKET
+        !self.was_sent
+            && self.pieces < PIECES_PER_PACKET
             && self.text.len() + piece.text.len() + brackets_and_comma <= PACKET_BYTES
     }
 }
@@ -105,6 +108,7 @@ impl Outbox {
                         first: offset,
                         number,
                         pieces: 1,
+                        was_sent: false,
                         says,
                         text,
                     });
@@ -127,7 +131,7 @@ impl Outbox {
         let queue = self.devices.get_mut(&device)?;
         let packet = queue.waiting.pop_front()?;
         self.on_their_way += 1;
-        Some((device, queue.on_its_way.insert(packet)))
+        Some((device, queue.on_its_way.insert(Packet { was_sent: true, ..packet })))
     }
 
     /// The packet of this device that is on its way, if there is one.

@@ -51,7 +51,7 @@ fn the_position_is_the_lowest_record_of_which_anything_is_open() {
     outbox.take(3, &a, vec![]);
     outbox.pass(10);
     assert_eq!(outbox.position(), 1);
-    (sent(&mut outbox), sent(&mut outbox));
+    let _ = (sent(&mut outbox), sent(&mut outbox));
     outbox.settle(&b);
     assert_eq!(outbox.position(), 1, "the first is still on its way");
     outbox.settle(&a);
@@ -65,7 +65,7 @@ fn after_a_lost_line_what_was_on_its_way_goes_first_and_in_order() {
     let (mut outbox, a, b, c) = (Outbox::new(1), device("dev-a"), device("dev-b"), device("dev-c"));
     outbox.take(1, &b, vec![piece("1")]);
     outbox.take(2, &a, vec![piece("2")]);
-    (sent(&mut outbox), sent(&mut outbox));
+    let _ = (sent(&mut outbox), sent(&mut outbox));
     outbox.take(3, &b, vec![piece("3")]);
     outbox.take(4, &c, vec![piece("4")]);
     outbox.line_lost();

@@ -17,6 +17,8 @@ use tokio::net::{TcpListener, TcpStream};
 const KEEP: Retention = Retention { keep_ms: i64::MAX, keep_bytes: u64::MAX };
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
+const WELL: &str = "";
+
 const KEPT: u8 = 0x00;
 const UNHEARD: u8 = 0x10;
 const NOT_AUTHORISED: u8 = 0x87;
@@ -201,17 +203,18 @@ impl Place {
         next.expect("it is kept").unwrap().remove(0).record
     }
 
-    async fn is_ill(&self, wanted: bool) -> Option<String> {
+    /// Until it says that it is ill, and why; until it is well for [`WELL`].
+    async fn says(&self, why: &str) {
         let asking = async {
-            loop {
-                let said = self.health.report()[UPSTREAM].clone();
-                if said.is_some() == wanted {
-                    return said;
-                }
+            let is_said = |said: Option<String>| match said {
+                Some(said) => why != WELL && said.contains(why),
+                None => why == WELL,
+            };
+            while !is_said(self.health.report()[UPSTREAM].clone()) {
                 tokio::time::sleep(std::time::Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, asking).await.expect("health changes")
+        tokio::time::timeout(PATIENCE, asking).await.expect("health changes");
     }
 }
 
@@ -234,7 +237,7 @@ async fn what_is_kept_above_is_forwarded_once_and_the_rest_again_after_a_restart
     let second = peer.published().await;
     let suspect = r#"[{"ts":6,"seq":3,"quality":"suspect","values":{"a":2.5}}]"#;
     assert_eq!(second.payload, suspect);
-    place.is_ill(false).await;
+    place.says(WELL).await;
     // Without an answer it is not forwarded, and what its device says next waits.
     place.measures("stn-2", 7, 3.5, Quality::Good).await;
     place.measures("stn-3", 8, 4.5, Quality::Good).await;
@@ -259,14 +262,13 @@ async fn not_now_means_again_and_in_order() {
         peer.hears(&packet(1, "1.0"), reason).await;
         // A second one of the same device came meanwhile.
         place.measures("stn-1", 2, 2.0, Quality::Good).await;
-        let why = place.is_ill(true).await.unwrap();
-        assert!(why.contains("sent again"), "{why}");
+        place.says("sent again").await;
         let mut peer = place.above.lets_in(&[]).await;
         peer.hears(&packet(1, "1.0"), KEPT).await;
         peer.hears(&packet(2, "2.0"), KEPT).await;
-        place.is_ill(false).await;
+        place.says(WELL).await;
         drop(peer);
-        place.is_ill(true).await;
+        place.says("wait to be forwarded").await;
     }
     place.stop().await;
     place.log.close().await;
@@ -283,11 +285,10 @@ async fn what_is_refused_for_good_is_kept_here_and_the_next_one_follows() {
     assert_eq!((refused.source.as_str(), refused.client.as_str()), (UPSTREAM, "tan-thoi"));
     assert_eq!(refused.topic, "sen/v1/stn-1/telemetry");
     assert_eq!(String::from_utf8_lossy(&refused.payload), packet(1, "1.0"));
-    let why = place.is_ill(true).await.unwrap();
-    assert!(why.contains("NotAuthorized"), "{why}");
+    place.says("NotAuthorized").await;
     place.measures("stn-1", 2, 2.0, Quality::Good).await;
     peer.hears(&packet(2, "2.0"), KEPT).await;
-    place.is_ill(false).await;
+    place.says(WELL).await;
     place.stop().await;
     place.log.close().await;
 }
@@ -343,7 +344,7 @@ async fn a_centre_speaks_of_itself_under_another_name_and_not_of_its_probe() {
     let heard = peer.hears(&packet(2, "2.0"), KEPT).await;
     assert_eq!(heard.topic, "sen/v1/sen-centre-tan-thoi/telemetry");
     place.measures("sen-probe", 3, 3.0, Quality::Good).await;
-    place.is_ill(false).await;
+    place.says(WELL).await;
     place.stop().await;
     let cursor = place.log.cursor(&place.readings, UPSTREAM).unwrap();
     let next = cursor.load().unwrap().unwrap().next;
