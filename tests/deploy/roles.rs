@@ -34,12 +34,17 @@ async fn answered(http: &str, metric: &str) {
     .await;
 }
 
+/// Waits until it tells what it measures: just after its start there may be nothing yet.
 async fn has_metrics(part: &Container) {
     let url = format!("http://{}/metrics", part.address(9090));
-    let asked = tokio::task::spawn_blocking(move || {
-        ureq::get(&url).call().unwrap().body_mut().read_to_string().unwrap()
-    });
-    assert!(asked.await.unwrap().contains("# TYPE sen_"), "{}", part.name());
+    wait_for(&format!("the metrics of {}", part.name()), async || {
+        let url = url.clone();
+        let asked = tokio::task::spawn_blocking(move || {
+            ureq::get(&url).call().ok()?.body_mut().read_to_string().ok()
+        });
+        asked.await.ok()??.contains("# TYPE sen_").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -231,6 +231,9 @@ pub(crate) trait Backend: Send + Sync {
         false
     }
 
+    /// From now on nobody waits until something is open.
+    fn leave(&self) {}
+
     /// Finishes what was accepted, refuses the rest, and lets go of the storage.
     fn close(&self) -> Pending<'_, ()>;
 
@@ -262,6 +265,12 @@ pub(crate) trait TopicBackend: Send + Sync {
 
     /// The last durable offset, followed; closed when nothing more will be appended.
     fn head(&self) -> watch::Receiver<Offset>;
+
+    /// The last offset that anybody has appended: the head follows it.
+    fn last(&self) -> Pending<'_, Result<Offset, ReadError>> {
+        let head = *self.head().borrow();
+        Box::pin(async move { Ok(head) })
+    }
 
     /// The first offset still kept.
     fn floor(&self) -> Offset;

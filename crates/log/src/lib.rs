@@ -326,6 +326,13 @@ impl Log {
         self.shared.backend.durability()
     }
 
+    /// The process is about to end: over NATS, whoever waits for the servers to open a topic or a
+    /// cursor waits no longer, and gets [`OpenError::Closed`]; so does who asks from now on. What is
+    /// open works on until [`close`](Self::close).
+    pub fn leave(&self) {
+        self.shared.backend.leave();
+    }
+
     /// Finishes the appends that were accepted and stops the writers; later appends are refused.
     /// Readers may still read up to the head.
     pub async fn close(&self) {

@@ -101,6 +101,12 @@ impl<T: Wire> Topic<T> {
         *self.shared.head.borrow()
     }
 
+    /// The last offset that anybody has appended. On one machine that is the head; on servers they
+    /// are asked, and the head may follow a moment later.
+    pub async fn last(&self) -> Result<Offset, ReadError> {
+        self.shared.backend.last().await
+    }
+
     /// The first offset still kept; `head + 1` if there is none.
     pub fn floor(&self) -> Offset {
         self.shared.backend.floor()

@@ -60,6 +60,9 @@ impl Stages {
             ended = tasks.join_next() => Some(failure(ended)),
         };
         tracing::info!(failed = result.is_some(), "stopping");
+        if let Some(log) = &log {
+            log.leave();
+        }
         let stopping = async {
             match result {
                 None => stop_in_order(&mut tasks, &order).await,

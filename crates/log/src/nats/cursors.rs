@@ -10,11 +10,11 @@ use std::time::Duration;
 use async_nats::jetstream::object_store::{InfoErrorKind, ObjectInfo, ObjectMetadata, ObjectStore};
 use futures_util::StreamExt;
 use tokio::io::AsyncReadExt;
-use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::shared::{Pause, Shared};
-use super::{Asked, Patience, ask, block};
+use super::tasks::Tasks;
+use super::{Asked, Patience, ask};
 use crate::backend::{AppendError, Checkpoint, CursorBackend, Epoch, Offset, Pending, ReadError};
 use crate::{OpenError, View, lock};
 
@@ -164,7 +164,7 @@ impl Cursors {
 pub(crate) struct NatsCursor {
     topic: Arc<Shared>,
     name: String,
-    runtime: Handle,
+    tasks: Arc<Tasks>,
     yields: Mutex<bool>,
     /// The content we loaded or saved last: another one means another owner.
     ours: Mutex<Option<String>>,
@@ -177,7 +177,7 @@ impl NatsCursor {
     pub(crate) async fn open(
         topic: Arc<Shared>,
         name: &str,
-        runtime: Handle,
+        tasks: Arc<Tasks>,
     ) -> Result<Self, OpenError> {
         let object = object(&topic.name, name);
         let failed = |reason| OpenError::Server { what: format!("keep cursor {object}"), reason };
@@ -191,7 +191,7 @@ impl NatsCursor {
         let kept = found.as_ref().and_then(Kept::read);
         let yields = Mutex::new(kept.is_some_and(|kept| kept.yields));
         let (ours, saving) = (Mutex::default(), tokio::sync::Mutex::default());
-        let cursor = Self { topic, name: name.to_owned(), runtime, yields, ours, saving };
+        let cursor = Self { topic, name: name.to_owned(), tasks, yields, ours, saving };
         if found.is_none() {
             let put = cursor.topic.cursors.put(&cursor.kept(0), &[]).await.map_err(failed)?;
             *lock(&cursor.ours) = Some(put);
@@ -279,7 +279,7 @@ impl NatsCursor {
 
 impl CursorBackend for NatsCursor {
     fn load(&self) -> Result<Option<Checkpoint>, ReadError> {
-        let loaded = block(&self.runtime, self.get());
+        let loaded = self.tasks.block(self.get());
         loaded.map_err(|error| ReadError::Io(io::Error::other(error)))?
     }
 

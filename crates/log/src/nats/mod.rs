@@ -25,9 +25,8 @@ use std::time::Duration;
 use async_nats::Client;
 use async_nats::jetstream::stream::{Config as StreamConfig, DiscardPolicy, StorageType, Stream};
 use async_nats::jetstream::{Context, ContextBuilder};
-use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::block_in_place;
 use tokio::time::{Instant, timeout};
 
 use crate::backend::{Backend, Durability, Lag, Pending, ReadError, TopicBackend, TopicOptions};
@@ -308,7 +307,7 @@ impl Backend for Nats {
         if lock(&self.open).is_closed {
             return Err(OpenError::Closed);
         }
-        let topic = block(self.tasks.runtime(), self.open_topic(options))??;
+        let topic = self.tasks.block(self.open_topic(options))??;
         lock(&self.open).topics.push(Arc::clone(&topic));
         Ok(topic)
     }
@@ -326,6 +325,10 @@ impl Backend for Nats {
 
     fn durability(&self) -> watch::Receiver<Durability> {
         self.prover.follow()
+    }
+
+    fn leave(&self) {
+        self.tasks.leave();
     }
 
     fn close(&self) -> Pending<'_, ()> {
@@ -445,16 +448,5 @@ async fn ask<T, E: Display>(asking: impl Future<Output = Result<T, E>>) -> Asked
     match timeout(REQUEST, asking).await {
         Ok(answer) => answer.map_err(|error| error.to_string()),
         Err(_) => Err("no answer in time".to_owned()),
-    }
-}
-
-/// Waits for the servers in a call that is not async.
-fn block<T>(runtime: &Handle, asking: impl Future<Output = T>) -> Result<T, OpenError> {
-    match Handle::try_current() {
-        Err(_) => Ok(runtime.block_on(asking)),
-        Ok(here) if here.runtime_flavor() == RuntimeFlavor::MultiThread => {
-            Ok(block_in_place(|| runtime.block_on(asking)))
-        }
-        Ok(_) => Err(OpenError::Runtime),
     }
 }

@@ -14,7 +14,7 @@ use super::names::Numbering;
 use super::publish::{Outgoing, Owned, publish};
 use super::shared::Shared;
 use super::tasks::Tasks;
-use super::{Patience, block, follow, keeper, read};
+use super::{Patience, follow, keeper, read};
 use crate::backend::{
     AppendError, Arrival, Chunk, CursorBackend, Epoch, Offset, Payloads, Pending, Publish,
     ReadError, Stats, TopicBackend, View,
@@ -247,9 +247,8 @@ impl TopicBackend for NatsTopic {
         if !is_name(name) {
             return Err(OpenError::BadName(name.to_owned()));
         }
-        let runtime = self.tasks.runtime().clone();
-        let opening = NatsCursor::open(Arc::clone(&self.shared), name, runtime.clone());
-        let cursor = Arc::new(block(&runtime, opening)??);
+        let opening = NatsCursor::open(Arc::clone(&self.shared), name, Arc::clone(&self.tasks));
+        let cursor = Arc::new(self.tasks.block(opening)??);
         lock(&self.cursors).push(Arc::clone(&cursor));
         Ok(cursor)
     }
@@ -265,7 +264,7 @@ impl TopicBackend for NatsTopic {
         }
         let forgetting = self.shared.cursors.forget(&self.shared.name, name);
         let what = format!("forget cursor {name}");
-        let forgotten = block(self.tasks.runtime(), forgetting)?;
+        let forgotten = self.tasks.block(forgetting)?;
         forgotten.map_err(|reason| OpenError::Server { what, reason })
     }
 
@@ -277,6 +276,13 @@ impl TopicBackend for NatsTopic {
 
     fn own(&self) -> Pending<'_, Result<(), AppendError>> {
         Box::pin(self.begin_owning())
+    }
+
+    fn last(&self) -> Pending<'_, Result<Offset, ReadError>> {
+        Box::pin(async move {
+            let info = self.shared.refresh().await.map_err(ReadError::Io)?;
+            Ok(self.shared.numbering.last(info.state.last_sequence))
+        })
     }
 
     fn offset_at(&self, time_ms: i64) -> Pending<'_, Result<Offset, ReadError>> {

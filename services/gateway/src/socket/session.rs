@@ -154,7 +154,13 @@ impl<'a> Session<'a> {
         shutdown: &Shutdown,
     ) -> Result<Self, Ending> {
         let alerts = &centre.ports.alerts;
-        let (epoch, floor, head) = (centre.epoch(), alerts.floor(), alerts.head());
+        let epoch = centre.epoch();
+        let head = tokio::select! {
+            biased;
+            () = shutdown.requested() => return Err(RESTART),
+            heard = hear(centre, hello, &epoch) => heard?,
+        };
+        let floor = alerts.floor();
         // The state it holds is of no use if it is that of another view.
         let holds_another = centre.screens().holds_another(&hello.screen, view);
         let resume = hello.resume.as_ref().filter(|_| !holds_another);
@@ -289,6 +295,22 @@ fn tell_of_loss(centre: &Centre, hello: &Hello, head: Offset) {
     }
     let (screen, seq) = (&hello.screen, hello.resume.as_ref().map(|resume| resume.seq));
     tracing::error!(screen, seq, head, "a screen has seen more than the log holds");
+}
+
+/// Our head. What a screen was told by another gateway we may not have heard yet: it is waited for,
+/// unless the log itself does not hold it.
+async fn hear(centre: &Centre, hello: &Hello, epoch: &str) -> Result<Offset, Ending> {
+    const BEHIND: Ending = Ending::Close(CloseCode::Restart, "the alerts are still being heard");
+    let mut head = centre.ports.alerts.watch();
+    let resume = hello.resume.as_ref().filter(|resume| resume.epoch == epoch);
+    let seen = resume.map_or(0, |resume| resume.seq);
+    let heard = async {
+        if seen > *head.borrow() && seen <= centre.ports.alerts.last().await.map_err(|_| BEHIND)? {
+            head.wait_for(|head| *head >= seen).await.map_err(|_| BEHIND)?;
+        }
+        Ok(*head.borrow())
+    };
+    tokio::time::timeout(FOLD_WAIT, heard).await.unwrap_or(Err(BEHIND))
 }
 
 /// Waits until the fold of the alerts stands for `head` at least.

@@ -100,6 +100,21 @@ async fn work(
 }
 
 async fn fold(site: &Site, partition: u32, behind: &Behind, stop: Shutdown) -> anyhow::Result<()> {
+    let aggregate = match open(site, partition).await {
+        // It was given up before it was open: nothing was done yet.
+        Err(error) if stop.is_requested() => {
+            tracing::info!(partition, error = format!("{error:#}"), "it was not opened any more");
+            return Ok(());
+        }
+        opened => opened?,
+    };
+    if let Some(archived) = aggregate.archived() {
+        behind.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, archived);
+    }
+    Ok(aggregate.run(stop).await?)
+}
+
+async fn open(site: &Site, partition: u32) -> anyhow::Result<Aggregate> {
     let (log, settings) = (&site.log, &site.settings);
     let readings = topics::partition(log, partition)?;
     let folder = site.storage.join(format!("store-{partition}"));
@@ -127,9 +142,5 @@ async fn fold(site: &Site, partition: u32, behind: &Behind, stop: Shutdown) -> a
         }),
         readings,
     };
-    let aggregate = Aggregate::bind(settings.aggregate.clone(), ports)?;
-    if let Some(archived) = aggregate.archived() {
-        behind.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, archived);
-    }
-    Ok(aggregate.run(stop).await?)
+    Ok(Aggregate::bind(settings.aggregate.clone(), ports)?)
 }

@@ -6,8 +6,8 @@ use sen_alert::{Alert, Ports};
 use sen_chassis::{Shutdown, call};
 
 use super::site::Site;
-use super::term::again_and_again;
-use super::{stage, topics};
+use super::term::by_lease;
+use super::topics;
 use crate::stages::Stages;
 use crate::vitals;
 use crate::wiring::topics::{EVENTS, FOR_EVER, SHADOW};
@@ -19,11 +19,7 @@ const LEASE: &str = "alert";
 pub(super) const COMMANDS: &str = "commands";
 
 pub(super) fn begin(site: &Arc<Site>, stages: &mut Stages) -> Addresses {
-    let site = Arc::clone(site);
-    stage(stages, "alert", move |shutdown| {
-        let cluster = site.cluster.clone();
-        again_and_again(cluster, LEASE, shutdown, move |shutdown| term(Arc::clone(&site), shutdown))
-    });
+    by_lease(stages, site, LEASE, term);
     Addresses::default()
 }
 

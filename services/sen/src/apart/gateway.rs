@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 use super::site::Site;
 use super::status::{self, Statuses};
-use super::term::again_and_again;
+use super::term::by_lease;
 use super::{alert, beside, notify, replica, stage, topics};
 use crate::stages::Stages;
 use crate::vitals;
@@ -58,13 +58,9 @@ pub(super) async fn begin(site: &Arc<Site>, stages: &mut Stages) -> anyhow::Resu
     let statuses = site.statuses.clone();
     stage(stages, "judged", |shutdown| tell_judged(statuses, judged, shutdown));
     if !site.settings.exports.is_empty() {
-        let site = Arc::clone(site);
-        stage(stages, "export", move |shutdown| {
-            let cluster = site.cluster.clone();
-            again_and_again(cluster, EXPORT, shutdown, move |shutdown| {
-                let exporter = exporter(&site, store.clone());
-                async move { Ok(exporter.run(shutdown).await?) }
-            })
+        by_lease(stages, site, EXPORT, move |site, shutdown| {
+            let exporter = exporter(&site, store.clone());
+            async move { Ok(exporter.run(shutdown).await?) }
         });
     }
     stages.add("fold", Some(fold), Aggregate::run);

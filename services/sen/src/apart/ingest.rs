@@ -11,7 +11,7 @@ use sen_ingest::{Ingest, Ports, Publisher, Sources};
 use sen_model::DeviceId;
 
 use super::site::Site;
-use super::term::again_and_again;
+use super::term::by_lease;
 use super::{stage, status, topics};
 use crate::probe::Probe;
 use crate::stages::Stages;
@@ -28,21 +28,9 @@ pub(super) async fn begin(site: &Arc<Site>, stages: &mut Stages) -> anyhow::Resu
     let mqtt = endpoint.mqtt_address();
     let publisher = endpoint.publisher();
     if !site.settings.sources.broker.is_empty() {
-        let held = Arc::clone(site);
-        stage(stages, "brokers", |shutdown| {
-            let cluster = held.cluster.clone();
-            again_and_again(cluster, BROKERS, shutdown, move |shutdown| {
-                brokers(Arc::clone(&held), shutdown)
-            })
-        });
+        by_lease(stages, site, BROKERS, brokers);
     }
-    let held = Arc::clone(site);
-    stage(stages, "self", move |shutdown| {
-        let cluster = held.cluster.clone();
-        again_and_again(cluster, SELF, shutdown, move |shutdown| {
-            report(Arc::clone(&held), mqtt, shutdown)
-        })
-    });
+    by_lease(stages, site, SELF, move |site, shutdown| report(site, mqtt, shutdown));
     stages.add("ingest", Some(endpoint), Ingest::run);
     let cluster = site.cluster.clone();
     stage(stages, "sirens", |shutdown| sirens(cluster, publisher, shutdown));

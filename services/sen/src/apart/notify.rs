@@ -10,8 +10,7 @@ use sen_notify::channel::mqtt::{Mqtt, Publish, PublishError};
 use sen_notify::{Notify, PeoplePorts, Ports};
 
 use super::site::Site;
-use super::stage;
-use super::term::again_and_again;
+use super::term::by_lease;
 use crate::stages::Stages;
 use crate::wiring::topics::{FOR_EVER, SHADOW};
 use crate::wiring::{Addresses, OPEN_ASKS};
@@ -22,11 +21,7 @@ const LEASE: &str = "notify";
 pub(super) const ON_CALL: &str = "oncall";
 
 pub(super) fn begin(site: &Arc<Site>, stages: &mut Stages) -> Addresses {
-    let site = Arc::clone(site);
-    stage(stages, "notify", move |shutdown| {
-        let cluster = site.cluster.clone();
-        again_and_again(cluster, LEASE, shutdown, move |shutdown| term(Arc::clone(&site), shutdown))
-    });
+    by_lease(stages, site, LEASE, term);
     Addresses::default()
 }
 

@@ -1,22 +1,46 @@
 //! What one process at a time does, for as long as it holds the lease.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sen_chassis::Shutdown;
 use sen_cluster::Cluster;
 use tokio::time::Instant;
 
+use super::site::Site;
+use super::stage;
+use crate::stages::Stages;
+
 /// Terms that fail in a row of minutes before the process gives up, and the pause after each: the
 /// servers may be electing, or another may have written in our place.
 const MOST_FAILURES: usize = 10;
 const WITHIN: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long the work may take to end when the process is asked to stop; then it is dropped as if the
+/// lease were lost.
+const FAREWELL: Duration = Duration::from_secs(20);
+
+/// A stage that holds the lease of its name again and again, and does `work` in each term.
+pub(super) fn by_lease<F>(
+    stages: &mut Stages,
+    site: &Arc<Site>,
+    lease: &'static str,
+    work: impl Fn(Arc<Site>, Shutdown) -> F + Send + 'static,
+) where
+    F: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
+    let site = Arc::clone(site);
+    stage(stages, lease, move |shutdown| {
+        let cluster = site.cluster.clone();
+        again_and_again(cluster, lease, shutdown, move |shutdown| work(Arc::clone(&site), shutdown))
+    });
+}
 
 /// Holds `lease` again and again until asked to stop, and does `work` in each term. When the lease
 /// is lost the work is dropped at once, wherever it is: another may be at it already. A term that
 /// fails is followed by another, which begins on what is in the log; if many do, the error is given.
-pub(super) async fn again_and_again<F>(
+async fn again_and_again<F>(
     cluster: Cluster,
     lease: &'static str,
     shutdown: Shutdown,
@@ -39,6 +63,7 @@ where
             biased;
             () = term.lost() => None,
             ended = work(shutdown.clone()) => Some(ended),
+            () = overdue(&shutdown) => Some(Err(anyhow::anyhow!("it did not end in {FAREWELL:?}"))),
         };
         let Some(ended) = ended else {
             tracing::warn!(lease, "the lease is lost: another may be at it");
@@ -55,6 +80,11 @@ where
             () = tokio::time::sleep(PAUSE) => {}
         }
     }
+}
+
+async fn overdue(shutdown: &Shutdown) {
+    shutdown.requested().await;
+    tokio::time::sleep(FAREWELL).await;
 }
 
 /// Puts up with a failure, unless there were too many of late.

@@ -298,6 +298,7 @@ async fn a_time_finds_its_offset(bench: Bench) {
     }
     assert_eq!(topic.offset_at(0).await.unwrap(), 1);
     assert_eq!(topic.offset_at(now_ms() + 3_600_000).await.unwrap(), 20);
+    assert_eq!(topic.last().await.unwrap(), 19);
 }
 
 #[expect(clippy::disallowed_methods, reason = "compared with the clock of a server")]

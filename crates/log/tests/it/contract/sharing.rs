@@ -34,7 +34,7 @@ async fn what_one_appends_the_others_read() {
     assert_eq!(writing.head(), 4);
     assert_eq!(read_some(&mut reader, 1).await, [(4, "d".to_owned())]);
     theirs.append(notes(&["e"])).await.unwrap();
-    assert_eq!(writing.head(), 4);
+    assert_eq!((writing.head(), writing.last().await.unwrap()), (4, 5));
     assert_eq!(read_all(&writing, 4).await, [(4, "d".to_owned())]);
 }
 
