@@ -27,8 +27,8 @@ COPY services services
 COPY tests/Cargo.toml tests/Cargo.toml
 COPY tests/harness tests/harness
 COPY --from=web /build/web/dist web/dist
-# The toolchain is the image's, whatever rust-toolchain.toml asks for.
-ENV RUSTUP_TOOLCHAIN=1.95
+# The toolchain is the image's, by the name it has there, whatever rust-toolchain.toml asks for.
+ENV RUSTUP_TOOLCHAIN=${RUST_VERSION}
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \
     cargo build --release --locked -p sen \

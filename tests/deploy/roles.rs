@@ -78,6 +78,15 @@ async fn every_role_starts_twice_as_the_compose_file_says() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_simulator_is_well_as_the_compose_file_says() {
+    let mut host = Host::new(&Variables::new(), &["ingest-1", "simulator"]).unwrap();
+    let mut simulator = host.container("simulator", &Variables::new()).unwrap();
+    simulator.start().unwrap();
+    simulator.well().await;
+    assert!(simulator.terminate().unwrap().success(), "{}", simulator.told());
+}
+
 #[test]
 fn the_simulator_is_told_its_broker_by_name() {
     let services = Composition::read(&Variables::new()).unwrap().services;

@@ -157,6 +157,21 @@ impl Apart {
     }
 }
 
+/// Lines of each part's log that are shown when a story fails.
+const LAST_LINES: usize = 25;
+
+impl Drop for Apart {
+    /// What the parts said last. The test's runner shows it only if the story failed.
+    fn drop(&mut self) {
+        for (name, part) in &self.parts {
+            let told = part.told();
+            let lines: Vec<_> = told.lines().collect();
+            let last = lines.len().saturating_sub(LAST_LINES);
+            println!("--- {name} said last:\n{}", lines[last..].join("\n"));
+        }
+    }
+}
+
 /// The variables of the file that put VictoriaMetrics in the place of InfluxDB.
 pub fn switched() -> Variables {
     Variables::from([

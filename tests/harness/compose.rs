@@ -111,6 +111,13 @@ pub struct Build {
 pub struct Condition {
     /// `service_healthy`.
     pub condition: String,
+    /// Whether its own profiles must start it, too.
+    #[serde(default = "yes")]
+    pub required: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// How a service is seen to be well.
@@ -184,9 +191,10 @@ impl Composition {
             for secret in &service.secrets {
                 ensure!(self.secrets.contains_key(secret), "{name}: no secret {secret}");
             }
-            for other in service.depends_on.keys() {
+            for (other, condition) in &service.depends_on {
                 let other = self.service(other)?;
-                let together = service.profiles.iter().all(|p| other.profiles.contains(p));
+                let together = !condition.required
+                    || service.profiles.iter().all(|p| other.profiles.contains(p));
                 ensure!(together, "{name}: depends on what its profiles do not start");
             }
             for mount in service.mounts()? {

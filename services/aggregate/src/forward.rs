@@ -147,6 +147,9 @@ impl Forwarder {
                     // Everything is stopping.
                     shutdown.requested().await;
                 }
+                Err(Trouble::Append(error @ AppendError::Fenced(_))) => {
+                    return Err(RunError::Fenced(error));
+                }
                 Err(trouble) => {
                     let pause = self.failed(&trouble);
                     tokio::select! {

@@ -11,10 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sen_chassis::backoff::Backoff;
+use sen_chassis::clock::Stopwatch;
 use sen_chassis::tasks::TaskError;
 use sen_chassis::trace::{self, Stage};
 use sen_chassis::{Clock, Health, Problem, Shutdown, Tasks};
-use sen_log::{Cursor, Entry, Offset, ReadError, Reader, Topic};
+use sen_log::{AppendError, Cursor, Entry, Offset, ReadError, Reader, Topic};
 use sen_model::time::MINUTE_MS;
 use sen_model::{Progress, ReadingBatch, Registry, Timestamp};
 use sen_store::{Checkpoint, Store, StoreError};
@@ -38,6 +39,8 @@ const RECORDS_AT_ONCE: usize = 1_024;
 /// How long a reading waits for others before all of them are stored. Whoever needs readings at
 /// once has the log; here a batch of a hundred costs little more than a single one.
 const GATHER: Duration = Duration::from_millis(100);
+/// How long what is left may be read once it is asked to stop.
+const DRAIN: Duration = Duration::from_secs(5);
 /// How often what is too old is deleted.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(3_600);
 /// How often windows that have ended are rolled up, and how long after their end: most of their
@@ -94,6 +97,9 @@ pub enum RunError {
     /// The log cannot be read.
     #[error("the log failed")]
     Log(#[from] ReadError),
+    /// Another process works on the same readings.
+    #[error("another has taken over")]
+    Fenced(#[source] AppendError),
     /// A task that looks after the store panicked: a bug.
     #[error("upkeep of the store failed")]
     Upkeep(#[source] Box<TaskError<RunError>>),
@@ -264,19 +270,25 @@ impl Reading {
                 Err(error) => self.mend(error, shutdown).await?,
             }
         }
-        self.drain(shutdown).await?;
+        self.drain().await?;
         self.commit().await
     }
 
-    /// Reads what is left up to the head.
-    async fn drain(&mut self, shutdown: &Shutdown) -> Result<(), RunError> {
-        loop {
+    /// Reads what was there when it was asked to stop, for a bounded time. What is left is read at
+    /// the next start, or by whoever takes over: the position says where.
+    async fn drain(&mut self) -> Result<(), RunError> {
+        let (head, begun) = (self.ports.readings.head(), Stopwatch::start());
+        while self.reader.position() <= head && begun.elapsed() < DRAIN {
             match self.reader.available(RECORDS_AT_ONCE).await {
-                Ok(entries) if entries.is_empty() => return Ok(()),
+                Ok(entries) if entries.is_empty() => break,
                 Ok(entries) => self.take(&entries).await?,
-                Err(error) => self.mend(error, shutdown).await?,
+                Err(error) => {
+                    tracing::warn!(%error, "the log cannot be read: the rest is read later");
+                    break;
+                }
             }
         }
+        Ok(())
     }
 
     async fn take(&mut self, entries: &[Entry<ReadingBatch>]) -> Result<(), RunError> {
@@ -309,10 +321,11 @@ impl Reading {
         self.committed = next;
         // The store's checkpoint is the one that counts; this one only holds the log back. If it
         // cannot be saved the log keeps more than it need, until the next one is.
-        if let Some(cursor) = &self.ports.cursor
-            && let Err(error) = cursor.save(next, Vec::new()).await
-        {
-            tracing::debug!(%error, "the cursor could not be saved");
+        let Some(cursor) = &self.ports.cursor else { return Ok(()) };
+        match cursor.save(next, Vec::new()).await {
+            Err(error @ AppendError::Fenced(_)) => return Err(RunError::Fenced(error)),
+            Err(error) => tracing::debug!(%error, "the cursor could not be saved"),
+            Ok(()) => {}
         }
         Ok(())
     }
@@ -327,7 +340,7 @@ impl Reading {
                 self.reader = self.ports.readings.read_from(floor).gathering(self.gather);
                 Ok(())
             }
-            ReadError::Io(_) if !shutdown.is_requested() => {
+            ReadError::Io(_) => {
                 if self.backoff.is_fresh() {
                     tracing::warn!(%error, "the log cannot be read");
                 }

@@ -29,6 +29,8 @@ use crate::rule_file::RuleFile;
 use crate::waiting::Waiting;
 use crate::{Alert, Config, Ports, RunError};
 
+mod stopping;
+
 /// The name its health is told under.
 const PART: &str = "alert";
 /// What it is called in traces: it works on what ingest wrote.
@@ -48,8 +50,6 @@ const BROKERS: &str = "broker:";
 const LOST_TIME_MS: i64 = 15_000;
 /// Saving takes at most one part in this of the time: a large memory is saved less often.
 const CHECKPOINT_SHARE: u32 = 50;
-/// Tries to write what waits when asked to stop; what is not written is judged again at the start.
-const LAST_TRIES: usize = 5;
 
 /// A command, and where its answer goes.
 type Asked = (Command, oneshot::Sender<CommandOutcome>);
@@ -275,7 +275,7 @@ impl Service {
         if **self.rules.borrow() == rules {
             return Ok(());
         }
-        if !self.save_for(&rules).await {
+        if !self.save_for(&rules).await? {
             self.next_rules = Some(rules);
             return Ok(());
         }
@@ -312,7 +312,7 @@ impl Service {
             self.progress
                 .send_if_modified(|told| std::mem::replace(&mut told.next, judged) != judged);
             if Instant::now() >= self.save_at && next != self.saved_next {
-                self.save().await;
+                self.save().await?;
             }
         }
         Ok(())
@@ -340,18 +340,22 @@ impl Service {
     }
 
     /// Saves a checkpoint; everything judged must be in the log. Tells whether it is saved.
-    async fn save(&mut self) -> bool {
+    async fn save(&mut self) -> Result<bool, RunError> {
         let rules = Arc::clone(&self.rules.borrow());
         self.save_for(&rules).await
     }
 
-    /// Saves a checkpoint from which on these rules are in force.
-    async fn save_for(&mut self, rules: &[Rule]) -> bool {
+    /// Saves a checkpoint from which on these rules are in force; tells whether it is saved.
+    async fn save_for(&mut self, rules: &[Rule]) -> Result<bool, RunError> {
         let stopwatch = Stopwatch::start();
         let next = self.inputs.next();
         let saved = self.judge.save(self.journal.logs.nexts(), next.events, rules, self.now());
         let result = match saved.encode() {
-            Ok(state) => self.save_at_places(next, state).await.map_err(|e| e.to_string()),
+            Ok(state) => match self.save_at_places(next, state).await {
+                // Another judges: our term is over.
+                Err(error @ AppendError::Fenced(_)) => return Err(RunError::Append(error)),
+                saved => saved.map_err(|error| error.to_string()),
+            },
             Err(error) => Err(error.to_string()),
         };
         let pause = Duration::from_millis(self.config.checkpoint_interval_ms);
@@ -362,13 +366,13 @@ impl Service {
                 if std::mem::take(&mut self.is_save_failing) {
                     tracing::info!("the checkpoint is saved again");
                 }
-                true
+                Ok(true)
             }
             Err(error) => {
                 if !std::mem::replace(&mut self.is_save_failing, true) {
                     tracing::warn!(error, "the checkpoint is not saved, the next one will be");
                 }
-                false
+                Ok(false)
             }
         }
     }
@@ -401,27 +405,6 @@ impl Service {
         let (next, heads) = (self.inputs.next(), self.inputs.heads());
         let behind = (heads.readings + 1).saturating_sub(next.readings);
         metrics::gauge!("sen_alert_lag_packets").set(behind as f64);
-    }
-
-    /// Judges what is left, writes it, and saves the position. What cannot be written now is
-    /// judged again at the next start, because the position then stays where it was.
-    async fn drain(mut self) -> Result<(), RunError> {
-        while self.journal.has_room() {
-            let Some(heard) = self.inputs.rest(STEP_PACKETS).await? else { break };
-            self.judge(&heard);
-            self.settle().await?;
-        }
-        for _ in 0..LAST_TRIES {
-            let Some(retry_at) = self.journal.retry_at() else { break };
-            sleep_until(retry_at).await;
-            self.flush().await?;
-        }
-        if self.journal.is_clean() {
-            self.settle().await?;
-            self.save().await;
-        }
-        self.measure();
-        Ok(())
     }
 }
 

@@ -68,9 +68,25 @@ impl Exporter {
 
     /// Makes what is due until asked to stop; a file that is not complete then is made at the next
     /// start. To encode and to write files takes a thread of its own, so that nobody waits for it.
+    /// If this is dropped, the thread ends as soon as it may.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), RunError> {
-        let runtime = tokio::runtime::Handle::current();
-        let work = move || runtime.block_on(service::run(self, shutdown));
-        Ok(tokio::task::spawn_blocking(work).await?)
+        let (runtime, own) = (tokio::runtime::Handle::current(), OnDrop(Shutdown::new()));
+        let asked = own.0.clone();
+        let work = move || runtime.block_on(service::run(self, asked));
+        let mut work = tokio::task::spawn_blocking(work);
+        tokio::select! {
+            ended = &mut work => return Ok(ended?),
+            () = shutdown.requested() => own.0.request(),
+        }
+        Ok(work.await?)
+    }
+}
+
+/// Asks to stop when nobody waits any more.
+struct OnDrop(Shutdown);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        self.0.request();
     }
 }

@@ -238,22 +238,25 @@ async fn follow<T: Wire>(
 ) -> Result<(), RunError> {
     let mut reader = topic.read_from(from).gathering(gather);
     let mut backoff = retry_policy(clock);
-    loop {
+    // What was there when it was asked to stop is the end: others may go on writing.
+    let mut last = Offset::MAX;
+    while reader.position() <= last {
         match reader.available(BATCH).await {
             Ok(entries) => {
                 if backoff.succeeded() {
                     tracing::info!(topic = name, "the log can be read again");
                 }
                 fold(&entries, reader.position().saturating_sub(1));
-                if !entries.is_empty() {
-                    continue;
-                }
                 if shutdown.is_requested() {
-                    return Ok(());
-                }
-                tokio::select! {
-                    () = shutdown.requested() => {}
-                    arrived = reader.arrival() => if arrived.is_err() { return Ok(()) },
+                    last = last.min(topic.head());
+                } else if entries.is_empty() {
+                    tokio::select! {
+                        () = shutdown.requested() => {}
+                        arrived = reader.arrival() => match arrived {
+                            Err(ReadError::Closed) => return Ok(()),
+                            arrived => arrived.map_err(RunError::Log)?,
+                        },
+                    }
                 }
             }
             Err(ReadError::Closed) => return Ok(()),
@@ -266,7 +269,11 @@ async fn follow<T: Wire>(
                 );
                 reader = topic.read_from(floor).gathering(gather);
             }
-            Err(error) if shutdown.is_requested() => return Err(RunError::Log(error)),
+            Err(error @ ReadError::Renewed(_)) => return Err(RunError::Log(error)),
+            Err(error) if shutdown.is_requested() => {
+                tracing::warn!(topic = name, %error, "the rest is read at the next start");
+                return Ok(());
+            }
             Err(error) => {
                 if backoff.is_fresh() {
                     let error = &error as &dyn std::error::Error;
@@ -277,6 +284,7 @@ async fn follow<T: Wire>(
             }
         }
     }
+    Ok(())
 }
 
 fn retry_policy(clock: &Clock) -> Backoff {

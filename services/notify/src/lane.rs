@@ -64,15 +64,17 @@ impl Lane {
         self.channel.name()
     }
 
-    /// Delivers until asked to stop, then to the head.
+    /// Delivers until asked to stop, then what was there until then.
     pub(crate) async fn run(self, shutdown: Shutdown) -> Result<(), ReadError> {
         let next = self.at(|position| position.next);
         let mut reader = self.alerts.read_from(next);
         if self.channel.forgets() && self.recall(&shutdown).await == Outcome::Stopped {
             return Ok(());
         }
-        loop {
+        let mut last = Offset::MAX;
+        while reader.position() <= last {
             let read = if shutdown.is_requested() {
+                last = last.min(self.alerts.head());
                 reader.available(READ_RECORDS).await
             } else {
                 tokio::select! {
@@ -97,6 +99,7 @@ impl Lane {
                 self.passed(entry.offset, &entry.record);
             }
         }
+        Ok(())
     }
 
     /// Delivers again what a channel that forgets must know.

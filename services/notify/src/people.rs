@@ -147,7 +147,7 @@ pub enum PeopleError {
 }
 
 impl People {
-    /// Calls people until asked to stop, then takes the alerts to the head, waits a little for what
+    /// Calls people until asked to stop, then takes the alerts there were until then, waits a little for what
     /// is under way, and saves.
     pub(crate) async fn run(mut self, shutdown: Shutdown) -> Result<(), PeopleError> {
         let mut alerts = self.wires.alerts.read_from(self.next);
@@ -189,7 +189,8 @@ impl People {
                 () = tokio::time::sleep(pause) => {}
             }
         }
-        loop {
+        let last = self.wires.alerts.head();
+        while alerts.position() <= last {
             let entries = alerts.available(READ_RECORDS).await?;
             if entries.is_empty() {
                 break;
@@ -451,8 +452,12 @@ impl People {
                 return;
             }
         };
-        if let Err(error) = self.wires.cursor.save(self.next, state).await {
-            tracing::warn!(%error, "what is open is not saved: the next start reads more");
+        match self.wires.cursor.save(self.next, state).await {
+            Err(error @ AppendError::Fenced(_)) => self.fenced = Some(error),
+            Err(error) => {
+                tracing::warn!(%error, "what is open is not saved: the next start reads more");
+            }
+            Ok(()) => {}
         }
     }
 

@@ -35,6 +35,15 @@ impl Stages {
         })
     }
 
+    /// Does what comes before the services run; none if we are asked to stop meanwhile.
+    pub(crate) async fn unless_stopped<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            _ = self.interrupt.recv() => None,
+            _ = self.terminate.recv() => None,
+            done = work => Some(done),
+        }
+    }
+
     /// Starts a service if there is one. The first added is the first to be stopped.
     pub(crate) fn add<S, E, R, F>(&mut self, name: &'static str, service: Option<S>, run: R)
     where
@@ -83,6 +92,27 @@ impl Stages {
         }
         stopped
     }
+}
+
+/// Lets whoever opens topics wait for the servers no longer than until we are asked to stop, which
+/// `asked` then tells; for as long as what it gives is kept.
+pub(crate) fn leave_when_stopped(
+    log: Log,
+    asked: Shutdown,
+) -> std::io::Result<Tasks<std::convert::Infallible>> {
+    let (mut interrupt, mut terminate) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut tasks = Tasks::default();
+    tasks.spawn("leave", async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        asked.request();
+        log.leave();
+        Ok(())
+    });
+    Ok(tasks)
 }
 
 /// The shutdown of each service, in stopping order.

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use sen_alert::backtest::Backtester;
 use sen_archive::Archive;
-use sen_chassis::{Clock, Problem, telemetry};
+use sen_chassis::{Clock, Health, Problem, telemetry};
 use sen_model::{Progress, Registry};
 use tokio::sync::watch;
 
@@ -102,7 +102,13 @@ pub(crate) async fn run(
     let mut stages = Stages::new()?;
     if roles == [Role::Simulator] {
         let broker = broker.context("the simulator needs a broker")?;
+        let (health, clock) = (Health::new(), Clock::system());
+        health.well(Role::Simulator.name());
+        let observed = (metrics, health, clock);
+        let outlook =
+            Outlook::bind(&settings.telemetry, name_of(roles), String::new(), observed).await?;
         simulate(&settings, broker, &mut stages)?;
+        outlook.stage(&mut stages);
         return stages.run(None).await;
     }
     if settings.cluster.is_apart() {

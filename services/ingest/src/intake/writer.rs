@@ -35,6 +35,9 @@ pub(crate) enum WriteError {
     /// It was closed under us.
     #[error("the log was closed while packets were waiting for it")]
     Closed,
+    /// The topic is not the one that was opened: only a new start can go on.
+    #[error("the log was begun anew while it was open")]
+    Renewed(#[source] AppendError),
     /// It does not even take a quarantine record.
     #[error("log.record_bytes is too small: {limit} bytes do not hold a quarantine record")]
     TooSmall {
@@ -153,6 +156,9 @@ impl Writer {
             match topic.append(group.clone()).await {
                 Ok(_) => count(&group),
                 Err(AppendError::Closed) => return Err(NotKept::Fatal(WriteError::Closed)),
+                Err(error @ AppendError::Fenced(_)) => {
+                    return Err(NotKept::Fatal(WriteError::Renewed(error)));
+                }
                 Err(AppendError::TooLarge { limit, .. }) if group.len() == 1 => {
                     oversize.limit = limit;
                     oversize.records.append(&mut group);

@@ -1,7 +1,7 @@
 //! `sen aggregate` among others: the partitions of the readings are shared among the instances. Each
 //! partition has a store of its own here, from which the archive is fed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use sen_cluster::{Change, Held};
 use tokio::sync::watch;
 
 use super::site::Site;
+use super::term::bear;
 use super::{Failed, replica, stage, topics};
 use crate::stages::Stages;
 use crate::vitals;
@@ -45,12 +46,14 @@ async fn share(site: Arc<Site>, shutdown: Shutdown) -> anyhow::Result<()> {
     let mut shares = site.cluster.shares(ROLE, site.settings.cluster.partitions);
     let mut stops: BTreeMap<u32, Shutdown> = BTreeMap::new();
     let mut tasks: Tasks<Failed> = Tasks::new();
+    let mut failures = VecDeque::new();
     loop {
         tokio::select! {
             () = shutdown.requested() => break,
-            Some(ended) = tasks.join_next() => {
-                ended?;
-            }
+            Some(ended) = tasks.join_next() => if let Err(error) = ended {
+                // Its lease is free again: whoever takes it begins on what is in the log.
+                bear(&mut failures, "partition", error.into())?;
+            },
             change = shares.next() => match change.context("partitions are no longer shared")? {
                 Change::Take(partition, held) => {
                     let stop = Shutdown::new();
@@ -68,8 +71,16 @@ async fn share(site: Arc<Site>, shutdown: Shutdown) -> anyhow::Result<()> {
         }
     }
     stops.values().for_each(Shutdown::request);
-    let ((), ended) = tokio::join!(shares.leave(), tasks.join_all());
-    Ok(ended?)
+    let all_ended = async {
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "a partition did not end well: another goes on with it");
+            }
+        }
+    };
+    tokio::join!(shares.leave(), all_ended);
+    Ok(())
 }
 
 /// One partition for as long as it is ours.

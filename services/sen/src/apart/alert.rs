@@ -51,13 +51,21 @@ async fn term(site: Arc<Site>, shutdown: Shutdown) -> anyhow::Result<()> {
     };
     let rules = site.settings.folder.join("rules.toml");
     let alert = Alert::bind(site.settings.alert.clone(), rules, ports)?;
+    let _judging = Judging(&site);
     site.judges(Some(alert.progress()));
     site.gauges().judging_behind = Some(vitals::judging_behind(alert.progress(), readings));
-    let ended = tokio::select! {
-        ended = alert.run(shutdown) => ended.map_err(Into::into),
-        never = site.cluster.answer(COMMANDS, caller) => never.map_err(Into::into),
-    };
-    site.judges(None);
-    site.gauges().judging_behind = None;
-    ended
+    tokio::select! {
+        ended = alert.run(shutdown) => Ok(ended?),
+        never = site.cluster.answer(COMMANDS, caller) => Ok(never?),
+    }
+}
+
+/// A term as the judge, which may be dropped anywhere: then nothing is told of judging any more.
+struct Judging<'a>(&'a Site);
+
+impl Drop for Judging<'_> {
+    fn drop(&mut self) {
+        self.0.judges(None);
+        self.0.gauges().judging_behind = None;
+    }
 }

@@ -18,8 +18,8 @@ use sen_chassis::{Shutdown, telemetry};
 use crate::cli::Place;
 use crate::config::Settings;
 use crate::shared_config;
-use crate::stages::Stages;
-use crate::wiring::Role;
+use crate::stages::{Stages, leave_when_stopped};
+use crate::wiring::{Addresses, Role};
 
 mod aggregate;
 mod alert;
@@ -48,15 +48,16 @@ pub(crate) async fn run(
     metrics: telemetry::Metrics,
     mut stages: Stages,
 ) -> anyhow::Result<()> {
-    let site = Arc::new(Site::join(settings, place, role, metrics).await?);
-    let mut addresses = match role {
-        Role::Ingest => ingest::begin(&site, &mut stages).await?,
-        Role::Aggregate => aggregate::begin(&site, &mut stages),
-        Role::Alert => alert::begin(&site, &mut stages),
-        Role::Notify => notify::begin(&site, &mut stages),
-        Role::Gateway => gateway::begin(&site, &mut stages).await?,
-        Role::Simulator => anyhow::bail!("the simulator needs no cluster: `sen simulate`"),
-    };
+    let joined = stages.unless_stopped(Site::join(settings, place, role, metrics)).await;
+    let Some(site) = joined.transpose()?.map(Arc::new) else { return Ok(()) };
+    let asked = Shutdown::new();
+    let leaving = leave_when_stopped(site.log.clone(), asked.clone())?;
+    let begun = begin(&site, role, &mut stages).await;
+    if begun.is_err() && asked.is_requested() {
+        return Ok(());
+    }
+    drop(leaving);
+    let mut addresses = begun?;
     if shared_config::is_shared(place) {
         // A file that changes is taken by whoever watches it; the rest at the next start.
         beside(&mut stages, "config", site.cluster.follow(site.settings.folder.clone()));
@@ -66,6 +67,17 @@ pub(crate) async fn run(
     let log = site.log.clone();
     drop(site);
     stages.run(Some(log)).await
+}
+
+async fn begin(site: &Arc<Site>, role: Role, stages: &mut Stages) -> anyhow::Result<Addresses> {
+    Ok(match role {
+        Role::Ingest => ingest::begin(site, stages).await?,
+        Role::Aggregate => aggregate::begin(site, stages),
+        Role::Alert => alert::begin(site, stages),
+        Role::Notify => notify::begin(site, stages),
+        Role::Gateway => gateway::begin(site, stages).await?,
+        Role::Simulator => anyhow::bail!("the simulator needs no cluster: `sen simulate`"),
+    })
 }
 
 /// A stage of a role: a future that ends when asked to.

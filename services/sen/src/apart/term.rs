@@ -88,7 +88,11 @@ async fn overdue(shutdown: &Shutdown) {
 }
 
 /// Puts up with a failure, unless there were too many of late.
-fn bear(failures: &mut VecDeque<Instant>, lease: &str, error: anyhow::Error) -> anyhow::Result<()> {
+pub(super) fn bear(
+    failures: &mut VecDeque<Instant>,
+    lease: &str,
+    error: anyhow::Error,
+) -> anyhow::Result<()> {
     failures.push_back(Instant::now());
     while failures.front().is_some_and(|first| first.elapsed() > WITHIN) {
         failures.pop_front();
