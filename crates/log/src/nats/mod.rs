@@ -13,7 +13,8 @@
 //! - *a replica is behind*: "no more" is believed of the leader only ([`read`]);
 //! - *the stream is not what it was*: a new epoch, and all who had it open must start again
 //!   ([`keeper`]);
-//! - *an old owner comes back*: its next append, or its next save of a cursor, is refused.
+//! - *an old owner comes back*: its next append, or its next save of a cursor, is refused, also
+//!   one that was under way ([`cursor`]).
 //!
 //! Pure: [`names`], [`message`], [`durability`].
 
@@ -33,6 +34,7 @@ use crate::backend::{Backend, Durability, Lag, Pending, ReadError, TopicBackend,
 use crate::embedded::{disk, is_name};
 use crate::{Log, OpenError, View, lock};
 
+mod cursor;
 mod cursors;
 mod durability;
 mod epochs;
@@ -413,7 +415,8 @@ async fn buckets(context: &Context, config: &Config, prover: &Prover) -> Asked<(
     let stream = ask(context.get_or_create_stream(cursors_config(&cursors, replicas))).await?;
     count_replicas(prover, &stream);
     let epochs = Epochs::new(ask(context.get_key_value(epochs)).await?);
-    Ok((epochs, Cursors::new(ask(context.get_object_store(cursors)).await?)))
+    let store = ask(context.get_object_store(&cursors)).await?;
+    Ok((epochs, Cursors::new(cursors, context.clone(), stream, store)))
 }
 
 /// How long servers that are still starting or electing are waited for.

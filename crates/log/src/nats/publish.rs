@@ -35,13 +35,18 @@ pub(crate) struct Outgoing {
 }
 
 /// Why one message was not acknowledged.
-enum Trouble {
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Trouble {
     /// It may work again.
+    #[error("{0}")]
     Again(String),
     /// Nobody takes the subject.
+    #[error("no server takes it")]
     NoStream,
     /// Another message came first.
+    #[error("another message came first")]
     OutOfTurn,
+    #[error(transparent)]
     Refused(AppendError),
 }
 
@@ -228,7 +233,7 @@ async fn send<'a>(
     .await
 }
 
-fn trouble(error: &PublishError) -> Trouble {
+pub(crate) fn trouble(error: &PublishError) -> Trouble {
     use std::error::Error;
     let source = error.source();
     let told = source.and_then(|it| it.downcast_ref::<async_nats::jetstream::Error>());

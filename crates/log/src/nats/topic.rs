@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use super::cursors::NatsCursor;
+use super::cursor::NatsCursor;
 use super::message::{FRAME_BYTES, id_of, pack};
 use super::names::Numbering;
 use super::publish::{Outgoing, Owned, publish};

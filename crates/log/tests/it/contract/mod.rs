@@ -10,6 +10,7 @@ use crate::notebook::{self, Note};
 use crate::servers::{self, PATIENCE, Server};
 
 mod cluster;
+mod cursors;
 mod everywhere;
 mod sharing;
 mod trouble;
