@@ -80,7 +80,9 @@ impl NatsTopic {
                 let packed = pack(payloads.keys().zip(payloads.iter())).into_iter();
                 let outgoing = packed.map(|packed| {
                     let id = id_of(&packed.bytes);
-                    Outgoing::new(names.bucket(packed.bucket), packed.bytes, id, packed.records)
+                    let bucket = packed.bucket;
+                    Outgoing::new(names.bucket(bucket), packed.bytes, id, packed.records)
+                        .of_bucket(bucket)
                 });
                 outgoing.collect()
             }

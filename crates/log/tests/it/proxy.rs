@@ -21,6 +21,9 @@ pub(crate) enum Way {
     Mute,
     /// There is no connection; the next one is open.
     Cut,
+    /// As open, but the one message that is waited for goes where nobody takes it: the last letter
+    /// but one of the text becomes another.
+    Astray,
 }
 
 #[derive(Clone)]
@@ -83,22 +86,27 @@ impl Proxy {
 
 impl Road {
     /// Looks for what the trap waits for in what is about to be sent.
-    fn look(&self, bytes: &[u8]) {
+    fn look(&self, bytes: &mut [u8]) {
         let mut trap = self.trap.lock().unwrap();
         let Some((text, count, way)) = &mut *trap else { return };
-        let found = bytes.windows(text.len()).filter(|window| window == text).count();
-        *count = count.saturating_sub(found);
-        if *count == 0 {
-            self.way.send_replace(*way);
-            *trap = None;
+        let places = bytes.windows(text.len()).enumerate();
+        let places: Vec<_> = places.filter(|(_, window)| window == text).collect();
+        let Some((place, _)) = places.get(*count - 1) else {
+            *count -= places.len();
+            return;
+        };
+        if *way == Way::Astray {
+            bytes[place + text.len() - 2] = b'x';
         }
+        self.way.send_replace(*way);
+        *trap = None;
     }
 }
 
 async fn up(road: Road, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
     let (mut way, mut bytes) = (road.way.subscribe(), vec![0; 4_096]);
     while let Some(count) = read(&mut from, &mut way, &mut bytes).await {
-        road.look(&bytes[..count]);
+        road.look(&mut bytes[..count]);
         if way.wait_for(|way| *way != Way::Held).await.is_ok_and(|way| *way == Way::Cut) {
             return;
         }
@@ -111,7 +119,7 @@ async fn up(road: Road, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
 async fn down(road: Road, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
     let (mut way, mut bytes) = (road.way.subscribe(), vec![0; 65_536]);
     while let Some(count) = read(&mut from, &mut way, &mut bytes).await {
-        if *way.borrow() == Way::Open && to.write_all(&bytes[..count]).await.is_err() {
+        if *way.borrow() != Way::Mute && to.write_all(&bytes[..count]).await.is_err() {
             return;
         }
     }
