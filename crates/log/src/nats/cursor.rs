@@ -152,7 +152,7 @@ impl NatsCursor {
             self.tidy(&mut place).await;
         }
         replaced?;
-        self.topic.saved.notify_one();
+        self.topic.is_saved.store(true, Ordering::Release);
         Ok(())
     }
 

@@ -21,6 +21,7 @@ use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
+use super::keeper::Looked;
 use super::publish::{Trouble, trouble};
 use super::{Asked, ask};
 use crate::backend::{Epoch, Offset};
@@ -43,6 +44,8 @@ pub(crate) struct Cursors {
     context: Context,
     stream: Stream,
     store: ObjectStore,
+    /// When what they hold back was last looked for.
+    pub(crate) looked: Looked,
 }
 
 /// A cursor as it stands in the bucket.
@@ -137,7 +140,7 @@ impl Cursors {
         stream: Stream,
         store: ObjectStore,
     ) -> Self {
-        Self { bucket, context, stream, store }
+        Self { bucket, context, stream, store, looked: Looked::default() }
     }
 
     /// Every cursor of the centre.
