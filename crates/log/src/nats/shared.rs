@@ -183,7 +183,7 @@ impl Shared {
         let floor = self.numbering.floor(info.state.first_sequence);
         self.floor.fetch_max(floor, Ordering::AcqRel);
         self.counts.bytes.store(info.state.bytes, Ordering::Relaxed);
-        self.prover.count_replicas(&info.config.name, info.config.num_replicas);
+        self.prover.note(info);
     }
 
     /// Asks the stream's leader for the first message of some subjects from a sequence on.
