@@ -24,6 +24,10 @@ impl Cursor {
     /// Saves a checkpoint atomically and durably: after a crash it is this one or the one before.
     ///
     /// `next` is the next offset to read, so at most head + 1; a higher one is taken as that.
+    ///
+    /// Fails with [`AppendError::Fenced`] when somebody else has opened the cursor since: then this
+    /// owner must stop, and if it still owns anything open the cursor again and begin from what
+    /// it loads. After [`AppendError::Unavailable`] it may be saved or not; the next save finds out.
     pub async fn save(&self, next: Offset, state: Vec<u8>) -> Result<(), AppendError> {
         self.backend.save(next, state).await
     }

@@ -281,7 +281,9 @@ impl Log {
 
     /// Opens (or creates) the named cursor over a topic; from then on it holds retention back.
     ///
-    /// A cursor has one owner.
+    /// A cursor has one owner. Over NATS whoever opens it takes it over: from then on every save of
+    /// who had it open before fails with [`AppendError::Fenced`], also one that was under way. So a
+    /// process must open only what it owns, and only once it does.
     pub fn cursor<T: Wire>(&self, topic: &Topic<T>, name: &str) -> Result<Cursor, OpenError> {
         let is_ours = self.waiting(|| {
             let topics = lock(&self.shared.topics);

@@ -1,32 +1,78 @@
 //! Cursors as objects in a bucket: the position stands in the object's metadata, the owner's state
-//! is its content. An object is replaced at once: its name points to the new content or the old.
+//! is its content. An object is replaced at once: the message that names it points to the new
+//! content or the old. That message is written here and not by the client's store, because it must
+//! say which one it replaces: of two who believe to own a cursor one is refused. Whatever reads
+//! object stores reads it all the same.
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_nats::jetstream::object_store::{InfoErrorKind, ObjectInfo, ObjectMetadata, ObjectStore};
+use async_nats::header::NATS_ROLLUP;
+use async_nats::jetstream::Context;
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::object_store::{ObjectInfo, ObjectOptions, ObjectStore};
+use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE;
 use futures_util::StreamExt;
+use futures_util::future::try_join_all;
+use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
-use super::shared::{Pause, Shared};
-use super::tasks::Tasks;
-use super::{Asked, Patience, ask};
-use crate::backend::{AppendError, Checkpoint, CursorBackend, Epoch, Offset, Pending, ReadError};
-use crate::{OpenError, View, lock};
+use super::keeper::Looked;
+use super::publish::{Trouble, trouble};
+use super::{Asked, ask};
+use crate::backend::{Epoch, Offset};
+use crate::embedded::disk;
 
 /// Largest state beside a cursor, in bytes.
-const STATE_BYTES: usize = 64 << 20;
-/// How long one transfer of a cursor may take, and how often it is tried.
+pub(crate) const STATE_BYTES: usize = 64 << 20;
+/// Bytes of one message of a content, as the client's store has it.
+const CHUNK_BYTES: usize = 128 << 10;
+/// Messages of a content that are under way at once.
+const CHUNKS: usize = 8;
+/// How long one transfer of a cursor may take.
 const TRANSFER: Duration = Duration::from_secs(30);
-const TRIES: usize = 4;
+/// Under which word the metadata says who has opened the cursor.
+const OWNER: &str = "owner";
 
 /// The bucket of all cursors of a centre.
 pub(crate) struct Cursors {
+    bucket: String,
+    context: Context,
+    stream: Stream,
     store: ObjectStore,
+    /// When what they hold back was last looked for.
+    pub(crate) looked: Looked,
+}
+
+/// A cursor as it stands in the bucket.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    /// Of the message that names its content.
+    pub(crate) sequence: u64,
+    pub(crate) object: ObjectInfo,
+}
+
+impl Found {
+    /// Whether this one opened it last.
+    pub(crate) fn is_of(&self, owner: &str) -> bool {
+        !self.object.deleted && self.object.metadata.get(OWNER).is_some_and(|it| it == owner)
+    }
+
+    /// The content, if there is any.
+    pub(crate) fn content(&self) -> Option<String> {
+        Some(self.object.nuid.clone()).filter(|_| self.object.chunks > 0)
+    }
+
+    /// The same position and content, opened by another.
+    pub(crate) fn taken_over(&self, owner: &str) -> ObjectInfo {
+        let mut object = self.object.clone();
+        object.metadata.insert(OWNER.to_owned(), owner.to_owned());
+        object
+    }
 }
 
 /// A cursor as it is kept.
@@ -50,8 +96,9 @@ impl Kept {
         object(&self.topic, &self.name)
     }
 
-    fn metadata(&self) -> ObjectMetadata {
+    fn metadata(&self, owner: &str) -> HashMap<String, String> {
         let mut metadata = HashMap::from([
+            (OWNER.to_owned(), owner.to_owned()),
             ("epoch".to_owned(), self.epoch.0.clone()),
             ("next".to_owned(), self.next.to_string()),
             ("head".to_owned(), self.head.to_string()),
@@ -62,11 +109,11 @@ impl Kept {
         if self.yields {
             metadata.insert("yields".to_owned(), "true".to_owned());
         }
-        ObjectMetadata { name: self.object(), metadata, ..ObjectMetadata::default() }
+        metadata
     }
 
     /// Reads it back; none if it is no cursor.
-    fn read(object: &ObjectInfo) -> Option<Self> {
+    pub(crate) fn read(object: &ObjectInfo) -> Option<Self> {
         let (topic, name) = object.name.split_once('/')?;
         let word = |key: &str| object.metadata.get(key).map(String::as_str);
         let number = |key: &str| word(key).and_then(|text| text.parse().ok());
@@ -82,13 +129,18 @@ impl Kept {
     }
 }
 
-fn object(topic: &str, name: &str) -> String {
+pub(crate) fn object(topic: &str, name: &str) -> String {
     format!("{topic}/{name}")
 }
 
 impl Cursors {
-    pub(crate) fn new(store: ObjectStore) -> Self {
-        Self { store }
+    pub(crate) fn new(
+        bucket: String,
+        context: Context,
+        stream: Stream,
+        store: ObjectStore,
+    ) -> Self {
+        Self { bucket, context, stream, store, looked: Looked::default() }
     }
 
     /// Every cursor of the centre.
@@ -104,33 +156,99 @@ impl Cursors {
         timeout(TRANSFER, list).await.unwrap_or_else(|_| Err("no answer in time".to_owned()))
     }
 
-    async fn find(&self, object: &str) -> Asked<Option<ObjectInfo>> {
-        match self.store.info(object).await {
-            Ok(found) => Ok(Some(found).filter(|found| !found.deleted)),
-            Err(error) if error.kind() == InfoErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error.to_string()),
-        }
-    }
-
-    /// Puts a cursor in place of the one before; answers the name of its content.
-    async fn put(&self, kept: &Kept, state: &[u8]) -> Asked<String> {
-        let mut pause = Pause::new();
-        let mut reason = String::new();
-        for _ in 0..TRIES {
-            let mut content = state;
-            match timeout(TRANSFER, self.store.put(kept.metadata(), &mut content)).await {
-                Ok(Ok(put)) => return Ok(put.nuid),
-                Ok(Err(error)) => reason = error.to_string(),
-                Err(_) => reason = "no answer in time".to_owned(),
+    /// A cursor as the leader has it; also one that was given up, whose message is still there.
+    pub(crate) async fn find(&self, object: &str) -> Asked<Option<Found>> {
+        let name = self.name_subject(object);
+        let found = async {
+            match self.stream.get_last_raw_message_by_subject(&name).await {
+                Ok(message) => Ok(Some(message)),
+                Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => {
+                    Ok(None)
+                }
+                Err(error) => Err(error),
             }
-            pause.wait().await;
-        }
-        Err(reason)
+        };
+        let Some(message) = ask(found).await? else { return Ok(None) };
+        let read = serde_json::from_slice(&message.payload);
+        let object = read.map_err(|error| format!("{object} is no cursor: {error}"))?;
+        Ok(Some(Found { sequence: message.sequence, object }))
     }
 
-    /// The content of a cursor; none if it is damaged.
-    async fn get(&self, object: &str) -> io::Result<Option<(ObjectInfo, Vec<u8>)>> {
-        let Some(found) = self.find(object).await.map_err(io::Error::other)? else {
+    /// An object of a position, whose content is `state`; it is not there yet.
+    pub(crate) fn object(&self, kept: &Kept, owner: &str, state: &[u8]) -> io::Result<ObjectInfo> {
+        let digest = URL_SAFE.encode(Sha256::digest(state));
+        Ok(ObjectInfo {
+            name: kept.object(),
+            description: None,
+            metadata: kept.metadata(owner),
+            headers: None,
+            options: Some(ObjectOptions { link: None, max_chunk_size: Some(CHUNK_BYTES) }),
+            bucket: self.bucket.clone(),
+            nuid: content_name()?,
+            size: state.len(),
+            chunks: state.len().div_ceil(CHUNK_BYTES),
+            modified: None,
+            digest: Some(format!("SHA-256={digest}")),
+            deleted: false,
+        })
+    }
+
+    /// Brings a content to the servers; nobody sees it until it is named. One that came in parts
+    /// only must get another name before it is tried again.
+    pub(crate) async fn upload(&self, content: &str, state: &[u8]) -> Result<(), Trouble> {
+        let subject = self.content_subject(content);
+        let all = async {
+            for window in state.chunks(CHUNK_BYTES * CHUNKS) {
+                let mut answers = Vec::with_capacity(CHUNKS);
+                for chunk in window.chunks(CHUNK_BYTES) {
+                    let message = PublishMessage::build().payload(chunk.to_vec().into());
+                    let sent = self.context.send_publish(subject.clone(), message).await;
+                    answers.push(sent.map_err(|error| trouble(&error))?.into_future());
+                }
+                try_join_all(answers).await.map_err(|error| trouble(&error))?;
+            }
+            Ok(())
+        };
+        timeout(TRANSFER, all).await.unwrap_or_else(|_| Err(unanswered()))
+    }
+
+    /// Lets the name point to an object, if what named the last one has the sequence `after` (0:
+    /// there was none); answers the sequence of this one.
+    pub(crate) async fn name(&self, object: &ObjectInfo, after: u64) -> Result<u64, Trouble> {
+        let text = serde_json::to_vec(object);
+        let text = text.map_err(|error| Trouble::Again(error.to_string()))?;
+        let message = PublishMessage::build()
+            .payload(text.into())
+            .header(NATS_ROLLUP, "sub")
+            .expected_last_subject_sequence(after);
+        let sent = async {
+            let subject = self.name_subject(&object.name);
+            self.context.send_publish(subject, message).await?.await
+        };
+        match timeout(TRANSFER, sent).await {
+            Ok(named) => named.map(|ack| ack.sequence).map_err(|error| trouble(&error)),
+            Err(_) => Err(unanswered()),
+        }
+    }
+
+    /// Deletes a content that nothing names any more.
+    pub(crate) async fn purge(&self, content: &str) -> Asked<()> {
+        let subject = self.content_subject(content);
+        ask(async { self.stream.purge().filter(subject).await }).await.map(drop)
+    }
+
+    fn name_subject(&self, object: &str) -> String {
+        format!("$O.{}.M.{}", self.bucket, URL_SAFE.encode(object))
+    }
+
+    fn content_subject(&self, content: &str) -> String {
+        format!("$O.{}.C.{content}", self.bucket)
+    }
+
+    /// The content of a cursor; none if there is no cursor, or it is damaged.
+    pub(crate) async fn get(&self, object: &str) -> io::Result<Option<(ObjectInfo, Vec<u8>)>> {
+        let found = self.find(object).await.map_err(io::Error::other)?;
+        let Some(found) = found.map(|found| found.object).filter(|found| !found.deleted) else {
             return Ok(None);
         };
         if found.size == 0 {
@@ -154,136 +272,18 @@ impl Cursors {
     pub(crate) async fn forget(&self, topic: &str, name: &str) -> Asked<()> {
         let object = object(topic, name);
         match self.find(&object).await? {
-            Some(_) => ask(self.store.delete(&object)).await,
-            None => Ok(()),
+            Some(found) if !found.object.deleted => ask(self.store.delete(&object)).await,
+            _ => Ok(()),
         }
     }
 }
 
-/// A cursor of a topic.
-pub(crate) struct NatsCursor {
-    topic: Arc<Shared>,
-    name: String,
-    tasks: Arc<Tasks>,
-    yields: Mutex<bool>,
-    /// The content we loaded or saved last: another one means another owner.
-    ours: Mutex<Option<String>>,
-    /// One save at a time.
-    saving: tokio::sync::Mutex<()>,
+fn unanswered() -> Trouble {
+    Trouble::Again("no answer in time".to_owned())
 }
 
-impl NatsCursor {
-    /// Opens a cursor, or registers a new one, so that it holds retention back at once.
-    pub(crate) async fn open(
-        topic: Arc<Shared>,
-        name: &str,
-        tasks: Arc<Tasks>,
-    ) -> Result<Self, OpenError> {
-        let object = object(&topic.name, name);
-        let failed = |reason| OpenError::Server { what: format!("keep cursor {object}"), reason };
-        let mut patience = Patience::begin();
-        let found = loop {
-            match topic.cursors.find(&object).await {
-                Ok(found) => break found,
-                Err(reason) => patience.again(reason).await.map_err(failed)?,
-            }
-        };
-        let kept = found.as_ref().and_then(Kept::read);
-        let yields = Mutex::new(kept.is_some_and(|kept| kept.yields));
-        let (ours, saving) = (Mutex::default(), tokio::sync::Mutex::default());
-        let cursor = Self { topic, name: name.to_owned(), tasks, yields, ours, saving };
-        if found.is_none() {
-            let put = cursor.topic.cursors.put(&cursor.kept(0), &[]).await.map_err(failed)?;
-            *lock(&cursor.ours) = Some(put);
-        }
-        Ok(cursor)
-    }
-
-    fn kept(&self, next: Offset) -> Kept {
-        let partition = match self.topic.view {
-            View::Partition(partition) => Some(partition),
-            View::Whole | View::Writing => None,
-        };
-        let head = self.topic.head();
-        Kept {
-            topic: self.topic.name.clone(),
-            name: self.name.clone(),
-            epoch: self.topic.epoch.clone(),
-            next: next.min(head + 1),
-            head,
-            partition,
-            yields: *lock(&self.yields),
-        }
-    }
-
-    /// From the next save on the cursor does not hold back what must go.
-    pub(crate) fn let_yield(&self) {
-        *lock(&self.yields) = true;
-    }
-
-    pub(crate) fn is_called(&self, name: &str) -> bool {
-        self.name == name
-    }
-
-    /// A paused owner that comes back must not put an old state over a newer one.
-    async fn check_owner(&self) -> Result<(), AppendError> {
-        let Some(ours) = lock(&self.ours).clone() else { return Ok(()) };
-        let object = object(&self.topic.name, &self.name);
-        let found = self.topic.cursors.find(&object).await.map_err(AppendError::Unavailable)?;
-        match found {
-            Some(found) if found.nuid == ours => Ok(()),
-            _ => Err(AppendError::Fenced(format!("cursor {object} was saved by somebody else"))),
-        }
-    }
-
-    async fn put(&self, next: Offset, state: &[u8]) -> Result<(), AppendError> {
-        if self.topic.is_over() {
-            return Err(AppendError::Closed);
-        }
-        if state.len() > STATE_BYTES {
-            let (bytes, limit) = (state.len() as u64, STATE_BYTES as u64);
-            return Err(AppendError::TooLarge { bytes, limit });
-        }
-        let _one = self.saving.lock().await;
-        self.check_owner().await?;
-        // Until the outcome is known, whatever stands there may be ours.
-        *lock(&self.ours) = None;
-        let put = self.topic.cursors.put(&self.kept(next), state).await;
-        *lock(&self.ours) = Some(put.map_err(AppendError::Unavailable)?);
-        self.topic.saved.notify_one();
-        Ok(())
-    }
-
-    async fn get(&self) -> Result<Option<Checkpoint>, ReadError> {
-        if self.topic.is_renewed.load(Ordering::Acquire) {
-            return Err(ReadError::Renewed(self.topic.name.clone()));
-        }
-        let object = object(&self.topic.name, &self.name);
-        let mut pause = Pause::new();
-        let mut tries = 1;
-        let found = loop {
-            match self.topic.cursors.get(&object).await {
-                Err(error) if tries == TRIES => return Err(ReadError::Io(error)),
-                // Its owner may just be saving it, which takes the old content away.
-                Err(_) => tries += 1,
-                Ok(found) => break found,
-            }
-            pause.wait().await;
-        };
-        let Some((info, state)) = found else { return Ok(None) };
-        *lock(&self.ours) = Some(info.nuid.clone());
-        let kept = Kept::read(&info).filter(|kept| kept.epoch == self.topic.epoch && kept.next > 0);
-        Ok(kept.map(|kept| Checkpoint { epoch: kept.epoch, next: kept.next, state }))
-    }
-}
-
-impl CursorBackend for NatsCursor {
-    fn load(&self) -> Result<Option<Checkpoint>, ReadError> {
-        let loaded = self.tasks.block(self.get());
-        loaded.map_err(|error| ReadError::Io(io::Error::other(error)))?
-    }
-
-    fn save(&self, next: Offset, state: Vec<u8>) -> Pending<'_, Result<(), AppendError>> {
-        Box::pin(async move { self.put(next, &state).await })
-    }
+/// What a content is called; nothing was ever called so.
+pub(crate) fn content_name() -> io::Result<String> {
+    let bits: [u8; 16] = disk::random()?;
+    Ok(bits.iter().map(|byte| format!("{byte:02x}")).collect())
 }

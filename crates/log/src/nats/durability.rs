@@ -41,15 +41,16 @@ struct Settings {
     sync_interval: Option<serde_json::Value>,
 }
 
-/// Judges the answers of all monitors and the fewest replicas a stream really has.
-pub(crate) fn judge(answers: &[Answer], replicas: usize) -> Durability {
-    match objection(answers, replicas) {
+/// Judges the answers of all monitors, the fewest replicas a stream really has, and the names of
+/// all servers on which any of them is.
+pub(crate) fn judge(answers: &[Answer], replicas: usize, peers: &BTreeSet<String>) -> Durability {
+    match objection(answers, replicas, peers) {
         Some(reason) => Durability::BestEffort(reason),
         None => Durability::Durable,
     }
 }
 
-fn objection(answers: &[Answer], replicas: usize) -> Option<String> {
+fn objection(answers: &[Answer], replicas: usize, peers: &BTreeSet<String>) -> Option<String> {
     if replicas < SAFE_REPLICAS {
         return Some(format!(
             "the streams have {replicas} replica(s): with fewer than {SAFE_REPLICAS} the loss of one \
@@ -64,7 +65,7 @@ fn objection(answers: &[Answer], replicas: usize) -> Option<String> {
                 .to_owned(),
         );
     }
-    let mut servers = BTreeSet::new();
+    let (mut servers, mut names) = (BTreeSet::new(), BTreeSet::new());
     for (monitor, answer) in answers {
         match answer.as_ref().map_err(Clone::clone).and_then(|text| read(text)) {
             Ok(varz) => {
@@ -72,6 +73,7 @@ fn objection(answers: &[Answer], replicas: usize) -> Option<String> {
                     return Some(reason);
                 }
                 servers.insert(varz.server_id);
+                names.insert(varz.server_name);
             }
             Err(error) => {
                 return Some(format!(
@@ -81,11 +83,19 @@ fn objection(answers: &[Answer], replicas: usize) -> Option<String> {
             }
         }
     }
-    (servers.len() < replicas).then(|| {
-        format!(
+    if servers.len() < replicas {
+        return Some(format!(
             "cluster.monitors names {} server(s), but records are kept by {replicas}: name the \
              monitoring address of every server",
             servers.len()
+        ));
+    }
+    // Of more servers than replicas each may keep some.
+    let unasked = peers.difference(&names).next();
+    unasked.map(|name| {
+        format!(
+            "records are kept by server {name} too, which cluster.monitors does not name (or which \
+             is away): name the monitoring address of every server"
         )
     })
 }

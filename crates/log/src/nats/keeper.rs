@@ -2,25 +2,30 @@
 //! a quiet partition on, and deletes what nobody needs any more.
 //!
 //! Every process that has a topic open does so; a deletion done twice changes nothing. Records go
-//! only below the lowest cursor of all processes, and only when age or size allow it.
+//! only below the lowest cursor of all processes, and only when age or size allow it. What costs the
+//! servers much (every cursor is listed) is done seldom, once for all views of a topic, and only
+//! when age or size allow something to go.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::stream::Info;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::ask;
 use super::cursors::Kept;
 use super::epochs::Look;
 use super::shared::Shared;
 use crate::embedded::system_now_ms;
+use crate::lock;
 
 /// How often the stream is looked at.
-const WATCH: Duration = Duration::from_secs(2);
+pub(super) const WATCH: Duration = Duration::from_secs(2);
 /// How often old records are looked for when no cursor was saved.
 const RETENTION: Duration = Duration::from_secs(60);
 /// How often the epoch is compared and the head noted beside it.
@@ -29,18 +34,48 @@ const NOTE: Duration = Duration::from_secs(30);
 const QUIET: Duration = Duration::from_secs(10);
 /// Looks in a row after which a stream that is not what it was is believed: a replica that has just
 /// become the leader may still be applying what it has.
-const LOOKS: u32 = 5;
+pub(super) const LOOKS: u32 = 5;
+/// How long after one look for old records, for any view of the topic, the next may begin.
+const APART: Duration = Duration::from_secs(10);
+/// As [`APART`], when the servers are full and records are refused.
+const APART_WHEN_FULL: Duration = Duration::from_secs(1);
+
+/// When this process last looked for old records, by topic.
+#[derive(Debug, Default)]
+pub(crate) struct Looked(Mutex<BTreeMap<(String, bool), Instant>>);
+
+impl Looked {
+    /// Whether it is time to look again; then it counts as done.
+    fn is_due(&self, topic: &str, early: bool) -> bool {
+        let (mut looked, now) = (lock(&self.0), Instant::now());
+        let apart = if early { APART_WHEN_FULL } else { APART };
+        let last = looked.entry((topic.to_owned(), early));
+        let is_due = match &last {
+            Entry::Vacant(_) => true,
+            Entry::Occupied(last) => now - *last.get() > apart,
+        };
+        if is_due {
+            last.insert_entry(now);
+        }
+        is_due
+    }
+}
 
 /// Looks after a topic until it ends.
 pub(crate) async fn keep(shared: Arc<Shared>) {
     let begun = Instant::now();
     let (mut retained, mut noted, mut asked) = (begun, begun, begun);
+    // A cursor was saved since old records were looked for.
+    let mut is_saved = false;
     let mut doubts = 0;
     while !shared.is_over() {
-        let is_saved = timeout(WATCH, shared.saved.notified()).await.is_ok();
+        // Always as long: looks that come close after each other prove nothing.
+        sleep(WATCH).await;
         let now = Instant::now();
-        if is_saved || now - retained > RETENTION {
-            retained = now;
+        is_saved |= shared.is_saved.swap(false, Ordering::AcqRel);
+        let is_time = is_saved || now - retained > RETENTION;
+        if is_time && shared.cursors.looked.is_due(&shared.name, false) {
+            (retained, is_saved) = (now, false);
             warned(&shared, "old records", retain(&shared, false).await);
         }
         let doubted = look(&shared).await;
@@ -133,6 +168,9 @@ async fn move_on(shared: &Shared) -> io::Result<()> {
 
 /// The servers are full: what all cursors (but those that yield) have passed goes before its time.
 pub(crate) async fn relieve(shared: &Shared) {
+    if !shared.cursors.looked.is_due(&shared.name, true) {
+        return;
+    }
     match retain(shared, true).await {
         Ok(()) => {
             let topic = &shared.name;
@@ -144,24 +182,31 @@ pub(crate) async fn relieve(shared: &Shared) {
 
 /// Deletes what may go.
 async fn retain(shared: &Shared, early: bool) -> io::Result<()> {
-    let cursors = shared.cursors.all().await.map_err(io::Error::other)?;
     let info = shared.refresh().await?;
+    let (first, end) = (info.state.first_sequence, info.state.last_sequence + 1);
     if info.state.messages == 0 || info.created.unix_timestamp_nanos() != shared.created_ns {
         return Ok(());
     }
-    let of_topic = |kept: &&Kept| kept.topic == shared.name && !(early && kept.yields);
-    let mut lowest = None;
-    for kept in cursors.iter().filter(of_topic) {
-        let needed = needed(shared, kept, &info).await?;
-        lowest = Some(lowest.map_or(needed, |lowest: u64| lowest.min(needed)));
+    let mut to = if early { end } else { allowed(shared, &info).await? };
+    if to <= first {
+        return Ok(());
     }
-    let allowed = if early && lowest.is_some() {
-        info.state.last_sequence + 1
-    } else {
-        allowed(shared, &info).await?
-    };
-    let to = allowed.min(lowest.unwrap_or(u64::MAX));
-    if to > info.state.first_sequence {
+    // As late as can be, so that hardly any are missed that were opened meanwhile.
+    let cursors = shared.cursors.all().await.map_err(io::Error::other)?;
+    let of_topic = |kept: &&Kept| kept.topic == shared.name && !(early && kept.yields);
+    let mut cursors: Vec<&Kept> = cursors.iter().filter(of_topic).collect();
+    if early && cursors.is_empty() {
+        to = allowed(shared, &info).await?;
+    }
+    // For those of partitions the leader is asked: last, and only while something may go.
+    cursors.sort_by_key(|kept| kept.partition.is_some());
+    for kept in cursors {
+        if to <= first {
+            return Ok(());
+        }
+        to = to.min(needed(shared, kept, first, to.min(end)).await?);
+    }
+    if to > first {
         let purge = async { shared.stream.purge().sequence(to).await };
         ask(purge).await.map_err(io::Error::other)?;
         shared.refresh().await?;
@@ -169,18 +214,16 @@ async fn retain(shared: &Shared, early: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// The first message a cursor still needs. Of another epoch, or without a position, it needs all;
-/// that of a partition all of its partition.
-async fn needed(shared: &Shared, kept: &Kept, info: &Info) -> io::Result<u64> {
+/// The first message before `end` that a cursor still needs; `end` or more if there is none. Of
+/// another epoch, or without a position, it needs all; that of a partition all of its partition.
+async fn needed(shared: &Shared, kept: &Kept, first: u64, end: u64) -> io::Result<u64> {
     let is_placed = kept.epoch == shared.epoch && kept.next > 0;
     let from = if is_placed { shared.numbering.sequence(kept.next) } else { 1 };
-    let (first, end) = (info.state.first_sequence, info.state.last_sequence + 1);
     match kept.partition {
-        // What came later than we looked is not deleted now anyway.
         Some(partition) if from < end => {
             let subjects = shared.names.partition(partition);
             let next = shared.next_of(&subjects, from.max(first)).await?;
-            Ok(next.unwrap_or(end).min(end))
+            Ok(next.unwrap_or(end))
         }
         _ => Ok(from),
     }
@@ -209,7 +252,19 @@ fn beyond(bytes: u64, messages: u64, keep: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::beyond;
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn old_records_are_looked_for_seldom_but_at_once_when_it_matters() {
+        let looked = Looked::default();
+        assert!(looked.is_due("a", false) && looked.is_due("b", false));
+        assert!(looked.is_due("a", true), "the servers are full");
+        tokio::time::advance(APART_WHEN_FULL + Duration::from_millis(1)).await;
+        assert!(!looked.is_due("a", false));
+        assert!(looked.is_due("a", true) && !looked.is_due("a", true));
+        tokio::time::advance(APART).await;
+        assert!(looked.is_due("a", false) && !looked.is_due("a", false));
+    }
 
     #[test]
     fn what_is_beyond_the_size_goes() {

@@ -13,7 +13,8 @@
 //! - *a replica is behind*: "no more" is believed of the leader only ([`read`]);
 //! - *the stream is not what it was*: a new epoch, and all who had it open must start again
 //!   ([`keeper`]);
-//! - *an old owner comes back*: its next append, or its next save of a cursor, is refused.
+//! - *an old owner comes back*: its next append, or its next save of a cursor, is refused, also
+//!   one that was under way ([`cursor`]).
 //!
 //! Pure: [`names`], [`message`], [`durability`].
 
@@ -27,12 +28,13 @@ use async_nats::jetstream::stream::{Config as StreamConfig, DiscardPolicy, Stora
 use async_nats::jetstream::{Context, ContextBuilder};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::backend::{Backend, Durability, Lag, Pending, ReadError, TopicBackend, TopicOptions};
 use crate::embedded::{disk, is_name};
 use crate::{Log, OpenError, View, lock};
 
+mod cursor;
 mod cursors;
 mod durability;
 mod epochs;
@@ -73,8 +75,6 @@ const OPENING: Duration = Duration::from_secs(90);
 const CLOSING: Duration = Duration::from_secs(10);
 /// How long the server knows the ids of messages: longer than an append is tried again.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
-/// Looks after which a stream that seems too short when it is opened is believed to be.
-const LOOKS: usize = 4;
 
 /// What was asked of the servers: the answer, or their reason.
 type Asked<T> = Result<T, String>;
@@ -182,7 +182,7 @@ impl Nats {
                 Err(reason) => patience.again(reason).await.map_err(failed)?,
             }
         };
-        count_replicas(&self.prover, &stream);
+        self.prover.note(stream.cached_info());
         let writer: [u8; 8] = disk::random().map_err(|error| failed(error.to_string()))?;
         let writer = writer.iter().map(|byte| format!("{byte:02x}")).collect();
         let shared = Arc::new(Shared::new(Parts {
@@ -229,7 +229,8 @@ impl Nats {
     }
 
     /// The epoch of a topic: a new one if it is shorter than a cursor of it has seen. A replica that
-    /// has just become the leader may still be applying what it has, so it is asked again.
+    /// has just become the leader may still be applying what it has, so it is asked again, with the
+    /// same patience as when the topic is open.
     async fn epoch(
         &self,
         topic: &str,
@@ -237,9 +238,9 @@ impl Nats {
         numbering: Numbering,
     ) -> Asked<crate::Epoch> {
         let cursors = self.cursors.all().await?;
-        let mut pause = Pause::new();
         let mut looks = 0;
         loop {
+            looks += 1;
             let info = ask(stream.get_info()).await?;
             let last = info.state.last_sequence;
             let look = Look { created_ns: info.created.unix_timestamp_nanos(), last };
@@ -252,7 +253,7 @@ impl Nats {
             };
             match known {
                 Some(epoch) if !is_shorter(&epoch) => return Ok(epoch),
-                known if looks >= LOOKS => {
+                known if looks >= keeper::LOOKS => {
                     return self.epochs.of(topic, look, known.as_ref()).await;
                 }
                 None if !self.epochs.is_known(topic).await? => {
@@ -260,8 +261,7 @@ impl Nats {
                 }
                 _ => {}
             }
-            looks += 1;
-            pause.wait().await;
+            sleep(keeper::WATCH).await;
         }
     }
 
@@ -350,11 +350,6 @@ impl Backend for Nats {
     }
 }
 
-fn count_replicas(prover: &Prover, stream: &Stream) {
-    let config = &stream.cached_info().config;
-    prover.count_replicas(&config.name, config.num_replicas);
-}
-
 /// The stream of a topic: without limits of its own, since only we know what is still needed.
 fn topic_config(names: &Names, replicas: usize) -> StreamConfig {
     StreamConfig {
@@ -408,12 +403,13 @@ async fn buckets(context: &Context, config: &Config, prover: &Prover) -> Asked<(
     let (name, replicas) = (&config.name, config.replicas);
     let epochs = format!("{name}-epochs");
     let stream = ask(context.get_or_create_stream(epochs_config(&epochs, replicas))).await?;
-    count_replicas(prover, &stream);
+    prover.note(stream.cached_info());
     let cursors = format!("{name}-cursors");
     let stream = ask(context.get_or_create_stream(cursors_config(&cursors, replicas))).await?;
-    count_replicas(prover, &stream);
+    prover.note(stream.cached_info());
     let epochs = Epochs::new(ask(context.get_key_value(epochs)).await?);
-    Ok((epochs, Cursors::new(ask(context.get_object_store(cursors)).await?)))
+    let store = ask(context.get_object_store(&cursors)).await?;
+    Ok((epochs, Cursors::new(cursors, context.clone(), stream, store)))
 }
 
 /// How long servers that are still starting or electing are waited for.

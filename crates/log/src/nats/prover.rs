@@ -1,9 +1,10 @@
 //! Asks the monitors of the servers again and again whether acknowledged means on disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_nats::jetstream::stream::Info;
 use futures_util::future::join_all;
 use tokio::sync::watch;
 
@@ -19,9 +20,17 @@ const INTERVAL: Duration = Duration::from_secs(60);
 pub(crate) struct Prover {
     monitors: Vec<String>,
     answers: Mutex<Vec<Answer>>,
-    /// The replicas of each stream.
-    replicas: Mutex<BTreeMap<String, usize>>,
+    /// Where each stream is kept.
+    placed: Mutex<BTreeMap<String, Placed>>,
     proven: watch::Sender<Durability>,
+}
+
+/// Where a stream is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Placed {
+    replicas: usize,
+    /// The names of its servers; none if a single server keeps everything.
+    servers: BTreeSet<String>,
 }
 
 impl Prover {
@@ -30,7 +39,7 @@ impl Prover {
         Self {
             monitors,
             answers: Mutex::default(),
-            replicas: Mutex::default(),
+            placed: Mutex::default(),
             proven: watch::Sender::new(unasked),
         }
     }
@@ -45,10 +54,17 @@ impl Prover {
         self.judge();
     }
 
-    /// Takes note of the replicas a stream really has.
-    pub(crate) fn count_replicas(&self, stream: &str, replicas: usize) {
-        let before = lock(&self.replicas).insert(stream.to_owned(), replicas);
-        if before != Some(replicas) {
+    /// Takes note of where a stream is really kept.
+    pub(crate) fn note(&self, stream: &Info) {
+        let cluster = stream.cluster.iter();
+        let servers = cluster.flat_map(|cluster| {
+            let replicas = cluster.replicas.iter().map(|peer| &peer.name);
+            cluster.leader.iter().chain(replicas).cloned()
+        });
+        let (replicas, servers) = (stream.config.num_replicas, servers.collect());
+        let placed = Placed { replicas, servers };
+        let before = lock(&self.placed).insert(stream.config.name.clone(), placed.clone());
+        if before.as_ref() != Some(&placed) {
             self.judge();
         }
     }
@@ -63,8 +79,13 @@ impl Prover {
             // Before the first answers there is nothing to judge.
             return;
         }
-        let fewest = lock(&self.replicas).values().min().copied().unwrap_or_default();
-        let judgement = judge(&answers, fewest);
+        let (fewest, servers) = {
+            let placed = lock(&self.placed);
+            let fewest = placed.values().map(|it| it.replicas).min();
+            let servers = placed.values().flat_map(|it| it.servers.iter().cloned()).collect();
+            (fewest.unwrap_or_default(), servers)
+        };
+        let judgement = judge(&answers, fewest, &servers);
         self.proven.send_if_modified(|proven| {
             let is_news = *proven != judgement;
             if is_news && let Durability::BestEffort(reason) = &judgement {

@@ -1,8 +1,10 @@
 //! Sending messages to a stream until the servers acknowledged each, for a bounded time.
 //!
 //! A message whose answer was lost is sent again with the same id, which the server knows for two
-//! minutes: it is stored once. After a fault the messages of one append may so stand in another
-//! order than they were given, except in a topic that is owned.
+//! minutes: it is stored once. Messages of one bucket are sent one after another, each when the one
+//! before is stored: were two under way and the first lost, it would come after the second. Others
+//! of one append may after a fault stand in another order than they were given, except in a topic
+//! that is owned.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -32,55 +34,74 @@ pub(crate) struct Outgoing {
     pub(crate) message: PublishMessage,
     pub(crate) id: String,
     pub(crate) records: u64,
+    /// Messages with the same keep their order.
+    pub(crate) bucket: Option<u64>,
 }
 
 /// Why one message was not acknowledged.
-enum Trouble {
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Trouble {
     /// It may work again.
+    #[error("{0}")]
     Again(String),
     /// Nobody takes the subject.
+    #[error("no server takes it")]
     NoStream,
     /// Another message came first.
+    #[error("another message came first")]
     OutOfTurn,
+    #[error(transparent)]
     Refused(AppendError),
 }
 
 impl Outgoing {
     pub(crate) fn new(subject: String, bytes: Vec<u8>, id: String, records: u64) -> Self {
         let message = PublishMessage::build().payload(bytes.into()).message_id(&id);
-        Self { subject, message, id, records }
+        Self { subject, message, id, records, bucket: None }
+    }
+
+    /// To stay in order with the others of its bucket.
+    pub(crate) fn of_bucket(self, bucket: u64) -> Self {
+        Self { bucket: Some(bucket), ..self }
     }
 }
 
-/// Sends messages that may stand anywhere; answers the sequence of each.
+/// Sends messages that may stand anywhere, but for the order in their buckets; answers the sequence
+/// of each.
 pub(crate) async fn publish(
     shared: &Shared,
     outgoing: &[Outgoing],
 ) -> Result<Vec<u64>, AppendError> {
+    let buckets: Vec<Option<u64>> = outgoing.iter().map(|it| it.bucket).collect();
+    // Stored messages count from 1.
     let mut sequences = vec![0; outgoing.len()];
     let mut waiting: Vec<usize> = (0..outgoing.len()).collect();
     let mut attempt = Attempt::begin();
     while !waiting.is_empty() {
-        let window = &waiting[..waiting.len().min(WINDOW_MESSAGES)];
+        let window = round(&buckets, &waiting);
         let results = send(shared, window.iter().map(|at| &outgoing[*at]), None).await;
-        let (mut failed, mut trouble) = (Vec::new(), None);
+        let mut trouble = None;
         for (at, result) in window.iter().zip(results) {
             match result {
                 Ok(sequence) => sequences[*at] = sequence,
                 Err(why) => {
-                    failed.push(*at);
                     trouble.get_or_insert(why);
                 }
             }
         }
-        let rest = waiting.split_off(window.len());
-        failed.extend(rest);
-        waiting = failed;
+        waiting.retain(|at| sequences[*at] == 0);
         if let Some(trouble) = trouble {
             attempt.failed(shared, trouble).await?;
         }
     }
     Ok(sequences)
+}
+
+/// Pure: which of those that wait are sent at once: of each bucket only the first.
+fn round(buckets: &[Option<u64>], waiting: &[usize]) -> Vec<usize> {
+    let mut busy = BTreeSet::new();
+    let is_next = |at: &usize| buckets[*at].is_none_or(|bucket| busy.insert(bucket));
+    waiting.iter().copied().filter(is_next).take(WINDOW_MESSAGES).collect()
 }
 
 /// What an owner knows of its stream.
@@ -228,7 +249,7 @@ async fn send<'a>(
     .await
 }
 
-fn trouble(error: &PublishError) -> Trouble {
+pub(crate) fn trouble(error: &PublishError) -> Trouble {
     use std::error::Error;
     let source = error.source();
     let told = source.and_then(|it| it.downcast_ref::<async_nats::jetstream::Error>());
@@ -252,5 +273,27 @@ fn is_full(code: ErrorCode, text: &str) -> bool {
         // The server's store says in words what is the matter.
         ErrorCode::STREAM_STORE_FAILED => text.contains("maximum") || text.contains("no space"),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{WINDOW_MESSAGES, round};
+
+    #[test]
+    fn of_each_bucket_one_message_is_under_way() {
+        let buckets = [Some(1), Some(2), Some(1), None, None, Some(2), Some(1)];
+        assert_eq!(round(&buckets, &[0, 1, 2, 3, 4, 5, 6]), [0, 1, 3, 4]);
+        // The first failed: those behind it wait with it.
+        assert_eq!(round(&buckets, &[0, 2, 5, 6]), [0, 5]);
+        assert_eq!(round(&buckets, &[2, 6]), [2]);
+        assert_eq!(round(&buckets, &[6]), [6]);
+        assert_eq!(round(&buckets, &[]), [0; 0]);
+    }
+
+    #[test]
+    fn a_round_is_bounded() {
+        let waiting: Vec<usize> = (0..1_000).collect();
+        assert_eq!(round(&[None; 1_000], &waiting), (0..WINDOW_MESSAGES).collect::<Vec<_>>());
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::{Info, LastRawMessageErrorKind, Stream};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::cursors::Cursors;
 use super::epochs::Epochs;
@@ -44,7 +44,7 @@ pub(crate) struct Shared {
     pub(crate) is_closed: AtomicBool,
     pub(crate) is_renewed: AtomicBool,
     /// A cursor was saved: something may be deleted now.
-    pub(crate) saved: Notify,
+    pub(crate) is_saved: AtomicBool,
     pub(crate) cursors: Arc<Cursors>,
     pub(crate) epochs: Arc<Epochs>,
     prover: Arc<Prover>,
@@ -103,7 +103,7 @@ impl Shared {
             followed,
             is_closed: AtomicBool::new(false),
             is_renewed: AtomicBool::new(false),
-            saved: Notify::new(),
+            is_saved: AtomicBool::new(false),
             cursors: parts.cursors,
             epochs: parts.epochs,
             prover: parts.prover,
@@ -183,7 +183,7 @@ impl Shared {
         let floor = self.numbering.floor(info.state.first_sequence);
         self.floor.fetch_max(floor, Ordering::AcqRel);
         self.counts.bytes.store(info.state.bytes, Ordering::Relaxed);
-        self.prover.count_replicas(&info.config.name, info.config.num_replicas);
+        self.prover.note(info);
     }
 
     /// Asks the stream's leader for the first message of some subjects from a sequence on.

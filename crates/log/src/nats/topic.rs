@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use super::cursors::NatsCursor;
+use super::cursor::NatsCursor;
 use super::message::{FRAME_BYTES, id_of, pack};
 use super::names::Numbering;
 use super::publish::{Outgoing, Owned, publish};
@@ -42,7 +42,8 @@ pub(crate) struct NatsTopic {
     written: AtomicU64,
     /// Where appends go once the topic is owned.
     owner: Mutex<Option<mpsc::Sender<Request>>>,
-    cursors: Mutex<Vec<Arc<NatsCursor>>>,
+    /// Those that somebody still has.
+    cursors: Mutex<Vec<Weak<NatsCursor>>>,
 }
 
 /// An append of an owned topic.
@@ -80,7 +81,9 @@ impl NatsTopic {
                 let packed = pack(payloads.keys().zip(payloads.iter())).into_iter();
                 let outgoing = packed.map(|packed| {
                     let id = id_of(&packed.bytes);
-                    Outgoing::new(names.bucket(packed.bucket), packed.bytes, id, packed.records)
+                    let bucket = packed.bucket;
+                    Outgoing::new(names.bucket(bucket), packed.bytes, id, packed.records)
+                        .of_bucket(bucket)
                 });
                 outgoing.collect()
             }
@@ -249,13 +252,16 @@ impl TopicBackend for NatsTopic {
         }
         let opening = NatsCursor::open(Arc::clone(&self.shared), name, Arc::clone(&self.tasks));
         let cursor = Arc::new(self.tasks.block(opening)??);
-        lock(&self.cursors).push(Arc::clone(&cursor));
+        let mut cursors = lock(&self.cursors);
+        cursors.retain(|cursor| cursor.strong_count() > 0);
+        cursors.push(Arc::downgrade(&cursor));
         Ok(cursor)
     }
 
     fn let_yield(&self, name: &str) {
         let cursors = lock(&self.cursors);
-        cursors.iter().filter(|cursor| cursor.is_called(name)).for_each(|it| it.let_yield());
+        let open = cursors.iter().filter_map(Weak::upgrade);
+        open.filter(|cursor| cursor.is_called(name)).for_each(|cursor| cursor.let_yield());
     }
 
     fn forget_cursor(&self, name: &str) -> Result<(), OpenError> {

@@ -9,6 +9,7 @@ mod damage;
 mod faults;
 mod model;
 mod notebook;
+mod proxy;
 mod reading;
 mod servers;
 mod sharing;

@@ -23,6 +23,11 @@ fn three(jetstream: &str, version: &str) -> Vec<Answer> {
     ["a", "b", "c"].map(|id| varz(id, version, jetstream)).into()
 }
 
+/// The judgement when the streams are on the servers a, b and c.
+fn judge(answers: &[Answer], replicas: usize) -> Durability {
+    super::judge(answers, replicas, &["a", "b", "c"].map(str::to_owned).into())
+}
+
 fn reason(answers: &[Answer], replicas: usize) -> String {
     match judge(answers, replicas) {
         Durability::BestEffort(reason) => reason,
@@ -43,6 +48,22 @@ fn what_is_missing_is_said() {
     assert!(reason(&three("{}", "2.10.7"), 3).contains("no JetStream"));
     assert!(reason(&three(V2_12_ALWAYS, "2.12.1"), 1).contains("cluster.replicas = 3"));
     assert!(reason(&[], 3).contains("cluster.monitors"));
+}
+
+#[test]
+fn a_replica_on_a_server_that_was_not_asked_proves_nothing() {
+    let answers = three(V2_12_ALWAYS, "2.12.1");
+    let judged = |peers: &[&str]| {
+        super::judge(&answers, 3, &peers.iter().map(|name| (*name).to_owned()).collect())
+    };
+    // Five servers, of which any three keep a stream.
+    let Durability::BestEffort(reason) = judged(&["a", "b", "c", "d", "e"]) else {
+        panic!("proven without reason")
+    };
+    assert!(reason.contains("server d too, which cluster.monitors does not name"), "{reason}");
+    assert_eq!(judged(&["a", "b"]), Durability::Durable);
+    // A single server does not tell of peers.
+    assert_eq!(judged(&[]), Durability::Durable);
 }
 
 #[test]

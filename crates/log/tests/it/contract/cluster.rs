@@ -1,6 +1,6 @@
 //! Three servers that keep every record together: one may go.
 
-use sen_log::{Durability, nats};
+use sen_log::{AppendError, Durability, nats};
 
 use super::*;
 use crate::notebook::{KEEP_ALL, note};
@@ -45,6 +45,14 @@ async fn the_loss_of_a_leader_loses_nothing_and_appends_go_on() {
     let again = log.topic::<Note>("events", KEEP_ALL).unwrap();
     assert_eq!((again.epoch(), again.head()), (events.epoch(), 30));
     assert_eq!(read_all(&again, 1).await, numbers);
-    let checkpoint = log.cursor(&again, "reader").unwrap().load().unwrap().unwrap();
+    let taken = log.cursor(&again, "reader").unwrap();
+    let checkpoint = taken.load().unwrap().unwrap();
     assert_eq!((checkpoint.next, checkpoint.state.len()), (31, 200_000));
+    // It has the cursor now.
+    for n in 0..5 {
+        let refused = cursor.save(31, vec![7; 200_000]).await;
+        assert!(matches!(refused, Err(AppendError::Fenced(_))), "{refused:?}");
+        taken.save(31, vec![n; 300_000]).await.unwrap();
+    }
+    assert_eq!(taken.load().unwrap().unwrap().state, vec![4; 300_000]);
 }

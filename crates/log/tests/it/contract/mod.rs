@@ -10,7 +10,9 @@ use crate::notebook::{self, Note};
 use crate::servers::{self, PATIENCE, Server};
 
 mod cluster;
+mod cursors;
 mod everywhere;
+mod order;
 mod sharing;
 mod trouble;
 

@@ -134,14 +134,8 @@ async fn a_stream_that_was_made_anew_ends_everybody_loudly() {
     assert_eq!(topic.append(vec![note("new")]).await.unwrap(), 1..2);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_that_is_shorter_than_a_cursor_has_seen_begins_a_new_epoch() {
-    let server = Server::start();
-    let log = open_at(&server).await;
-    let topic = log.topic::<Note>("events", KEEP_ALL).unwrap();
-    let epoch = topic.epoch();
-    log.close().await;
-    // As if the stream had been restored from an older copy: the cursor saw the head at 5.
+/// A cursor of the topic `events` that has seen the head at 5.
+async fn cursor_beyond(server: &Server, epoch: &sen_log::Epoch) {
     let jetstream = async_nats::jetstream::new(server.client().await);
     let cursors = jetstream.get_object_store("sen-cursors").await.unwrap();
     let words = [("epoch", epoch.0.clone()), ("next", "3".to_owned()), ("head", "5".to_owned())];
@@ -151,9 +145,41 @@ async fn a_stream_that_is_shorter_than_a_cursor_has_seen_begins_a_new_epoch() {
         ..Default::default()
     };
     cursors.put(metadata, &mut &b""[..]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_is_shorter_than_a_cursor_has_seen_begins_a_new_epoch() {
+    let server = Server::start();
+    let log = open_at(&server).await;
+    let topic = log.topic::<Note>("events", KEEP_ALL).unwrap();
+    let epoch = topic.epoch();
+    log.close().await;
+    // As if the stream had been restored from an older copy.
+    cursor_beyond(&server, &epoch).await;
     let log = open_at(&server).await;
     let topic = log.topic::<Note>("events", KEEP_ALL).unwrap();
     assert_ne!(topic.epoch(), epoch);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_is_still_applying_what_it_has_is_waited_for() {
+    let server = Server::start();
+    let log = open_at(&server).await;
+    let topic = log.topic::<Note>("events", KEEP_ALL).unwrap();
+    let epoch = topic.epoch();
+    log.close().await;
+    cursor_beyond(&server, &epoch).await;
+    let log = open_at(&server).await;
+    let opening = tokio::task::spawn_blocking(move || log.topic::<Note>("events", KEEP_ALL));
+    let jetstream = async_nats::jetstream::new(server.client().await);
+    for _ in 0..5 {
+        sleep(Duration::from_millis(700)).await;
+        assert!(!opening.is_finished(), "nothing is believed yet");
+        jetstream.publish("sen.events.record", "n".into()).await.unwrap().await.unwrap();
+    }
+    let topic = timeout(PATIENCE, opening).await.expect("it opens").unwrap().unwrap();
+    assert_eq!(topic.epoch(), epoch);
+    wait_for("all of it is seen", async || topic.head() == 5).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
