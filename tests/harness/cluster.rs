@@ -25,6 +25,9 @@ pub const ARCHIVE: &str = "victoria-metrics";
 /// Into how many the file has the readings divided.
 pub const PARTITIONS: u32 = 4;
 
+/// How often a role is started before it is given up.
+const MOST_STARTS: usize = 3;
+
 /// The broker's name in the file.
 pub const BROKER: &str = "mosquitto";
 
@@ -114,13 +117,21 @@ impl Apart {
         Ok(())
     }
 
-    /// Starts every role, and waits until each is well.
+    /// Starts every role, and waits until each is well. One that ends before is started again, as the
+    /// file says (`restart: unless-stopped`), but not for ever.
     pub async fn start_roles(&mut self) -> anyhow::Result<()> {
         for name in self.roles.clone() {
             self.part_mut(&name)?.start()?;
         }
-        for name in &self.roles {
-            self.part(name)?.well().await;
+        for name in self.roles.clone() {
+            let part = self.part_mut(&name)?;
+            let mut starts = 1;
+            while !part.came_up().await {
+                ensure!(starts < MOST_STARTS, "{name} ends again and again:\n{}", part.told());
+                println!("{name} has ended, and is started again:\n{}", part.told());
+                part.start()?;
+                starts += 1;
+            }
         }
         Ok(())
     }

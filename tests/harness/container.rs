@@ -445,6 +445,11 @@ impl Container {
 
     /// Waits until it is well; fails with what it told if it ends before, or takes too long.
     pub async fn well(&self) {
+        assert!(self.came_up().await, "{} has ended:\n{}", self.name, self.told());
+    }
+
+    /// Waits until it is well, or has ended: whether it is well.
+    pub async fn came_up(&self) -> bool {
         let looking = async {
             let mut pause = tokio::time::interval(Duration::from_millis(50));
             while !self.healthy().await {
@@ -455,16 +460,10 @@ impl Container {
             }
             true
         };
-        match tokio::time::timeout(PATIENCE, looking).await {
-            Ok(true) => {}
-            Ok(false) => panic!("{} has ended:\n{}", self.name, self.told()),
-            Err(_) => panic!(
-                "{} is not well after {PATIENCE:?}, but {}:\n{}",
-                self.name,
-                asked(&self.health).1,
-                self.told()
-            ),
-        }
+        tokio::time::timeout(PATIENCE, looking).await.unwrap_or_else(|_| {
+            let (name, why) = (&self.name, asked(&self.health).1);
+            panic!("{name} is not well after {PATIENCE:?}, but {why}:\n{}", self.told())
+        })
     }
 }
 
