@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, ensure};
-use sen_log::{Log, Retention, nats};
 use sen_model::AlertRecord;
+use sen_tests::asking::{query_time, time_ms};
 use sen_tests::cluster::{ARCHIVE, Apart};
 use sen_tests::judging::{episodes, must_agree};
 use sen_tests::ledger::Timed;
+use sen_tests::left::{self, FOR_EVER};
 use sen_tests::oracle::Oracle;
 use sen_tests::oracle::alerts::of_readings;
 use sen_tests::trial::configuration;
@@ -17,7 +18,7 @@ use serde_json::Value;
 
 use crate::eye::Eye;
 use crate::load::Book;
-use crate::{SWING, TRIAL, all, query_time, time_ms};
+use crate::{SWING, TRIAL};
 
 /// How many of those that lack are told.
 const TOLD: usize = 3;
@@ -121,7 +122,7 @@ async fn stored(
     let last_ms = acknowledged.last().context("it was acknowledged something")?.0;
     let (from, to) = (query_time(first_ms), query_time(last_ms + 1));
     let path = format!("/series/{device}/{metric}/readings?from={from}&to={to}&limit=10000");
-    let items = all(apart, gateway, &path).await?;
+    let items = apart.api(gateway)?.all(&path).await?;
     let timed =
         |item: &Value| Some((time_ms(&item["event_time"]), item["value"].as_f64()?.to_bits()));
     Ok(items.iter().filter_map(timed).collect())
@@ -160,7 +161,7 @@ async fn alerts(apart: &Apart, book: &Book) -> anyhow::Result<usize> {
     let expected = of_readings(&rules, &registry, &Oracle::of(reports), i64::MIN);
     for gateway in 1..=2 {
         wait_for("a gateway to tell the end of every alert", async || {
-            let mut alerts = all(apart, gateway, "/alerts?state=all").await.ok()?;
+            let mut alerts = apart.api(gateway).ok()?.all("/alerts?state=all").await.ok()?;
             alerts.retain(|alert| alert["rule"] == TRIAL && alert["cleared_at"].is_string());
             (alerts.len() >= expected.len()).then_some(())
         })
@@ -174,20 +175,8 @@ async fn alerts(apart: &Apart, book: &Book) -> anyhow::Result<usize> {
 
 /// The whole alert log, from the servers.
 async fn alert_log(apart: &Apart) -> anyhow::Result<Vec<AlertRecord>> {
-    let client = async_nats::connect(apart.nats()).await?;
-    let config =
-        nats::Config { name: "sen".into(), partitions: 4, replicas: 3, monitors: Vec::new() };
-    let log = Log::over_nats(client, config).await?;
-    let kept = Retention { keep_ms: i64::MAX, keep_bytes: u64::MAX };
-    let alerts = log.vital_topic::<AlertRecord>("alerts", kept)?;
-    let mut reader = alerts.read_from(alerts.floor());
-    let mut records = Vec::new();
-    loop {
-        let entries = reader.available(1_000).await?;
-        if entries.is_empty() {
-            log.close().await;
-            return Ok(records);
-        }
-        records.extend(entries.iter().map(|entry| (*entry.record).clone()));
-    }
+    let log = apart.log().await?;
+    let records = left::all(&log.vital_topic("alerts", FOR_EVER)?).await;
+    log.close().await;
+    records
 }

@@ -3,7 +3,8 @@
 
 use anyhow::{Context, ensure};
 use async_nats::jetstream;
-use sen_tests::cluster::{Apart, ROLES, Shape};
+use sen_tests::asking::now_ms;
+use sen_tests::cluster::{Apart, ROLES, Shape, turn};
 use sen_tests::compose::Variables;
 use sen_tests::container::syncs_always;
 use sen_tests::nats::{SERVERS, elected};
@@ -12,7 +13,7 @@ use sen_tests::wait_for;
 use crate::audit::audit;
 use crate::eye::Eye;
 use crate::load::Load;
-use crate::{centre, endpoints, now_ms, turn};
+use crate::{centre, endpoints};
 
 /// An acknowledgement may be on its way when the servers stop.
 const ON_ITS_WAY_MS: i64 = 1_000;

@@ -5,12 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::ensure;
+use sen_tests::asking::now_ms;
 use sen_tests::screen::{Memory, Screen};
 use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
-
-use crate::now_ms;
 
 /// How long a gateway may say nothing: screens cover themselves then.
 const SILENT: Duration = Duration::from_secs(15);

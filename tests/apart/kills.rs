@@ -2,14 +2,15 @@
 //! is lost, no alert is lost or doubled, and screens are never far behind.
 
 use anyhow::ensure;
+use sen_tests::asking::now_ms;
 use sen_tests::chance::Chance;
-use sen_tests::cluster::{ARCHIVE, ROLES};
+use sen_tests::cluster::{ARCHIVE, ROLES, turn};
 use sen_tests::nats::SERVERS;
 
 use crate::audit::audit;
 use crate::eye::Eye;
 use crate::load::Load;
-use crate::{centre, endpoints, now_ms, turn};
+use crate::{centre, endpoints};
 
 /// How often something is killed, unless `SEN_KILLS` says otherwise.
 const KILLS: usize = 30;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
+use sen_tests::asking::now_ms;
 use sen_tests::device::Device;
 use sen_tests::ledger::{Ledger, payload_of, reading, topic_of};
 use sen_tests::oracle::Report;
@@ -13,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::{SWING, TRIAL, now_ms};
+use crate::{SWING, TRIAL};
 
 /// How many devices report beside the one that swings, and how often each.
 const DEVICES: usize = 6;

@@ -2,12 +2,12 @@
 //! does it: nobody notices.
 
 use anyhow::ensure;
-use sen_tests::cluster::ROLES;
+use sen_tests::cluster::{ROLES, turn};
 
 use crate::audit::audit;
 use crate::eye::Eye;
 use crate::load::Load;
-use crate::{centre, endpoints, turn};
+use crate::{centre, endpoints};
 
 /// The order of docs/operations.md: the readers before who writes.
 const ORDER: [&str; 5] = ["aggregate", "alert", "notify", "gateway", "ingest"];

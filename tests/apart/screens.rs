@@ -1,30 +1,18 @@
 //! A screen whose gateway dies goes on at the other one, where it was.
 
-use sen_tests::cluster::Apart;
+use sen_tests::asking::{GAUGE, LEVEL, level_three, now_ms};
+use sen_tests::cluster::turn;
 use sen_tests::container::syncs_always;
 use sen_tests::device::Device;
 use sen_tests::screen::{Memory, Screen};
 use serde_json::Value;
 
-use crate::{all, centre, endpoints, now_ms, turn};
+use crate::{centre, endpoints};
 
-/// Mỹ Tho's gauge on the Tiền river, what it measures, and levels over and under alarm level III.
-const GAUGE: &str = "stn-my-tho";
-const LEVEL: &str = "water_level_m";
+/// Over and under alarm level III of the gauge.
 const OVER_M: f64 = 1.7;
 const UNDER_M: f64 = 0.8;
 const MINUTE_MS: i64 = 60_000;
-
-/// The id of the severest rule on the gauge's level.
-async fn level_three(apart: &Apart) -> anyhow::Result<String> {
-    let rules = all(apart, 1, "/rules").await?;
-    let on_gauge = |rule: &&Value| {
-        rule["severity"] == 1
-            && rule["match"]["devices"].as_array().is_some_and(|d| d.contains(&GAUGE.into()))
-    };
-    let rule = rules.iter().find(on_gauge).expect("the shipped rules watch Mỹ Tho");
-    Ok(rule["id"].as_str().expect("a rule has an id").to_owned())
-}
 
 /// Two readings of one level, ten minutes apart: longer than any duration a rule asks for.
 async fn report(port: u16, from_ms: i64, level: f64) -> anyhow::Result<()> {
@@ -50,7 +38,7 @@ async fn is_told_the_truth(screen: &mut Screen) -> anyhow::Result<()> {
 async fn a_screen_whose_gateway_is_killed_resumes_at_the_other_one() -> anyhow::Result<()> {
     let _turn = turn().await;
     let mut apart = centre().await?;
-    let rule = level_three(&apart).await?;
+    let rule = level_three(&apart.api(1)?).await?;
     let ports = endpoints(&apart)?;
     let begun_ms = now_ms() - 60 * MINUTE_MS;
     let mut screen = Screen::connect(&apart.http(1)?, "wall-1", Memory::default()).await?;

@@ -1,14 +1,20 @@
 //! A whole centre: the `sen` binary on free ports with its own folders.
 
 use std::io::{BufRead, BufReader};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
+use rustix::process::Signal;
+use sen_model::ReadingBatch;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::api::Api;
+use crate::left::{self, Ends, FOR_EVER, Left};
 use crate::process::Process;
+use crate::wait_for;
 
 /// A centre that can be killed and started again on the same data.
 pub struct Centre {
@@ -17,7 +23,7 @@ pub struct Centre {
     storage: PathBuf,
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
-    http: String,
+    api: Api,
     mqtt: String,
 }
 
@@ -76,7 +82,7 @@ impl Centre {
             storage,
             arguments: arguments.iter().map(|a| (*a).to_owned()).collect(),
             variables: variables.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
-            http: String::new(),
+            api: Api::default(),
             mqtt: String::new(),
         };
         centre.restart()?;
@@ -105,7 +111,7 @@ impl Centre {
                 .arg(self.storage())
                 .args(&self.arguments)
                 .env("SEN__TELEMETRY__FILTER", "warn")
-                .env("SEN__GATEWAY__LISTEN", port(&self.http))
+                .env("SEN__GATEWAY__LISTEN", port(self.api.http()))
                 .env("SEN__INGEST__LISTEN", port(&self.mqtt))
                 .envs(self.variables.iter().map(|(k, v)| (k, v)))
                 .stdout(Stdio::piped()),
@@ -115,7 +121,7 @@ impl Centre {
         BufReader::new(stdout).read_line(&mut line)?;
         let addresses: Value = serde_json::from_str(&line).context("the first line is JSON")?;
         let address = |key: &str| addresses[key].as_str().unwrap_or_default().to_owned();
-        (self.http, self.mqtt) = (address("http"), address("mqtt"));
+        (self.api, self.mqtt) = (Api::at(address("http")), address("mqtt"));
         self.process = Some(process);
         Ok(())
     }
@@ -125,14 +131,55 @@ impl Centre {
         self.process = None;
     }
 
+    /// Whether it runs and has not ended by itself.
+    pub fn lives(&self) -> bool {
+        self.process.as_ref().is_some_and(Process::lives)
+    }
+
+    /// Lets nobody judge any more: the folder of the alert log takes no new segment. Returns when the
+    /// alert service is stuck; readings must come in all the time, and segments must be small.
+    pub async fn stop_judging(&mut self) -> anyhow::Result<()> {
+        let folder = self.storage.join("log/alerts");
+        std::fs::rename(&folder, folder.with_extension("aside"))?;
+        std::fs::write(&folder, "not a folder")?;
+        wait_for("the alert service to be stuck", async || {
+            let (_, page) = self.api.page("/metrics").await.ok()?;
+            let name = "sen_alert_append_failures_total ";
+            let failures = page.lines().find_map(|line| line.strip_prefix(name))?;
+            (failures.parse::<f64>().ok()? > 0.0).then_some(())
+        })
+        .await;
+        Ok(())
+    }
+
+    /// The end of [`stop_judging`](Self::stop_judging).
+    pub async fn judge_again(&mut self) -> anyhow::Result<()> {
+        let folder = self.storage.join("log/alerts");
+        std::fs::remove_file(&folder)?;
+        Ok(std::fs::rename(folder.with_extension("aside"), &folder)?)
+    }
+
+    /// SIGSTOP: it stands still, and its connections stay open.
+    pub fn pause(&self) -> anyhow::Result<()> {
+        self.process.as_ref().context("it runs")?.signal(Signal::STOP)
+    }
+
+    /// SIGCONT after [`pause`](Self::pause).
+    pub fn resume(&self) -> anyhow::Result<()> {
+        self.process.as_ref().context("it runs")?.signal(Signal::CONT)
+    }
+
+    /// Everything in the log of readings, in order.
+    pub async fn heard(&self) -> anyhow::Result<Vec<ReadingBatch>> {
+        // A copy: the centre may still run, and a log has one owner.
+        let folder = tempfile::tempdir()?;
+        copy(&self.storage().join("log"), &folder.path().join("log"))?;
+        left::all(&left::embedded(folder.path())?.topic("readings", FOR_EVER)?).await
+    }
+
     /// The running process.
     pub fn process(&mut self) -> &mut Process {
         self.process.as_mut().expect("the centre runs")
-    }
-
-    /// `host:port` of the screens and the API.
-    pub fn http(&self) -> &str {
-        &self.http
     }
 
     /// `host:port` for devices.
@@ -144,72 +191,26 @@ impl Centre {
     pub fn mqtt_port(&self) -> u16 {
         self.mqtt.rsplit(':').next().and_then(|port| port.parse().ok()).expect("host:port")
     }
+}
 
-    /// GET under `/api/v1`; errors of the server are errors here.
-    pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
-        let url = format!("http://{}/api/v1{path}", self.http);
-        tokio::task::spawn_blocking(move || Ok(ureq::get(&url).call()?.body_mut().read_json()?))
-            .await?
+/// What is asked of it is asked of its API.
+impl Deref for Centre {
+    type Target = Api;
+
+    fn deref(&self) -> &Api {
+        &self.api
     }
+}
 
-    /// The text at any path, with its status, whatever it is.
-    pub async fn page(&self, path: &str) -> anyhow::Result<(u16, String)> {
-        let url = format!("http://{}{path}", self.http);
-        tokio::task::spawn_blocking(move || {
-            let agent = ureq::Agent::config_builder().http_status_as_error(false).build();
-            let mut answer = ureq::Agent::from(agent).get(&url).call()?;
-            Ok((answer.status().as_u16(), answer.body_mut().read_to_string()?))
-        })
-        .await?
-    }
-
-    /// Acknowledges an alert as a person would; gives the status and the body.
-    pub async fn acknowledge(
-        &self,
-        alert: &str,
-        by: &str,
-        rev: Option<u64>,
-        key: &str,
-    ) -> anyhow::Result<(u16, Value)> {
-        let body = serde_json::json!({"by": by, "note": ""});
-        self.post(&format!("/alerts/{alert}/acknowledge"), key, rev, body).await
-    }
-
-    /// POST under `/api/v1` with an idempotency key and the revision that was seen, if any; gives
-    /// the status and the body.
-    pub async fn post(
-        &self,
-        path: &str,
-        key: &str,
-        rev: Option<u64>,
-        body: Value,
-    ) -> anyhow::Result<(u16, Value)> {
-        let url = format!("http://{}/api/v1{path}", self.http);
-        let key = key.to_owned();
-        tokio::task::spawn_blocking(move || {
-            let agent = ureq::Agent::config_builder().http_status_as_error(false).build();
-            let mut request = ureq::Agent::from(agent).post(&url).header("Idempotency-Key", &key);
-            if let Some(rev) = rev {
-                request = request.header("If-Match", format!("\"{rev}\""));
-            }
-            let mut answer = request.send_json(body)?;
-            let body = answer.body_mut().read_to_string()?;
-            Ok((answer.status().as_u16(), serde_json::from_str(&body).unwrap_or(body.into())))
-        })
-        .await?
-    }
-
-    /// Every item of a list, page after page.
-    pub async fn all(&self, path: &str) -> anyhow::Result<Vec<Value>> {
-        let mut items = Vec::new();
-        let joiner = if path.contains('?') { '&' } else { '?' };
-        let mut next = path.to_owned();
-        loop {
-            let mut page = self.get(&next).await?;
-            items.extend(page["items"].as_array_mut().map(std::mem::take).unwrap_or_default());
-            let Some(cursor) = page["next"].as_str() else { return Ok(items) };
-            next = format!("{path}{joiner}cursor={cursor}");
-        }
+impl Ends for Centre {
+    async fn end(mut self) -> anyhow::Result<Left> {
+        self.process().signal(Signal::TERM)?;
+        let status = self.process().wait()?;
+        ensure!(status.success(), "the centre ended with {status}");
+        // A copy: this process must not hold files of a disk that it may be serving itself.
+        let folder = tempfile::tempdir()?;
+        copy(self.storage(), folder.path())?;
+        Left::in_folder(folder).await
     }
 }
 

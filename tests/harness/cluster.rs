@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use serde_json::Value;
+use sen_log::{Log, nats as nats_log};
+use tokio::sync::{Mutex, MutexGuard};
 
+use crate::api::Api;
 use crate::compose::Variables;
 use crate::container::{Container, Host};
 use crate::nats::{self, SERVERS};
@@ -20,8 +22,21 @@ pub const ROLES: [&str; 5] = ["ingest", "aggregate", "alert", "notify", "gateway
 /// The archive's name in the file.
 pub const ARCHIVE: &str = "victoria-metrics";
 
+/// Into how many the file has the readings divided.
+pub const PARTITIONS: u32 = 4;
+
+/// How often a role is started before it is given up.
+const MOST_STARTS: usize = 3;
+
 /// The broker's name in the file.
 pub const BROKER: &str = "mosquitto";
+
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// Waits until no other story of this process has a centre apart: each has a dozen processes.
+pub async fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().await
+}
 
 /// What is to run.
 #[derive(Clone, Debug)]
@@ -102,13 +117,21 @@ impl Apart {
         Ok(())
     }
 
-    /// Starts every role, and waits until each is well.
+    /// Starts every role, and waits until each is well. One that ends before is started again, as the
+    /// file says (`restart: unless-stopped`), but not for ever.
     pub async fn start_roles(&mut self) -> anyhow::Result<()> {
         for name in self.roles.clone() {
             self.part_mut(&name)?.start()?;
         }
-        for name in &self.roles {
-            self.part(name)?.well().await;
+        for name in self.roles.clone() {
+            let part = self.part_mut(&name)?;
+            let mut starts = 1;
+            while !part.came_up().await {
+                ensure!(starts < MOST_STARTS, "{name} ends again and again:\n{}", part.told());
+                println!("{name} has ended, and is started again:\n{}", part.told());
+                part.start()?;
+                starts += 1;
+            }
         }
         Ok(())
     }
@@ -149,11 +172,21 @@ impl Apart {
         Ok(self.part(name)?.address(9090))
     }
 
-    /// GET under `/api/v1` of a gateway; errors of the server are errors here.
-    pub async fn get(&self, gateway: usize, path: &str) -> anyhow::Result<Value> {
-        let url = format!("http://{}/api/v1{path}", self.http(gateway)?);
-        tokio::task::spawn_blocking(move || Ok(ureq::get(&url).call()?.body_mut().read_json()?))
-            .await?
+    /// The API of a `gateway` (1 or 2).
+    pub fn api(&self, gateway: usize) -> anyhow::Result<Api> {
+        Ok(Api::at(self.http(gateway)?))
+    }
+
+    /// The log, from the servers.
+    pub async fn log(&self) -> anyhow::Result<Log> {
+        let client = async_nats::connect(self.nats()).await?;
+        let config = nats_log::Config {
+            name: "sen".into(),
+            partitions: PARTITIONS,
+            replicas: 3,
+            monitors: Vec::new(),
+        };
+        Ok(Log::over_nats(client, config).await?)
     }
 }
 

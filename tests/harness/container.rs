@@ -370,9 +370,11 @@ impl Container {
         &self.variables
     }
 
-    /// Gives it another file of its container where it had `old`.
+    /// Gives it another file of its container, or another word, where it had the file `old`.
     pub fn replace_argument(&mut self, old: &str, new: &str) -> anyhow::Result<()> {
-        let (old, new) = (self.path(old), self.path(new).display().to_string());
+        let old = self.path(old);
+        let is_file = new.starts_with('/');
+        let new = if is_file { self.path(new).display().to_string() } else { new.to_owned() };
         let argument = self.arguments.iter_mut().find(|argument| Path::new(argument) == old);
         *argument.with_context(|| format!("{} has no argument {}", self.name, old.display()))? =
             new;
@@ -410,6 +412,11 @@ impl Container {
         self.process.is_some()
     }
 
+    /// Whether it runs and has not ended by itself.
+    pub fn lives(&self) -> bool {
+        self.process.as_ref().is_some_and(Process::lives)
+    }
+
     /// `host:port` of this machine for a port of the container.
     pub fn address(&self, port: u16) -> String {
         format!("127.0.0.1:{}", self.ports.get(&port).copied().unwrap_or(1))
@@ -438,34 +445,25 @@ impl Container {
 
     /// Waits until it is well; fails with what it told if it ends before, or takes too long.
     pub async fn well(&self) {
+        assert!(self.came_up().await, "{} has ended:\n{}", self.name, self.told());
+    }
+
+    /// Waits until it is well, or has ended: whether it is well.
+    pub async fn came_up(&self) -> bool {
         let looking = async {
             let mut pause = tokio::time::interval(Duration::from_millis(50));
             while !self.healthy().await {
-                if self.ended() {
+                if !self.lives() {
                     return false;
                 }
                 pause.tick().await;
             }
             true
         };
-        match tokio::time::timeout(PATIENCE, looking).await {
-            Ok(true) => {}
-            Ok(false) => panic!("{} has ended:\n{}", self.name, self.told()),
-            Err(_) => panic!(
-                "{} is not well after {PATIENCE:?}, but {}:\n{}",
-                self.name,
-                asked(&self.health).1,
-                self.told()
-            ),
-        }
-    }
-
-    /// Whether it ended by itself: it is a zombie until somebody waits for it.
-    fn ended(&self) -> bool {
-        let Some(process) = &self.process else { return true };
-        let status = fs::read_to_string(format!("/proc/{}/stat", process.id()));
-        let state = status.ok().and_then(|status| Some(status.rsplit_once(") ")?.1.to_owned()));
-        state.is_none_or(|state| state.starts_with('Z'))
+        tokio::time::timeout(PATIENCE, looking).await.unwrap_or_else(|_| {
+            let (name, why) = (&self.name, asked(&self.health).1);
+            panic!("{name} is not well after {PATIENCE:?}, but {why}:\n{}", self.told())
+        })
     }
 }
 

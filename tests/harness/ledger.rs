@@ -5,19 +5,16 @@
 //! never sent; and every window of every tier must be what the oracle makes of what is stored.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use anyhow::{Context, ensure};
-use rustix::process::Signal;
-use sen_log::{Log, Retention};
-use sen_model::{DeviceId, Metric, Quality, Quarantined, SeriesKey, Timestamp};
+use sen_model::{DeviceId, Metric, Quality, SeriesKey, Timestamp};
 use sen_store::{Span, Store};
 use serde_json::{Value, json};
 
-use crate::centre::{Centre, copy};
 use crate::device::Device;
+use crate::left::Ends;
 use crate::oracle::{Oracle, Report};
-use crate::pipeline::{compare, keeping_all};
+use crate::pipeline::compare;
 
 /// What makes two readings one.
 type Identity = (SeriesKey, i64, u32);
@@ -130,20 +127,23 @@ impl Ledger {
     }
 
     /// Stops the centre and holds what it left against what was sent; says what it counted.
-    pub async fn audit(&self, mut centre: Centre, story: &str) -> anyhow::Result<Audit> {
-        centre.process().signal(Signal::TERM)?;
-        let status = centre.process().wait()?;
-        ensure!(status.success(), "the centre ended with {status}");
-        // A copy: this process must not hold files of a disk that it may be serving itself.
-        let left = tempfile::tempdir()?;
-        copy(centre.storage(), left.path())?;
-        let store =
-            Store::open(left.path().join("store"), keeping_all(sen_store::Config::default()))?;
-        let stored = stored_in(&store).await?;
-        self.must_match(&stored)?;
-        let windows = compare(&store, &Oracle::of(stored.iter().cloned())).await?;
-        let others = stored.iter().filter(|report| !is_ours(&report.series)).count();
-        let quarantined = quarantined(left.path()).await?;
+    pub async fn audit(&self, centre: impl Ends, story: &str) -> anyhow::Result<Audit> {
+        let left = centre.end().await?;
+        let (mut counted, mut windows) = (0, 0);
+        for parts in &left.stores {
+            let mut stored = Vec::new();
+            windows = 0;
+            for part in parts {
+                let reports = stored_in(part).await?;
+                windows += compare(part, &Oracle::of(reports.iter().cloned())).await?;
+                stored.extend(reports);
+            }
+            self.must_match(&stored)?;
+            counted = stored.iter().filter(|report| !is_ours(&report.series)).count();
+            let unique: BTreeSet<_> = stored.iter().map(identity).collect();
+            ensure!(unique.len() == stored.len(), "a reading is in two parts of a store");
+        }
+        let quarantined = left.quarantined;
         ensure!(
             (self.refused_acknowledged..=self.refused).contains(&quarantined),
             "{quarantined} records in quarantine, {} expected",
@@ -152,7 +152,7 @@ impl Ledger {
         let audit = Audit {
             sent: self.sent.len(),
             acknowledged: self.acknowledged.len(),
-            stored: others,
+            stored: counted,
             quarantined,
             windows,
         };
@@ -199,21 +199,4 @@ async fn stored_in(store: &Store) -> anyhow::Result<Vec<Report>> {
         }
     }
     Ok(reports)
-}
-
-/// How many records are in quarantine.
-async fn quarantined(left: &Path) -> anyhow::Result<u64> {
-    let config =
-        sen_log::Config { segment_bytes: 1 << 26, reserve_bytes: 0, record_bytes: 1 << 20 };
-    let log = Log::open(left.join("log"), config)?;
-    let kept = Retention { keep_ms: i64::MAX, keep_bytes: u64::MAX };
-    let quarantine = log.topic::<Quarantined>("quarantine", kept)?;
-    let mut reader = quarantine.read_from(quarantine.floor());
-    let mut count = 0;
-    loop {
-        match reader.available(1_000).await?.len() as u64 {
-            0 => return Ok(count),
-            some => count += some,
-        }
-    }
 }

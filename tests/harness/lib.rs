@@ -3,7 +3,10 @@
 //! Nothing here sleeps for a fixed time: [`wait_for`] asks again until the fact holds or its limit
 //! runs out. Everything started is stopped by its process id when it is dropped.
 
+pub mod api;
+pub mod asking;
 pub mod centre;
+pub mod centre_apart;
 pub mod chance;
 pub mod cluster;
 pub mod compose;
@@ -14,6 +17,7 @@ pub mod disk;
 pub mod history;
 pub mod judging;
 pub mod ledger;
+pub mod left;
 pub mod mount;
 pub mod nats;
 #[path = "../oracle/mod.rs"]

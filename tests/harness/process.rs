@@ -27,6 +27,13 @@ impl Process {
         self.child.id()
     }
 
+    /// Whether it has not ended: one that has is a zombie until somebody waits for it.
+    pub fn lives(&self) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/stat", self.id()));
+        let state = status.ok().and_then(|status| Some(status.rsplit_once(") ")?.1.to_owned()));
+        state.is_some_and(|state| !state.starts_with('Z'))
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         let pid = Pid::from_raw(i32::try_from(self.child.id())?).expect("a child has an id");

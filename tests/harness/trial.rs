@@ -3,13 +3,11 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use anyhow::ensure;
-use rustix::process::Signal;
-use sen_log::{Log, Retention};
 use sen_model::{AlertRecord, Registry, Rule, registry_file};
 
-use crate::centre::{Centre, append, copy};
+use crate::centre::append;
 use crate::judging::parsed;
+use crate::left::{self, Ends, FOR_EVER};
 
 /// Their kind.
 pub const KIND: &str = "trial";
@@ -59,29 +57,12 @@ pub fn names(prefix: &str, count: usize) -> Vec<String> {
 }
 
 /// Stops a centre and gives the alert log that it left.
-pub async fn alert_log_of(mut centre: Centre) -> anyhow::Result<Vec<AlertRecord>> {
-    centre.process().signal(Signal::TERM)?;
-    let status = centre.process().wait()?;
-    ensure!(status.success(), "the centre ended with {status}");
-    let left = tempfile::tempdir()?;
-    copy(&centre.storage().join("log"), &left.path().join("log"))?;
-    alert_log_in(left.path()).await
+pub async fn alert_log_of(centre: impl Ends) -> anyhow::Result<Vec<AlertRecord>> {
+    Ok(centre.end().await?.alerts)
 }
 
 /// The alert log below a folder that nobody holds.
 pub async fn alert_log_in(folder: &Path) -> anyhow::Result<Vec<AlertRecord>> {
-    let config =
-        sen_log::Config { segment_bytes: 1 << 26, reserve_bytes: 0, record_bytes: 1 << 20 };
-    let log = Log::open(folder.join("log"), config)?;
-    let kept = Retention { keep_ms: i64::MAX, keep_bytes: u64::MAX };
-    let alerts = log.vital_topic::<AlertRecord>("alerts", kept)?;
-    let mut reader = alerts.read_from(alerts.floor());
-    let mut records = Vec::new();
-    loop {
-        let entries = reader.available(1_000).await?;
-        if entries.is_empty() {
-            return Ok(records);
-        }
-        records.extend(entries.iter().map(|entry| (*entry.record).clone()));
-    }
+    let alerts = left::embedded(folder)?.vital_topic("alerts", FOR_EVER)?;
+    left::all(&alerts).await
 }

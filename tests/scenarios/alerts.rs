@@ -2,7 +2,6 @@
 //! time whatever happens to the centre.
 
 use anyhow::ensure;
-use sen_tests::centre::Centre;
 use sen_tests::chance::Chance;
 use sen_tests::device::Device;
 use sen_tests::judging::{episodes, must_agree, rule_text};
@@ -14,7 +13,7 @@ use sen_tests::trial::{add, alert_log_of, configuration, names};
 use sen_tests::wait_for;
 use serde_json::Value;
 
-use crate::{GAUGE, LEVEL, alerts_of, level_three, now_ms, time_ms};
+use crate::{Centre, GAUGE, LEVEL, alerts_of, level_three, now_ms, time_ms};
 
 const SECOND_MS: i64 = 1_000;
 const MINUTE_MS: i64 = 60_000;

@@ -4,12 +4,11 @@
 use std::collections::BTreeMap;
 
 use anyhow::ensure;
-use sen_tests::centre::Centre;
 use sen_tests::device::Device;
 use sen_tests::ledger::{Ledger, reading, topic_of};
 use sen_tests::wait_for;
 
-use crate::{LEVEL, now_ms};
+use crate::{Centre, LEVEL, now_ms};
 
 const DEVICE: &str = "clock-1";
 const MINUTE_MS: i64 = 60_000;

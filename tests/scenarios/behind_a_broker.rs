@@ -6,12 +6,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
-use sen_tests::centre::Centre;
 use sen_tests::device::Device;
 use sen_tests::process::Process;
 use sen_tests::wait_for;
 
-use crate::{GAUGE, LEVEL, now_ms, stored};
+use crate::{Centre, GAUGE, LEVEL, now_ms, stored};
 
 /// A Mosquitto on a port of its own, configured as `docs/acknowledgement.md` asks.
 pub(crate) struct Mosquitto {

@@ -8,14 +8,13 @@ use std::time::Duration;
 use anyhow::ensure;
 use rustix::process::Signal;
 use sen_chassis::clock::Stopwatch;
-use sen_tests::centre::Centre;
 use sen_tests::device::Device;
 use sen_tests::ledger::{Ledger, reading};
 use sen_tests::wait_for;
 
 use crate::behind_a_broker::{Mosquitto, broker_is, with_source};
 use crate::fleet::Fleet;
-use crate::{GAUGE, LEVEL, now_ms, stored};
+use crate::{Centre, GAUGE, LEVEL, now_ms, stored};
 
 const KILLS: i64 = 3;
 /// Readings of one half of a life of the broker.

@@ -3,7 +3,6 @@
 
 use anyhow::ensure;
 use sen_chassis::clock::Stopwatch;
-use sen_tests::centre::Centre;
 use sen_tests::device::Device;
 use sen_tests::ledger::{Ledger, payload_of, reading, topic_of};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,9 +10,9 @@ use tokio::net::TcpStream;
 
 use crate::behind_a_broker::{Mosquitto, broker_is, with_source};
 use crate::broken_brokers::{NOTICED, all_came, soon};
-use crate::edge::line::Line;
 use crate::fleet::Fleet;
-use crate::{GAUGE, LEVEL, now_ms};
+use crate::line::Line;
+use crate::{Centre, GAUGE, LEVEL, now_ms};
 
 /// A CONNECT of MQTT 3.1.1 as `half-open`, with a clean session and a keep-alive of 4 s.
 const CONNECT: &[u8] = b"\x10\x15\x00\x04MQTT\x04\x02\x00\x04\x00\x09half-open";

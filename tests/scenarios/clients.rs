@@ -1,12 +1,12 @@
-//! The clients people have: Mosquitto's command line and Python's paho.
+//! The clients people have: Mosquitto's command line, Python's paho, and whatever watches over us.
 
 use std::process::Command;
 
 use anyhow::ensure;
-use sen_tests::centre::{Centre, root};
+use sen_tests::centre::root;
 use sen_tests::wait_for;
 
-use crate::{now_ms, stored};
+use crate::{Centre, now_ms, stored};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mosquitto_pub_speaks_to_sen_in_both_versions() -> anyhow::Result<()> {
@@ -47,5 +47,24 @@ async fn paho_speaks_to_sen() -> anyhow::Result<()> {
     .await;
     let values: Vec<_> = items.iter().filter_map(|item| item["value"].as_f64()).collect();
     assert_eq!(values, (0..300).map(f64::from).collect::<Vec<_>>());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doors_for_machines_are_open() -> anyhow::Result<()> {
+    let centre = Centre::start()?;
+    assert_eq!(centre.page("/healthz").await?.0, 200);
+    wait_for("readiness", async || (centre.page("/readyz").await.ok()?.0 == 200).then_some(()))
+        .await;
+    let (status, metrics) = centre.page("/metrics").await?;
+    assert!(status == 200 && metrics.contains("# TYPE sen_"), "{metrics}");
+    let openapi = centre.get("/openapi.json").await?;
+    for path in ["/devices", "/series", "/alerts", "/rules", "/quarantine", "/ledger"] {
+        let path = format!("/api/v1{path}");
+        assert!(openapi["paths"].get(&path).is_some(), "{path} is not described");
+    }
+    let (status, problem) = centre.page("/api/v1/alerts/none").await?;
+    let problem: serde_json::Value = serde_json::from_str(&problem)?;
+    assert_eq!((status, problem["status"].as_u64()), (404, Some(404)), "{problem}");
     Ok(())
 }

@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use sen_tests::centre::Centre;
 use sen_tests::device::Device;
 use sen_tests::screen::{Memory, Screen};
 use sen_tests::wait_for;
 
-use crate::{GAUGE, LEVEL, alerts_of, level_three, now_ms, query_time, stored, time_ms};
+use crate::{Centre, GAUGE, LEVEL, alerts_of, level_three, now_ms, query_time, stored, time_ms};
 
 /// How often the centre is killed in one story.
 const KILLS: usize = 12;
@@ -185,43 +184,6 @@ async fn every_alert_is_raised_and_cleared_exactly_once() -> anyhow::Result<()> 
 }
 
 /// Different for every reading, under every alarm level, and exact in binary.
-fn value_of(sent: i64) -> f64 {
+pub(crate) fn value_of(sent: i64) -> f64 {
     0.25 + (sent % 512) as f64 / 1024.0
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_record_costs_itself_only_and_is_told() -> anyhow::Result<()> {
-    let mut centre = Centre::start()?;
-    let begun_ms = now_ms() - 600_000;
-    let mut device = Device::connect(GAUGE, centre.mqtt_port()).await?;
-    for sent in 0..50 {
-        device.report(GAUGE, LEVEL, begun_ms + sent, value_of(sent)).await?;
-    }
-    // Killed before anything was committed to the store, so that the log must tell it all again;
-    // and one bit of a reading in the middle has turned on the disk.
-    centre.kill();
-    let segment = std::fs::read_dir(centre.storage().join("log/readings"))?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .find(|path| path.extension().is_some_and(|ending| ending == "seg"))
-        .expect("the readings have a segment");
-    let mut bytes = std::fs::read(&segment)?;
-    let wanted = value_of(25).to_le_bytes();
-    let place = bytes.windows(8).position(|bytes| bytes == wanted).expect("the value as it is");
-    bytes[place] ^= 0x10;
-    std::fs::write(&segment, bytes)?;
-    centre.restart()?;
-
-    wait_for("the others", async || {
-        let items = stored(&centre, GAUGE, LEVEL, begun_ms, begun_ms + 50).await.ok()?;
-        let values: Vec<_> = items.iter().filter_map(|item| item["value"].as_f64()).collect();
-        let all_but_one: Vec<_> = (0..50).filter(|sent| *sent != 25).map(value_of).collect();
-        (values == all_but_one).then_some(())
-    })
-    .await;
-    wait_for("the alert about it", async || {
-        let alerts = alerts_of(&centre, "sen-damage").await.ok()?;
-        (alerts.len() == 1 && alerts[0]["state"] == "unacknowledged").then_some(())
-    })
-    .await;
-    Ok(())
 }

@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use anyhow::ensure;
 use sen_model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 use sen_model::{Condition, ReadingBatch, Rule, Timestamp};
-use sen_tests::centre::Centre;
 use sen_tests::chance::Chance;
 use sen_tests::day::{BEGIN_MS, DAY, END_MS};
 use sen_tests::device::Device;
@@ -17,7 +16,7 @@ use sen_tests::oracle::alerts::of_readings;
 use sen_tests::trial::{alert_log_of, configuration};
 
 use crate::crashes::RESTLESS;
-use crate::now_ms;
+use crate::{Centre, now_ms};
 
 const KILLS: usize = 10;
 /// When a flood, salt water and a storm of alarms begin, and how much of each is told.

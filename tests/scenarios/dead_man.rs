@@ -1,19 +1,16 @@
 //! Nobody judges any more: every screen says so within half a minute, devices are not taken to be
 //! silent for it, and when it is over everything is told.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::ensure;
-use sen_tests::centre::Centre;
 use sen_tests::device::Device;
 use sen_tests::judging::{episodes, rule_text};
 use sen_tests::screen::{Memory, Screen};
 use sen_tests::trial::{add, alert_log_of, names};
-use sen_tests::wait_for;
 use serde_json::Value;
 
-use crate::now_ms;
+use crate::{Centre, now_ms};
 
 /// So that the next segment is never far away.
 const SMALL: [(&str, &str); 2] =
@@ -25,32 +22,13 @@ fn alerting(frame: &Value) -> Option<bool> {
     (frame["type"] == "centre").then(|| frame["alerting"]["ok"].as_bool())?
 }
 
-/// The folder of the alert log, made to take no new segment, and mended again.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn aside(&self) -> PathBuf {
-        self.0.with_extension("aside")
-    }
-
-    fn spoil(&self) -> anyhow::Result<()> {
-        std::fs::rename(&self.0, self.aside())?;
-        Ok(std::fs::write(&self.0, "not a folder")?)
-    }
-
-    fn mend(&self) -> anyhow::Result<()> {
-        std::fs::remove_file(&self.0)?;
-        Ok(std::fs::rename(self.aside(), &self.0)?)
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn screens_say_so_when_alerting_has_stopped() -> anyhow::Result<()> {
     let limit = "metrics = [\"trial\"]\nseverity = 4\nat_least = 10\nneeds_acknowledgement = false";
     let missing = "kinds = [\"trial\"]\nseverity = 4\nmissing = \"20s\"";
     let rules = [rule_text("trial", limit), rule_text("silent-trial", missing)];
     let all = names("trial", 10);
-    let centre = Centre::configured(&SMALL, |config| add(config, &all, 1_000, &rules))?;
+    let mut centre = Centre::configured(&SMALL, |config| add(config, &all, 1_000, &rules))?;
     let mut screen = Screen::connect(centre.http(), "wall-1", Memory::default()).await?;
     // A beat has come through.
     screen
@@ -74,20 +52,12 @@ async fn screens_say_so_when_alerting_has_stopped() -> anyhow::Result<()> {
         }
         anyhow::Ok(())
     });
-    let folder = Folder(centre.storage().join("log/alerts"));
-    folder.spoil()?;
-    wait_for("the alert service to be stuck", async || {
-        let (_, page) = centre.page("/metrics").await.ok()?;
-        let name = "sen_alert_append_failures_total ";
-        let failures = page.lines().find_map(|line| line.strip_prefix(name))?;
-        (failures.parse::<f64>().ok()? > 0.0).then_some(())
-    })
-    .await;
+    centre.stop_judging().await?;
     let stopped_ms = now_ms();
     screen.until("alerting to be down", |frame| alerting(frame) == Some(false)).await?;
     let took_ms = now_ms() - stopped_ms;
     ensure!(took_ms < TOLD_WITHIN_MS, "told after {took_ms} ms");
-    folder.mend()?;
+    centre.judge_again().await?;
     screen.until("alerting to be back", |frame| alerting(frame) == Some(true)).await?;
     reporting.shutdown().await;
 

@@ -2,7 +2,6 @@
 //! is told for ever, over crashes too.
 
 use anyhow::ensure;
-use sen_tests::centre::Centre;
 use sen_tests::device::Device;
 use sen_tests::judging::{episodes, rule_text};
 use sen_tests::screen::{Memory, Screen};
@@ -10,7 +9,7 @@ use sen_tests::trial::{AREA, add, alert_log_of, names};
 use sen_tests::wait_for;
 use serde_json::{Value, json};
 
-use crate::{alerts_of, now_ms};
+use crate::{Centre, alerts_of, now_ms};
 
 const DEVICES: usize = 8;
 const SECOND_MS: i64 = 1_000;

@@ -2,50 +2,45 @@
 //! either of them dies: the commune goes on by itself, and in the end the province has every
 //! reading, once, and of each device in order.
 
-pub(crate) mod line;
-
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use rustix::process::Signal;
 use sen_chassis::clock::Stopwatch;
-use sen_log::{Log, Retention};
 use sen_model::ReadingBatch;
-use sen_tests::centre::{Centre, copy};
+use sen_tests::centre::Centre as Commune;
 use sen_tests::device::Device;
 use sen_tests::ledger::{Ledger, reading};
 use sen_tests::wait_for;
 use serde_json::{Value, json};
 
 use crate::fleet::Fleet;
-use crate::{GAUGE, LEVEL, alerts_of, level_three, now_ms};
-use line::Line;
+use crate::line::Line;
+use crate::{Centre, GAUGE, LEVEL, alerts_of, level_three, now_ms};
 
 const DEVICES: usize = 3;
 /// By when a line that fell silent must be told; what is above ten seconds is for a busy machine.
 const NOTICED: Duration = Duration::from_secs(15);
 
 /// A commune that forwards over this line under this name.
-fn commune(line: &Line, name: &str) -> anyhow::Result<Centre> {
+fn commune(line: &Line, name: &str) -> anyhow::Result<Commune> {
     let near = line.near();
     let variables = [
         ("SEN__UPSTREAM__BROKER", near.as_str()),
         ("SEN__UPSTREAM__CLIENT_ID", name),
         ("SEN__AGGREGATE__COMMIT_INTERVAL_MS", "200"),
     ];
-    Centre::with(&variables, &[])
+    Commune::with(&variables, &[])
 }
 
 /// What the commune says about its line; none while all is well.
-async fn trouble(commune: &Centre) -> anyhow::Result<Option<String>> {
+async fn trouble(commune: &Commune) -> anyhow::Result<Option<String>> {
     let report: Value = serde_json::from_str(&commune.page("/readyz").await?.1)?;
     let part = report["parts"].get("upstream").context("it has an upstream")?;
     Ok(part.as_str().map(str::to_owned))
 }
 
-async fn line_is(commune: &Centre, well: bool) {
+async fn line_is(commune: &Commune, well: bool) {
     wait_for(if well { "a line that is up" } else { "a line that is down" }, async || {
         (trouble(commune).await.ok()?.is_none() == well).then_some(())
     })
@@ -53,47 +48,33 @@ async fn line_is(commune: &Centre, well: bool) {
 }
 
 /// Of each device the readings of a log in order, each where it was heard first.
-async fn firsts(storage: &Path) -> anyhow::Result<BTreeMap<String, Vec<Short>>> {
-    // A copy: the centre may still run, and a log has one owner.
-    let left = tempfile::tempdir()?;
-    copy(&storage.join("log"), left.path())?;
-    let config =
-        sen_log::Config { segment_bytes: 1 << 26, reserve_bytes: 0, record_bytes: 1 << 20 };
-    let log = Log::open(left.path().to_owned(), config)?;
-    let kept = Retention { keep_ms: i64::MAX, keep_bytes: u64::MAX };
-    let readings = log.topic::<ReadingBatch>("readings", kept)?;
-    let mut reader = readings.read_from(readings.floor());
+fn firsts(heard: &[ReadingBatch]) -> BTreeMap<String, Vec<Short>> {
     let (mut seen, mut firsts) = (BTreeSet::new(), BTreeMap::<String, Vec<Short>>::new());
-    loop {
-        let entries = reader.available(1_000).await?;
-        if entries.is_empty() {
-            return Ok(firsts);
-        }
-        for batch in entries.iter().map(|entry| &entry.record) {
-            for one in &batch.readings {
-                let short = (
-                    one.metric.to_string(),
-                    one.event_time.as_millis(),
-                    one.sequence,
-                    one.value.to_bits(),
-                );
-                let device = batch.device.to_string();
-                if seen.insert((device.clone(), short.0.clone(), short.1, short.2)) {
-                    firsts.entry(device).or_default().push(short);
-                }
+    for batch in heard {
+        for one in &batch.readings {
+            let short = (
+                one.metric.to_string(),
+                one.event_time.as_millis(),
+                one.sequence,
+                one.value.to_bits(),
+            );
+            let device = batch.device.to_string();
+            if seen.insert((device.clone(), short.0.clone(), short.1, short.2)) {
+                firsts.entry(device).or_default().push(short);
             }
         }
     }
+    firsts
 }
 
 /// Metric, event time, sequence and bits of the value.
 type Short = (String, i64, u32, u64);
 
 /// Waits until the province has of each of these devices what the commune has, in the same order.
-async fn province_has_all(province: &Centre, commune: &Centre, devices: &[&str]) {
+async fn province_has_all(province: &Centre, commune: &Commune, devices: &[&str]) {
     wait_for("every reading in the province, in order", async || {
-        let here = firsts(commune.storage()).await.ok()?;
-        let there = firsts(province.storage()).await.ok()?;
+        let here = firsts(&commune.heard().await.ok()?);
+        let there = firsts(&province.heard().await.ok()?);
         for device in devices {
             let (here, there) = (here.get(*device)?, there.get(*device)?);
             assert!(here.starts_with(there), "{device} is out of order, or has what never was");
@@ -177,7 +158,7 @@ async fn a_commune_cut_off_goes_on_alone_and_the_province_ends_with_everything()
     })
     .await;
     // What the centres say of themselves is told apart; their probes are not forwarded.
-    let there = firsts(province.storage()).await?;
+    let there = firsts(&province.heard().await?);
     for name in ["sen-centre", "sen-centre-tan-thoi", "sen-centre-my-loi"] {
         ensure!(there.contains_key(name), "{name} reports");
     }
@@ -220,7 +201,7 @@ async fn either_of_them_killed_while_forwarding_costs_nothing() -> anyhow::Resul
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_that_falls_silent_is_noticed_and_returned_to() -> anyhow::Result<()> {
-    let mut province = Centre::start()?;
+    let province = Centre::start()?;
     let line = Line::to(province.mqtt()).await?;
     let commune = commune(&line, "tan-thoi")?;
     let mut fleet = Fleet::of(DEVICES);
@@ -243,13 +224,13 @@ async fn a_line_that_falls_silent_is_noticed_and_returned_to() -> anyhow::Result
     // The same with nothing on the way: a province that hangs.
     fleet.stop().await;
     province_has_all(&province, &commune, &FLEET).await;
-    province.process().signal(Signal::STOP)?;
+    province.pause()?;
     let silent = Stopwatch::start();
     line_is(&commune, false).await;
     let noticed = silent.elapsed();
     println!("a province that hangs was noticed after {noticed:?}");
     ensure!(noticed < NOTICED, "noticed only after {noticed:?}");
-    province.process().signal(Signal::CONT)?;
+    province.resume()?;
     fleet.report_to(commune.mqtt_port());
     fleet.acknowledged(100).await;
     line_is(&commune, true).await;

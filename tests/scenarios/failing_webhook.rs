@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::ensure;
-use sen_tests::centre::{Centre, append};
+use sen_tests::centre::append;
 use sen_tests::device::Device;
 use sen_tests::judging::rule_text;
 use sen_tests::trial::{add, names};
@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::now_ms;
+use crate::{Centre, now_ms};
 
 /// How the receiver treats its first requests; it takes all others.
 const WAYS: [Way; 4] = [

@@ -4,9 +4,9 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sen_tests::centre::Centre;
 use sen_tests::device::Device;
 use sen_tests::ledger::{Audit, Ledger, payload_of, reading, topic_of};
+use sen_tests::left::Ends;
 use sen_tests::oracle::Report;
 use sen_tests::wait_for;
 use tokio::task::JoinSet;
@@ -73,7 +73,7 @@ impl Fleet {
     }
 
     /// Stops the devices and audits the centre.
-    pub(crate) async fn audit(mut self, centre: Centre, story: &str) -> anyhow::Result<Audit> {
+    pub(crate) async fn audit(mut self, centre: impl Ends, story: &str) -> anyhow::Result<Audit> {
         self.stop().await;
         let ledger = std::mem::take(&mut *self.ledger());
         ledger.audit(centre, story).await

@@ -2,13 +2,12 @@
 //! filters, paths, logs. They end in quarantine, and every good reading beside them is stored.
 
 use anyhow::ensure;
-use sen_tests::centre::Centre;
 use sen_tests::device::Device;
 use sen_tests::ledger::{Ledger, payload_of, reading, topic_of};
 use sen_tests::oracle::Report;
 use serde_json::json;
 
-use crate::{LEVEL, now_ms};
+use crate::{Centre, LEVEL, now_ms};
 
 /// Metrics that no decoder may take.
 const METRICS: [&str; 16] = [

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use sen_tests::centre::Centre;
 use sen_tests::chance::Chance;
 use sen_tests::device::Device;
 use sen_tests::ledger::{Ledger, reading};
@@ -11,7 +10,7 @@ use sen_tests::oracle::Report;
 use sen_tests::wait_for;
 use tokio::time::Instant;
 
-use crate::{LEVEL, now_ms};
+use crate::{Centre, LEVEL, now_ms};
 
 /// So that windows leave memory soon, and late readings meet what is on disk.
 const FORGETFUL: [(&str, &str); 3] = [

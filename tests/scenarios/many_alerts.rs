@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::ensure;
-use sen_tests::centre::Centre;
 use sen_tests::chance::Chance;
 use sen_tests::device::Device;
 use sen_tests::judging::{episodes, rule_text};
@@ -14,7 +13,7 @@ use sen_tests::trial::{add, alert_log_of, names};
 use sen_tests::wait_for;
 
 use crate::crashes::RESTLESS;
-use crate::{alerts_of, now_ms};
+use crate::{Centre, alerts_of, now_ms};
 
 const DEVICES: usize = 100;
 /// Alerts that are open whenever the centre dies.

@@ -28,22 +28,3 @@ async fn the_simulated_province_comes_alive() -> anyhow::Result<()> {
     assert_eq!((areas, &map["source"]), (102, &"schematic".into()));
     Ok(())
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_doors_for_machines_are_open() -> anyhow::Result<()> {
-    let centre = Centre::start()?;
-    assert_eq!(centre.page("/healthz").await?.0, 200);
-    wait_for("readiness", async || (centre.page("/readyz").await.ok()?.0 == 200).then_some(()))
-        .await;
-    let (status, metrics) = centre.page("/metrics").await?;
-    assert!(status == 200 && metrics.contains("# TYPE sen_"), "{metrics}");
-    let openapi = centre.get("/openapi.json").await?;
-    for path in ["/devices", "/series", "/alerts", "/rules", "/quarantine", "/ledger"] {
-        let path = format!("/api/v1{path}");
-        assert!(openapi["paths"].get(&path).is_some(), "{path} is not described");
-    }
-    let (status, problem) = centre.page("/api/v1/alerts/none").await?;
-    let problem: serde_json::Value = serde_json::from_str(&problem)?;
-    assert_eq!((status, problem["status"].as_u64()), (404, Some(404)), "{problem}");
-    Ok(())
-}

@@ -2,14 +2,13 @@
 //! acknowledged, and in the end every tier of every series is what the oracle says.
 
 use anyhow::ensure;
-use sen_tests::centre::Centre;
 use sen_tests::chance::Chance;
 use sen_tests::device::Device;
 use sen_tests::history::{Extent, packets};
 use sen_tests::ledger::{Ledger, payload_of, topic_of};
 
 use crate::crashes::RESTLESS;
-use crate::now_ms;
+use crate::{Centre, now_ms};
 
 const KILLS: u64 = 8;
 

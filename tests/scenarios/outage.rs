@@ -10,8 +10,8 @@ use sen_tests::victoria::Victoria;
 use sen_tests::wait_for;
 
 use crate::LEVEL;
-use crate::edge::line::Line;
 use crate::fleet::Fleet;
+use crate::line::Line;
 
 const DEVICES: usize = 3;
 const KILLS: usize = 10;

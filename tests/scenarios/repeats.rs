@@ -2,13 +2,12 @@
 //! reconnect. It counts once.
 
 use anyhow::{Context, ensure};
-use sen_tests::centre::Centre;
 use sen_tests::ledger::{Ledger, payload_of, reading, topic_of};
 use sen_tests::oracle::Report;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::{GAUGE, LEVEL, alerts_of, level_three, now_ms};
+use crate::{Centre, GAUGE, LEVEL, alerts_of, level_three, now_ms};
 
 const PACKETS: i64 = 60;
 const PACKET: i64 = 10;

@@ -1,11 +1,10 @@
 //! A screen that was away shows all that happened; a centre that died resumes its screens.
 
 use rumqttc::QoS;
-use sen_tests::centre::Centre;
 use sen_tests::device::Device;
 use sen_tests::screen::{Memory, Screen};
 
-use crate::{GAUGE, LEVEL, level_three, now_ms};
+use crate::{Centre, GAUGE, LEVEL, level_three, now_ms};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alert_that_rose_and_cleared_while_a_screen_was_away_is_shown() -> anyhow::Result<()> {

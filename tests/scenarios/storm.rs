@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use sen_tests::centre::Centre;
 use sen_tests::device::Device;
 use sen_tests::judging::rule_text;
 use sen_tests::ledger::topic_of;
@@ -15,7 +14,7 @@ use sen_tests::trial::{add, names};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::now_ms;
+use crate::{Centre, now_ms};
 
 const SCREENS: usize = 50;
 /// The storm lasts so long, in as many packets.

@@ -10,8 +10,10 @@ use sen_tests::chance::Chance;
 use sen_tests::device::Device;
 use sen_tests::ledger::{Ledger, payload_of, reading, topic_of};
 use sen_tests::oracle::Report;
+use sen_tests::wait_for;
 
-use crate::{LEVEL, now_ms};
+use crate::crashes::value_of;
+use crate::{GAUGE, LEVEL, alerts_of, now_ms, stored};
 
 const DEVICE: &str = "torn-1";
 
@@ -85,5 +87,42 @@ async fn a_log_that_lost_its_end_is_begun_anew_and_the_store_goes_on() -> anyhow
     ledger.report(&mut device, &some(begun_ms, 1_000, 50)).await?;
     let audit = ledger.audit(centre, "logs that lost their end").await?;
     ensure!(audit.stored == audit.acknowledged && audit.stored == 450, "{audit:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_record_costs_itself_only_and_is_told() -> anyhow::Result<()> {
+    let mut centre = Centre::start()?;
+    let begun_ms = now_ms() - 600_000;
+    let mut device = Device::connect(GAUGE, centre.mqtt_port()).await?;
+    for sent in 0..50 {
+        device.report(GAUGE, LEVEL, begun_ms + sent, value_of(sent)).await?;
+    }
+    // Killed before anything was committed to the store, so that the log must tell it all again;
+    // and one bit of a reading in the middle has turned on the disk.
+    centre.kill();
+    let segment = std::fs::read_dir(centre.storage().join("log/readings"))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.extension().is_some_and(|ending| ending == "seg"))
+        .expect("the readings have a segment");
+    let mut bytes = std::fs::read(&segment)?;
+    let wanted = value_of(25).to_le_bytes();
+    let place = bytes.windows(8).position(|bytes| bytes == wanted).expect("the value as it is");
+    bytes[place] ^= 0x10;
+    std::fs::write(&segment, bytes)?;
+    centre.restart()?;
+
+    wait_for("the others", async || {
+        let items = stored(&centre, GAUGE, LEVEL, begun_ms, begun_ms + 50).await.ok()?;
+        let values: Vec<_> = items.iter().filter_map(|item| item["value"].as_f64()).collect();
+        let all_but_one: Vec<_> = (0..50).filter(|sent| *sent != 25).map(value_of).collect();
+        (values == all_but_one).then_some(())
+    })
+    .await;
+    wait_for("the alert about it", async || {
+        let alerts = alerts_of(&centre, "sen-damage").await.ok()?;
+        (alerts.len() == 1 && alerts[0]["state"] == "unacknowledged").then_some(())
+    })
+    .await;
     Ok(())
 }

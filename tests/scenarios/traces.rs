@@ -1,8 +1,7 @@
-//! The way of one reading through the centre, told to a collector of OpenTelemetry traces; and a
-//! centre whose collector is dead.
+//! The way of one reading through the centre, told to a collector of OpenTelemetry traces.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -15,13 +14,11 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
-use rustix::process::Signal;
-use sen_tests::centre::Centre;
 use sen_tests::device::Device;
 use sen_tests::wait_for;
 use tokio::task::JoinSet;
 
-use crate::{GAUGE, LEVEL, now_ms, stored};
+use crate::{Centre, GAUGE, LEVEL, now_ms};
 
 /// What was sent: each span with the resource it came from.
 type Told = Arc<Mutex<Vec<(Vec<KeyValue>, Span)>>>;
@@ -87,23 +84,7 @@ fn text(attributes: &[KeyValue], key: &str) -> Option<String> {
     }
 }
 
-/// A port nobody listens at now.
-fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
-/// What the admin endpoint answers.
-async fn admin(port: u16, path: &str) -> anyhow::Result<(u16, String)> {
-    let url = format!("http://127.0.0.1:{port}{path}");
-    tokio::task::spawn_blocking(move || {
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).build();
-        let mut answer = ureq::Agent::from(agent).get(&url).call()?;
-        Ok((answer.status().as_u16(), answer.body_mut().read_to_string()?))
-    })
-    .await?
-}
-
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reading_is_followed_from_the_wire_to_the_screens() -> anyhow::Result<()> {
     let collector = Collector::start().await?;
     let url = collector.url();
@@ -132,46 +113,7 @@ async fn a_reading_is_followed_from_the_wire_to_the_screens() -> anyhow::Result<
     }
     let told = collector.told.lock().expect("nobody panics with it");
     let resource = &told[0].0;
-    assert_eq!(text(resource, "service.name").as_deref(), Some("sen"));
+    assert!(text(resource, "service.name").is_some_and(|name| name.starts_with("sen")));
     assert!(text(resource, "service.instance.id").is_some_and(|id| id.starts_with("sen-")));
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_dead_collector_costs_a_counter_and_nothing_else() -> anyhow::Result<()> {
-    let (dead, port) = (free_port()?, free_port()?);
-    let (url, address) = (format!("http://127.0.0.1:{dead}"), format!("127.0.0.1:{port}"));
-    let variables = [
-        ("SEN__TELEMETRY__TRACES", &*url),
-        ("SEN__TELEMETRY__TRACES_ONE_IN", "1"),
-        ("SEN__TELEMETRY__ADMIN", &*address),
-    ];
-    let mut centre = Centre::with(&variables, &[])?;
-    let mut device = Device::connect("gauge", centre.mqtt_port()).await?;
-    let from_ms = now_ms();
-    for number in 0..20 {
-        device.report(GAUGE, LEVEL, from_ms + number, 0.5).await?;
-    }
-    wait_for("every reading to be stored", async || {
-        let items = stored(&centre, GAUGE, LEVEL, from_ms, from_ms + 1_000).await.ok()?;
-        (items.len() == 20).then_some(())
-    })
-    .await;
-    // The doors for machines say so: everything is well, and spans were lost.
-    let metrics = wait_for("lost spans to be counted", async || {
-        let (_, metrics) = admin(port, "/metrics").await.ok()?;
-        metrics.contains("sen_trace_spans_lost_total{why=\"collector\"}").then_some(metrics)
-    })
-    .await;
-    assert!(metrics.contains("sen_log_head{topic=\"readings\"}"), "{metrics}");
-    wait_for("readiness", async || {
-        let (status, ready) = admin(port, "/readyz").await.ok()?;
-        (status == 200 && ready.contains("\"ready\":true")).then_some(())
-    })
-    .await;
-    assert_eq!(admin(port, "/healthz").await?, (200, "ok\n".to_owned()));
-
-    centre.process().signal(Signal::TERM)?;
-    assert!(centre.process().wait()?.success(), "it stops as it should");
     Ok(())
 }

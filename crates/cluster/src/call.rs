@@ -13,7 +13,7 @@ use sen_chassis::call::{Caller, NoAnswer, channel};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, warn};
 
 use crate::hold::Chain;
@@ -31,7 +31,7 @@ const WAITING: usize = 64;
 /// Messages of one answer: 256 of half a megabyte. A larger answer is refused.
 const MOST_PARTS: usize = 256;
 
-/// Between two tries to subscribe.
+/// Between two tries to subscribe, or to ask.
 const RETRY: Duration = Duration::from_millis(500);
 
 const PART: &str = "Sen-Part";
@@ -68,8 +68,8 @@ impl Cluster {
     }
 
     /// The asking side: what is asked of the `Caller` is answered by whichever process answers
-    /// `what`, within [`CALL_WITHIN`]; else, and at once when there is none, it is `NoAnswer`. The
-    /// task must run for that, and ends when no `Caller` is left.
+    /// `what`, within [`CALL_WITHIN`]; else, and when nobody does so for the length of a lease, it is
+    /// `NoAnswer`. The task must run for that, and ends when no `Caller` is left.
     pub fn remote<Q, A>(
         &self,
         what: &str,
@@ -195,12 +195,20 @@ impl Cluster {
         mut reply: oneshot::Sender<A>,
         within: Duration,
     ) {
+        // Who answers may have died: then another does so within a lease, and a question that went
+        // to nobody can be asked again.
+        let takeover = self.0.terms.lease() + RETRY;
         let asked = async {
-            match timeout(within, self.ask_once(subject, &question)).await {
-                Ok(answer) => answer,
-                Err(_) => Err(Unanswered::Late),
+            let begun = Instant::now();
+            loop {
+                match self.ask_once(subject, &question).await {
+                    Err(Unanswered::Nobody) if begun.elapsed() < takeover => sleep(RETRY).await,
+                    answer => return answer,
+                }
             }
         };
+        let asked =
+            async { timeout(within, asked).await.unwrap_or_else(|_| Err(Unanswered::Late)) };
         let answer = tokio::select! {
             answer = asked => answer,
             // Nobody waits for it any more.
@@ -209,7 +217,7 @@ impl Cluster {
         match answer {
             Ok(answer) => drop(reply.send(answer)),
             // Dropping the reply is `NoAnswer`.
-            Err(Unanswered::Nobody) => debug!(what, "nobody answers"),
+            Err(error @ (Unanswered::Nobody | Unanswered::Stopped)) => debug!(what, %error),
             Err(error) => warn!(what, error = %Chain(&error), "a question was not answered"),
         }
     }
@@ -238,7 +246,7 @@ impl Cluster {
             }
             let headers = message.headers.unwrap_or_default();
             if headers.get(NO_ANSWER).is_some() {
-                return Err(Unanswered::Nobody);
+                return Err(Unanswered::Stopped);
             }
             let part = headers.get(PART).and_then(|part| {
                 let (index, count) = part.as_str().split_once('/')?;
@@ -262,6 +270,8 @@ impl Cluster {
 enum Unanswered {
     #[error("nobody answers")]
     Nobody,
+    #[error("who was asked has stopped")]
+    Stopped,
     #[error("no answer came in time")]
     Late,
     #[error("a part of the answer was lost")]

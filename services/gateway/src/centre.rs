@@ -108,6 +108,14 @@ impl Centre {
         self.outlines.get_or_init(|| Outlines::of(&self.map()))
     }
 
+    /// Tells whether every fold is whole: until then there are answers that cannot be given.
+    pub(crate) fn tell_wholeness(&self) {
+        match self.tracks.trouble() {
+            Some(trouble) => self.ports.health.ill("gateway", trouble),
+            None => self.ports.health.well("gateway"),
+        }
+    }
+
     /// Whether alerts can be raised, as of now; told to every screen where that has changed.
     pub(crate) fn alerting(&self) -> Alerting {
         // The head first: what is folded by then may only be newer.

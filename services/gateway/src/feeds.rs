@@ -139,10 +139,7 @@ async fn whole<T: Wire>(
     let fold = |entries: &[Entry<T>], read_to: Offset| {
         fold(entries, read_to);
         track.reached(read_to);
-        match centre.tracks.trouble() {
-            Some(trouble) => ports.health.ill("gateway", trouble),
-            None => ports.health.well("gateway"),
-        }
+        centre.tell_wholeness();
     };
     let from = (topic.floor(), Duration::ZERO);
     // Nobody is told what is not whole, so a stop does not wait until it is.

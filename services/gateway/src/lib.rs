@@ -225,6 +225,8 @@ impl Gateway {
             config,
             ports,
         });
+        // Before anybody can ask whether it is ready.
+        centre.tell_wholeness();
         Ok(Self { centre, server, address, begin })
     }
 

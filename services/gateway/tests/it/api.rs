@@ -165,6 +165,8 @@ async fn alerts_are_told_whole_or_not_at_all() {
     }
     house.stop().await;
     let house = House::with(folder.path(), config()).await;
+    // It has not run yet: whoever asks from the first moment on is told.
+    assert!(house.health.report()["gateway"].is_some(), "ready before it has read anything");
     let host = house.address;
     let request =
         format!("GET /api/v1/alerts?limit=1 HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");

@@ -1,0 +1,246 @@
+//! A whole centre as [`Centre`](crate::centre::Centre), but apart: each role is a process of its own
+//! over three NATS servers, so that a story of one machine can be told of many.
+//!
+//! `kill` and `restart` are of the roles, all at once: the servers and the archive are other
+//! machines. A dozen processes are a centre, so the stories of one binary take turns.
+
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use sen_log::Log;
+use sen_model::ReadingBatch;
+use sen_store::Store;
+use tempfile::TempDir;
+use tokio::sync::MutexGuard;
+
+use crate::api::Api;
+use crate::centre::{copy, root};
+use crate::cluster::{Apart, PARTITIONS, ROLES, Shape, turn};
+use crate::left::{self, Ends, FOR_EVER, Left};
+use crate::{compose::Variables, wait_for};
+
+/// Who is asked to stop first: whoever still hears something must stop before who judges it.
+const ORDER: [&str; 5] = ["ingest", "alert", "notify", "aggregate", "gateway"];
+/// So that who comes back after a kill waits for two seconds, and not for ten: what is held has the
+/// name of a process that is gone.
+const LEASE_MS: &str = "2000";
+
+/// One instance of each role, which can be killed and started again on the same servers.
+pub struct CentreApart {
+    api: Api,
+    mqtt: String,
+    apart: Apart,
+    folder: TempDir,
+    /// Last, so that the next one starts when all of this is gone.
+    _turn: MutexGuard<'static, ()>,
+}
+
+/// Stories start and kill between two awaits.
+fn blocked<T>(work: impl Future<Output = T>) -> T {
+    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(work))
+}
+
+impl CentreApart {
+    /// Starts with the shipped configuration on free ports; waits for its turn before.
+    pub fn start() -> anyhow::Result<Self> {
+        Self::with(&[], &[])
+    }
+
+    /// Starts with other keys (`SEN__…`) of every role. There are no arguments to give: those of the
+    /// roles are in `docker-compose.yml`.
+    pub fn with(variables: &[(&str, &str)], arguments: &[&str]) -> anyhow::Result<Self> {
+        ensure!(arguments.is_empty(), "the roles have no arguments of a story");
+        Self::configured(variables, |_| Ok(()))
+    }
+
+    /// Starts with other keys and files of the configuration changed before.
+    pub fn configured(
+        variables: &[(&str, &str)],
+        edit: impl FnOnce(&Path) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        copy(&root().join("config"), &folder.path().join("config"))?;
+        edit(&folder.path().join("config"))?;
+        let mut more = Variables::from([("SEN__CLUSTER__LEASE_MS".into(), LEASE_MS.into())]);
+        more.extend(variables.iter().map(|(key, value)| ((*key).into(), (*value).into())));
+        let shape = Shape { instances: 1, broker: false, variables: more };
+        blocked(async {
+            let turn = turn().await;
+            let mut apart = Apart::prepare(&shape)?;
+            apart.start_servers().await?;
+            let (api, mqtt) = (Api::at(apart.http(1)?), apart.mqtt(1)?);
+            let mut centre = Self { api, mqtt, apart, folder, _turn: turn };
+            centre.start_roles().await?;
+            Ok(centre)
+        })
+    }
+
+    async fn start_roles(&mut self) -> anyhow::Result<()> {
+        self.apart.configure(|config| copy(&self.config(), config))?;
+        self.apart.start_roles().await
+    }
+
+    /// The configuration folder of all roles: change a file before [`restart`](Self::restart).
+    pub fn config(&self) -> PathBuf {
+        self.folder.path().join("config")
+    }
+
+    /// Kills every role and starts it again, on the same ports.
+    pub fn restart(&mut self) -> anyhow::Result<()> {
+        self.kill();
+        blocked(self.start_roles())
+    }
+
+    /// `kill -9` of every role.
+    pub fn kill(&mut self) {
+        for role in ROLES {
+            if let Ok(part) = self.apart.part_mut(&format!("{role}-1")) {
+                part.kill();
+            }
+        }
+    }
+
+    /// Whether every role runs and has not ended by itself.
+    pub fn lives(&self) -> bool {
+        ROLES.iter().all(|role| self.apart.part(&format!("{role}-1")).is_ok_and(|it| it.lives()))
+    }
+
+    /// Lets nobody judge any more: who does stands still.
+    pub async fn stop_judging(&mut self) -> anyhow::Result<()> {
+        self.apart.part("alert-1")?.pause()
+    }
+
+    /// The end of [`stop_judging`](Self::stop_judging): it goes on, and finds its lease lost.
+    pub async fn judge_again(&mut self) -> anyhow::Result<()> {
+        self.apart.part("alert-1")?.resume()
+    }
+
+    /// The data folder of the gateway, which has a store of everything.
+    pub fn storage(&self) -> PathBuf {
+        let gateway = self.apart.part("gateway-1").expect("it is one of the roles");
+        gateway.path("/var/lib/sen")
+    }
+
+    /// SIGSTOP of every role: they stand still, and their connections stay open.
+    pub fn pause(&self) -> anyhow::Result<()> {
+        ROLES.iter().try_for_each(|role| self.apart.part(&format!("{role}-1"))?.pause())
+    }
+
+    /// SIGCONT after [`pause`](Self::pause).
+    pub fn resume(&self) -> anyhow::Result<()> {
+        ROLES.iter().try_for_each(|role| self.apart.part(&format!("{role}-1"))?.resume())
+    }
+
+    /// Everything in the log of readings, in order.
+    pub async fn heard(&self) -> anyhow::Result<Vec<ReadingBatch>> {
+        let log = self.apart.log().await?;
+        let device: fn(&ReadingBatch) -> &str = |batch| batch.device.as_str();
+        let heard = left::all(&log.batched_topic("readings", FOR_EVER, device)?).await;
+        log.close().await;
+        heard
+    }
+
+    /// The parts it consists of.
+    pub fn parts(&mut self) -> &mut Apart {
+        &mut self.apart
+    }
+
+    /// `host:port` for devices.
+    pub fn mqtt(&self) -> &str {
+        &self.mqtt
+    }
+
+    /// The port for devices.
+    pub fn mqtt_port(&self) -> u16 {
+        self.mqtt.rsplit(':').next().and_then(|port| port.parse().ok()).expect("host:port")
+    }
+
+    /// The text at any path of the gateway, with its status; `/metrics` is of every role, one after
+    /// the other.
+    pub async fn page(&self, path: &str) -> anyhow::Result<(u16, String)> {
+        let (status, mut text) = self.api.page(path).await?;
+        if path == "/metrics" {
+            for role in ROLES.iter().filter(|role| **role != "gateway") {
+                let (_, more) = Api::at(self.apart.admin(&format!("{role}-1"))?).page(path).await?;
+                text += &more;
+            }
+        }
+        Ok((status, text))
+    }
+
+    fn stop(&mut self, role: &str) -> anyhow::Result<()> {
+        let part = self.apart.part_mut(&format!("{role}-1"))?;
+        let status = tokio::task::block_in_place(|| part.terminate())?;
+        ensure!(status.success(), "{role} ended with {status}:\n{}", part.told());
+        Ok(())
+    }
+
+    /// Waits until what is in the log is judged: whoever comes to judge after a kill first waits for
+    /// the lease, and would stop without having begun.
+    async fn judged(&self) {
+        wait_for("all of the log to be judged, and shown", async || {
+            let positions = self.api.get("/ledger").await.ok()?["positions"].clone();
+            let head = positions["head"].as_u64()?;
+            let past = |key: &str| positions[key].as_u64().is_some_and(|next| next > head);
+            (past("evaluated") && past("stored")).then_some(())
+        })
+        .await;
+    }
+
+    /// Stops `aggregate` when it has stored what is in the log; gives the store of each partition.
+    async fn stored(&mut self, log: &Log) -> anyhow::Result<Vec<Store>> {
+        let data = self.apart.part("aggregate-1")?.path("/var/lib/sen");
+        for _ in 0..10 {
+            // Each partition that it holds it stores to the end.
+            self.stop("aggregate")?;
+            let (mut stores, mut complete) = (Vec::new(), true);
+            for partition in 0..PARTITIONS {
+                let topic = log.partition_topic::<ReadingBatch>("readings", partition, FOR_EVER)?;
+                let folder = data.join(format!("store-{partition}"));
+                let store = if folder.exists() { Some(left::open(&folder)?) } else { None };
+                let known = match &store {
+                    Some(store) => store.checkpoint().await?,
+                    None => None,
+                };
+                let next = known.map_or(topic.floor(), |known| known.next).max(topic.floor());
+                complete &= topic.read_from(next).available(1).await?.is_empty();
+                stores.extend(store);
+            }
+            if complete {
+                return Ok(stores);
+            }
+            drop(stores);
+            let part = self.apart.part_mut("aggregate-1")?;
+            part.start()?;
+            part.well().await;
+        }
+        anyhow::bail!("aggregate does not store what is in the log")
+    }
+}
+
+/// What is asked of it is asked of its gateway.
+impl Deref for CentreApart {
+    type Target = Api;
+
+    fn deref(&self) -> &Api {
+        &self.api
+    }
+}
+
+impl Ends for CentreApart {
+    async fn end(mut self) -> anyhow::Result<Left> {
+        self.stop("ingest")?;
+        self.judged().await;
+        for role in ORDER.iter().filter(|role| !["ingest", "aggregate"].contains(*role)) {
+            self.stop(role)?;
+        }
+        let log = self.apart.log().await?;
+        let partitions = self.stored(&log).await?;
+        let gateway = self.apart.part("gateway-1")?.path("/var/lib/sen/store");
+        let gateway = left::open(&gateway).context("the gateway's store")?;
+        let left = Left::of(vec![partitions, vec![gateway]], &log, self.apart).await;
+        log.close().await;
+        left
+    }
+}
