@@ -24,7 +24,7 @@ const STANDSTILL: Duration = Duration::from_secs(10);
 
 /// Keys that differ from the shipped ones: nothing that changes what a reading costs, only free
 /// ports, quiet logs, and room for fleets and screens that appear all at once.
-const VARIABLES: [(&str, &str); 7] = [
+pub(super) const VARIABLES: [(&str, &str); 7] = [
     ("SEN__GATEWAY__LISTEN", "127.0.0.1:0"),
     ("SEN__GATEWAY__LIVE_CONNECTIONS", "20000"),
     ("SEN__INGEST__LISTEN", "127.0.0.1:0"),
@@ -45,6 +45,10 @@ pub(super) struct Bench {
     pub folder: Folder,
     /// The zero of all times.
     pub begun: Stopwatch,
+    /// The servers of a centre apart: paths, or names to be looked for in `PATH`.
+    pub nats_server: PathBuf,
+    /// ... and its archive.
+    pub victoria: PathBuf,
 }
 
 /// A running centre; killed when dropped.
@@ -89,6 +93,15 @@ struct Ledger {
 impl Bench {
     /// Starts a centre on `data` (a new one, or one that a killed centre left).
     pub(super) async fn start(&self, data: &Path) -> anyhow::Result<Centre> {
+        self.start_with(data, &[]).await
+    }
+
+    /// The same with more keys of the configuration.
+    pub(super) async fn start_with(
+        &self,
+        data: &Path,
+        more: &[(&str, String)],
+    ) -> anyhow::Result<Centre> {
         let since_exec = Stopwatch::start();
         let mut child = Command::new(&self.binary)
             .args(["run", "--print-addresses", "--config"])
@@ -96,6 +109,7 @@ impl Bench {
             .arg("--data")
             .arg(data)
             .envs(VARIABLES)
+            .envs(more.iter().map(|(key, value)| (key, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -148,8 +162,7 @@ impl Centre {
 
     /// The sums as they are now.
     pub(super) async fn totals(&self) -> anyhow::Result<Totals> {
-        let ledger: Ledger = http::get_json(self.http, "/api/v1/ledger").await?;
-        Ok(ledger.totals)
+        totals(self.http).await
     }
 
     /// Waits until `enough` is true of the sums, or until they stand still; gives them either way,
@@ -188,5 +201,62 @@ impl Centre {
             bail!("the centre stands still at {totals:?}");
         }
         Ok(totals)
+    }
+}
+
+/// The sums of whoever serves the API at `address`.
+pub(super) async fn totals(address: SocketAddr) -> anyhow::Result<Totals> {
+    let ledger: Ledger = http::get_json(address, "/api/v1/ledger?limit=1").await?;
+    Ok(ledger.totals)
+}
+
+/// Readings accepted of the devices whose names begin with one of `names`: nothing that the centre
+/// says of itself.
+pub(super) async fn accepted_of(address: SocketAddr, names: &[&str]) -> anyhow::Result<u64> {
+    let (mut sum, mut path) = (0, "/api/v1/ledger?limit=1000".to_owned());
+    loop {
+        let page: Page = http::get_json(address, &path).await?;
+        let ours = page.items.iter().filter(|item| names.iter().any(|it| item.is_of(it)));
+        sum += ours.map(|item| item.accepted).sum::<u64>();
+        let Some(next) = page.next else { return Ok(sum) };
+        path = format!("/api/v1/ledger?limit=1000&cursor={next}");
+    }
+}
+
+#[derive(Deserialize)]
+struct Page {
+    items: Vec<Item>,
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    device: String,
+    accepted: u64,
+}
+
+impl Item {
+    /// Whether it is one of a fleet: its name, a dash and a number.
+    fn is_of(&self, fleet: &str) -> bool {
+        let number = self.device.strip_prefix(fleet).and_then(|rest| rest.strip_prefix('-'));
+        number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_of_a_fleet_are_told_from_others() {
+        for (device, ours) in [
+            ("bench-00001", true),
+            ("bench-registered", false),
+            ("benchb-00001", false),
+            ("sen-centre", false),
+        ] {
+            let item = Item { device: device.to_owned(), accepted: 1 };
+            assert_eq!(item.is_of("bench"), ours, "{device}");
+        }
     }
 }

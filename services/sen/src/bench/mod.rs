@@ -1,13 +1,15 @@
 //! `sen bench`: measures the real binary, as a process of its own, under a load made beside it.
 //!
 //! [`measure`] says what is measured; [`centre`] starts, reads and kills the binary; [`load`] and
-//! [`device`] make the load with the bytes of [`packet`] and the numbers of [`values`];
+//! [`device`] make the load with the bytes of [`packet`] and the numbers of [`values`]; [`apart`] and
+//! [`servers`] start the centre as many processes, and [`nats_view`] reads what these tell;
 //! [`screen`] watches the live protocol; [`usage`] and [`machine`] read what Linux tells;
 //! [`report`] makes one line of JSON (standard output) and a table (standard error) of it.
 //!
 //! The generator shares the cores with what it measures, so it must cost little: it writes ready
 //! packets and counts acknowledgements, and its own CPU stands beside the figures.
 
+mod apart;
 mod centre;
 mod device;
 #[cfg(test)]
@@ -17,9 +19,12 @@ mod http;
 mod load;
 mod machine;
 mod measure;
+mod nats_view;
 mod packet;
+mod process;
 mod report;
 mod screen;
+mod servers;
 mod usage;
 mod values;
 
@@ -52,6 +57,12 @@ pub(crate) struct Command {
     /// The binary to measure, if not this one.
     #[arg(long, global = true)]
     binary: Option<PathBuf>,
+    /// The NATS server of a centre apart.
+    #[arg(long, global = true, default_value = "nats-server")]
+    nats_server: PathBuf,
+    /// The archive of a centre apart.
+    #[arg(long, global = true, default_value = "victoria-metrics")]
+    victoria: PathBuf,
     /// Runs of each measurement, each with a new centre; the median is told, and the spread.
     #[arg(long, global = true, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=100))]
     runs: u8,
@@ -68,13 +79,6 @@ enum What {
 /// Measures, prints a line of JSON for each measurement, and fails if anything acknowledged was
 /// lost. A missed target is told but is no failure: machines differ.
 pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
-    let measurements = match command.what {
-        What::All => Measurement::all(),
-        What::One(one) => vec![one],
-    };
-    for measurement in &measurements {
-        machine::check_open_files(measurement.connections())?;
-    }
     let folder = Folder::new(&command.scratch)?;
     tell(&machine::describe(folder.path())?)?;
     let bench = Bench {
@@ -82,7 +86,13 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
         config: folder.configure(&command.config)?,
         folder,
         begun: Stopwatch::start(),
+        nats_server: command.nats_server,
+        victoria: command.victoria,
     };
+    let measurements = wanted(command.what, &bench).await;
+    for measurement in &measurements {
+        machine::check_open_files(measurement.connections())?;
+    }
     let mut faults = Vec::new();
     for measurement in measurements {
         // One that fails takes nothing away from the others.
@@ -96,6 +106,19 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
         bail!("{}", faults.join("; "));
     }
     Ok(())
+}
+
+/// What is to be measured. Of everything, what needs servers that are not installed is left out.
+async fn wanted(what: What, bench: &Bench) -> Vec<Measurement> {
+    let mut wanted = match what {
+        What::One(one) => return one.each(),
+        What::All => Measurement::all(),
+    };
+    if let Err(why) = servers::are_installed(bench).await {
+        eprintln!("measured without the centre apart: {why:#}");
+        wanted.retain(|one| !one.is_apart());
+    }
+    wanted.into_iter().flat_map(Measurement::each).collect()
 }
 
 async fn repeat(measurement: &Measurement, bench: &Bench, runs: u8) -> anyhow::Result<Outcome> {

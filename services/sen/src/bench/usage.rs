@@ -26,6 +26,17 @@ pub(super) fn of(id: u32) -> anyhow::Result<Usage> {
     parse(&read("stat")?, &read("status")?).context("an unknown form of /proc")
 }
 
+/// Bytes that the process with this id has caused to be written to disks.
+pub(super) fn written(id: u32) -> anyhow::Result<u64> {
+    let path = format!("/proc/{id}/io");
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    parse_written(&text).context("an unknown form of /proc")
+}
+
+fn parse_written(text: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix("write_bytes:"))?.trim().parse().ok()
+}
+
 fn parse(stat: &str, status: &str) -> Option<Usage> {
     // The second field is the program's name in parentheses and may itself hold any of them.
     let after_name = &stat[stat.rfind(')')? + 1..];
@@ -68,6 +79,12 @@ mod tests {
     fn what_is_not_there_is_not_guessed() {
         assert_eq!(parse("7 (sen) S 1", STATUS), None);
         assert_eq!(parse("", ""), None);
+    }
+
+    #[test]
+    fn reads_what_was_written() {
+        let text = "rchar: 9\nwchar: 8\nwrite_bytes: 4096\ncancelled_write_bytes: 7\n";
+        assert_eq!((parse_written(text), parse_written("rchar: 9\n")), (Some(4_096), None));
     }
 
     #[test]

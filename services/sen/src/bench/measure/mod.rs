@@ -1,6 +1,8 @@
 //! What can be measured: the settings and the target of each measurement, and one run of it.
 
 mod alerts;
+mod apart;
+mod partitions;
 mod recovery;
 mod series;
 mod start;
@@ -10,6 +12,7 @@ mod throughput;
 
 use std::ops::RangeInclusive;
 
+use anyhow::bail;
 use clap::Subcommand;
 use clap::builder::TypedValueParser;
 use serde_json::Value;
@@ -137,6 +140,15 @@ pub(super) enum Measurement {
         #[arg(long, default_value_t = 1_000_000, value_parser = within(READINGS))]
         readings: u64,
     },
+    /// The roles as processes over NATS, and the same load on one process: readings a second, and the
+    /// CPU of each part.
+    Apart(apart::Settings),
+    /// How fast readings that wait in the log are stored, by partitions; then one alert and one
+    /// gateway by themselves.
+    Partitions(partitions::Settings),
+    /// One line of that.
+    #[command(skip)]
+    Partition(partitions::Shape),
 }
 
 impl Measurement {
@@ -158,12 +170,29 @@ impl Measurement {
             Self::Province { days: 1, mobile: 0 },
             Self::Province { days: 1, mobile: 1 },
             Self::Open { points: 100_000_000 },
+            Self::Apart(apart::Settings::default()),
+            Self::Partitions(partitions::Settings::default()),
         ]
+    }
+
+    /// The lines it is told in.
+    pub(super) fn each(self) -> Vec<Self> {
+        match self {
+            Self::Partitions(settings) => {
+                settings.each().into_iter().map(Self::Partition).collect()
+            }
+            one => vec![one],
+        }
+    }
+
+    /// Whether it needs the servers of a centre apart.
+    pub(super) fn is_apart(&self) -> bool {
+        matches!(self, Self::Apart(_) | Self::Partitions(_) | Self::Partition(_))
     }
 
     /// Its name and settings, as they stand in the line of JSON.
     pub(super) fn settings(&self) -> Vec<(&'static str, Value)> {
-        let (name, numbers): (&str, Vec<(&'static str, u64)>) = match *self {
+        let (name, numbers): (&str, Vec<(&'static str, u64)>) = match self.clone() {
             Self::Qos1 { connections, window, seconds } => (
                 "qos1",
                 vec![("connections", connections), ("window", window), ("seconds", seconds)],
@@ -191,6 +220,9 @@ impl Measurement {
                 ("province", vec![("days", days), ("mobile", mobile)])
             }
             Self::Open { points } => ("open", vec![("points", points)]),
+            Self::Apart(settings) => ("apart", settings.numbers()),
+            Self::Partitions(_) => ("partitions", Vec::new()),
+            Self::Partition(shape) => ("partitions", shape.numbers()),
         };
         let numbers = numbers.into_iter().map(|(name, number)| (name, number.into()));
         std::iter::once(("bench", name.into())).chain(numbers).collect()
@@ -214,13 +246,15 @@ impl Measurement {
             Self::Store { .. } => ("points_per_s_core", Some(Limit::AtLeast(200_000.0))),
             Self::Province { .. } => ("bytes_per_point", Some(Limit::AtMost(2.0))),
             Self::Open { .. } => ("open_ms", Some(Limit::AtMost(1_000.0))),
+            Self::Apart(_) => ("readings_per_s", None),
+            Self::Partitions(_) | Self::Partition(_) => ("archived_per_s", None),
         };
         Headline { figure, target: target.filter(|_| Self::all().contains(self)) }
     }
 
     /// Connections it makes, which the limit of open files must allow.
     pub(super) fn connections(&self) -> u64 {
-        match *self {
+        match self.clone() {
             Self::Qos1 { connections, .. } | Self::Qos0 { connections, .. } => connections,
             Self::Screens { screens, alerts, .. } => steady::connections(alerts) + screens,
             Self::Latency { alerts, .. } => steady::connections(alerts) + 1,
@@ -232,12 +266,14 @@ impl Measurement {
             Self::Start => 2,
             Self::Recovery { .. } => recovery::DEVICES,
             Self::Store { .. } | Self::Province { .. } | Self::Open { .. } => 0,
+            Self::Apart(settings) => settings.load.connections,
+            Self::Partitions(_) | Self::Partition(_) => partitions::DEVICES,
         }
     }
 
     /// One run.
     pub(super) async fn run(&self, bench: &Bench) -> anyhow::Result<Sample> {
-        match *self {
+        match self.clone() {
             Self::Qos1 { connections, window, seconds } => {
                 throughput::qos1(bench, connections, window, seconds).await
             }
@@ -260,6 +296,9 @@ impl Measurement {
             Self::Store { series, ticks } => store::store(bench, series, ticks).await,
             Self::Province { days, mobile } => store::province(bench, days, mobile == 1).await,
             Self::Open { points } => store::open(bench, points).await,
+            Self::Apart(settings) => apart::apart(bench, &settings).await,
+            Self::Partitions(_) => bail!("it is run line by line"),
+            Self::Partition(shape) => partitions::partitions(bench, shape).await,
         }
     }
 }
@@ -290,8 +329,20 @@ mod tests {
     fn what_all_runs_is_what_each_runs_by_default() {
         let all = Measurement::all();
         for name in [
-            "qos1", "qos0", "cpu", "latency", "screens", "alerts", "series", "start", "recovery",
-            "store", "province", "open",
+            "qos1",
+            "qos0",
+            "cpu",
+            "latency",
+            "screens",
+            "alerts",
+            "series",
+            "start",
+            "recovery",
+            "store",
+            "province",
+            "open",
+            "apart",
+            "partitions",
         ] {
             let alone = parsed(&[name]).unwrap();
             assert!(all.contains(&alone), "{name} alone is {alone:?}");
