@@ -330,7 +330,7 @@ impl Log {
 
     /// The process is about to end: over NATS, whoever waits for the servers to open a topic or a
     /// cursor waits no longer, and gets [`OpenError::Closed`]; so does who asks from now on. What is
-    /// open works on until [`close`](Self::close).
+    /// open works on, though appends are tried for 3 s in place of 30, until [`close`](Self::close).
     pub fn leave(&self) {
         self.shared.backend.leave();
     }

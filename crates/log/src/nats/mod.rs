@@ -329,6 +329,9 @@ impl Backend for Nats {
 
     fn leave(&self) {
         self.tasks.leave();
+        for topic in &lock(&self.open).topics {
+            topic.shared.is_leaving.store(true, Ordering::Release);
+        }
     }
 
     fn close(&self) -> Pending<'_, ()> {

@@ -7,6 +7,7 @@
 //! that is owned.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::jetstream::ErrorCode;
@@ -22,6 +23,8 @@ use crate::backend::AppendError;
 const WINDOW_MESSAGES: usize = 256;
 /// How long an append is tried again.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long it is tried again when the process is about to end.
+const LAST_PATIENCE: Duration = Duration::from_secs(3);
 /// After this long without anybody who takes the subject, the stream is asked whether it is there.
 const UNHEARD: Duration = Duration::from_secs(4);
 /// Header of the id.
@@ -192,7 +195,9 @@ impl Attempt {
 
     /// Waits until it may be tried again, or says why not.
     async fn failed(&mut self, shared: &Shared, trouble: Trouble) -> Result<(), AppendError> {
-        let is_late = shared.is_over() || self.begun.elapsed() > PATIENCE;
+        let is_leaving = shared.is_leaving.load(Ordering::Acquire);
+        let patience = if is_leaving { LAST_PATIENCE } else { PATIENCE };
+        let is_late = shared.is_over() || self.begun.elapsed() > patience;
         match trouble {
             Trouble::Refused(error) => return Err(error),
             Trouble::NoStream if self.begun.elapsed() > UNHEARD => {

@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) floor: AtomicU64,
     pub(crate) is_closed: AtomicBool,
     pub(crate) is_renewed: AtomicBool,
+    /// The process is about to end: appends are not tried for long any more.
+    pub(crate) is_leaving: AtomicBool,
     /// A cursor was saved: something may be deleted now.
     pub(crate) is_saved: AtomicBool,
     pub(crate) cursors: Arc<Cursors>,
@@ -103,6 +105,7 @@ impl Shared {
             followed,
             is_closed: AtomicBool::new(false),
             is_renewed: AtomicBool::new(false),
+            is_leaving: AtomicBool::new(false),
             is_saved: AtomicBool::new(false),
             cursors: parts.cursors,
             epochs: parts.epochs,
