@@ -6,7 +6,7 @@ SEN := target/release/sen
 # What the tests need from Debian; npm and Cargo bring the rest by their lock files.
 DEBIAN := mosquitto mosquitto-clients python3-paho-mqtt chromium victoria-metrics nats-server
 
-.PHONY: help run build web test test-rust test-web test-browser kills lint bench check debian
+.PHONY: help run build web test test-rust test-web test-browser apart kills lint bench check debian
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -39,6 +39,10 @@ test-web: ## Run the tests of the screens only
 
 test-browser: web ## Run the stories in Chromium only
 	tests/run browser
+
+apart: ## Tell every story of the centre apart that makes sense there
+	cargo build --workspace --locked
+	cargo test --locked -p sen-tests --test apart --test scenarios-apart --test scenarios-apart-too
 
 kills: ## Kill what runs apart at random, 30 times (SEN_KILLS, SEN_SEED)
 	cargo build --workspace --locked

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use sen_tests::asking::{alerts_of, now_ms};
 use sen_tests::centre::{append, binary, copy, root};
 use sen_tests::cluster::{Apart, ROLES, Shape, turn};
@@ -13,8 +13,6 @@ use sen_tests::device::Device;
 use sen_tests::judging::rule_text;
 use sen_tests::trial::{add, names};
 use sen_tests::wait_for;
-
-use crate::endpoints;
 
 /// `sen config push` of a folder, as a role would reach the servers.
 fn push(apart: &Apart, folder: &Path) -> anyhow::Result<Output> {
@@ -29,7 +27,8 @@ fn rule(id: &str) -> String {
 
 /// Waits for the alert of a rule about the trial device, which says something high now and then.
 async fn is_raised(apart: &Apart, rule: &str) -> anyhow::Result<()> {
-    let [port, _] = endpoints(apart)?;
+    let address = apart.mqtt(1)?;
+    let port = address.rsplit(':').next().context("host:port")?.parse()?;
     let mut device = Device::connect("gateway-1", port).await?;
     let api = apart.api(1)?;
     let mut pause = tokio::time::interval(std::time::Duration::from_millis(500));

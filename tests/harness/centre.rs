@@ -89,6 +89,11 @@ impl Centre {
         Ok(centre)
     }
 
+    /// How often a story kills it that would do so `times`: as often.
+    pub const fn often(times: usize) -> usize {
+        times
+    }
+
     /// Its configuration folder: change a file before [`restart`](Self::restart).
     pub fn config(&self) -> PathBuf {
         self.folder.path().join("config")

@@ -81,6 +81,12 @@ impl CentreApart {
         self.apart.start_roles().await
     }
 
+    /// How often a story kills it that would do so `times`: a quarter as often, since each kill is one
+    /// of five processes, and each start takes their time.
+    pub const fn often(times: usize) -> usize {
+        times.div_ceil(4)
+    }
+
     /// The configuration folder of all roles: change a file before [`restart`](Self::restart).
     pub fn config(&self) -> PathBuf {
         self.folder.path().join("config")

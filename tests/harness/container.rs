@@ -23,6 +23,7 @@ use tempfile::TempDir;
 use crate::PATIENCE;
 use crate::centre::{binary, copy, root};
 use crate::compose::{Composition, Service, Source, Variables};
+use crate::ports;
 use crate::process::Process;
 
 /// What is inside an image that can be started here.
@@ -104,7 +105,7 @@ impl Host {
         for name in services {
             let program = Program::of(&host.composition.service(name)?.image)?;
             for port in program.ports() {
-                let listener = TcpListener::bind("127.0.0.1:0")?;
+                let listener = ports::free()?;
                 let chosen = listener.local_addr()?.port();
                 host.ports.insert(((*name).to_owned(), *port), chosen);
                 host.held.entry((*name).to_owned()).or_default().push(listener);

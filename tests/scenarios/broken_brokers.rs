@@ -16,7 +16,7 @@ use crate::behind_a_broker::{Mosquitto, broker_is, with_source};
 use crate::fleet::Fleet;
 use crate::{Centre, GAUGE, LEVEL, now_ms, stored};
 
-const KILLS: i64 = 3;
+const KILLS: i64 = Centre::often(3) as i64;
 /// Readings of one half of a life of the broker.
 const HALF: i64 = 50;
 /// By when a broker must be missed, and be returned to: ten seconds; the rest is for a busy machine.

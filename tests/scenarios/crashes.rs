@@ -10,7 +10,7 @@ use sen_tests::wait_for;
 use crate::{Centre, GAUGE, LEVEL, alerts_of, level_three, now_ms, query_time, stored, time_ms};
 
 /// How often the centre is killed in one story.
-const KILLS: usize = 12;
+const KILLS: usize = Centre::often(12);
 /// Event time between two readings of one device in the first story: many to a minute.
 const SPACING_MS: i64 = 700;
 /// Event time between two readings of an episode.

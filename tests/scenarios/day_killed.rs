@@ -18,7 +18,7 @@ use sen_tests::trial::{alert_log_of, configuration};
 use crate::crashes::RESTLESS;
 use crate::{Centre, now_ms};
 
-const KILLS: usize = 10;
+const KILLS: usize = Centre::often(10);
 /// When a flood, salt water and a storm of alarms begin, and how much of each is told.
 const BEGIN_H: [i64; 3] = [5, 10, 20];
 const LASTS_MS: i64 = 12 * MINUTE_MS;

@@ -18,7 +18,7 @@ use crate::{Centre, alerts_of, now_ms};
 const DEVICES: usize = 100;
 /// Alerts that are open whenever the centre dies.
 const OPEN: usize = 20;
-const KILLS: usize = 10;
+const KILLS: usize = Centre::often(10);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_twenty_alerts_open_no_kill_loses_an_end_or_doubles_a_raise() -> anyhow::Result<()> {

@@ -10,7 +10,7 @@ use sen_tests::ledger::{Ledger, payload_of, topic_of};
 use crate::crashes::RESTLESS;
 use crate::{Centre, now_ms};
 
-const KILLS: u64 = 8;
+const KILLS: u64 = Centre::often(8) as u64;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_centre_that_is_killed_again_and_again_agrees_with_the_oracle() -> anyhow::Result<()> {

@@ -114,6 +114,6 @@ async fn a_reading_is_followed_from_the_wire_to_the_screens() -> anyhow::Result<
     let told = collector.told.lock().expect("nobody panics with it");
     let resource = &told[0].0;
     assert!(text(resource, "service.name").is_some_and(|name| name.starts_with("sen")));
-    assert!(text(resource, "service.instance.id").is_some_and(|id| id.starts_with("sen-")));
+    assert!(text(resource, "service.instance.id").is_some_and(|id| !id.is_empty()));
     Ok(())
 }

@@ -7,13 +7,13 @@ use async_nats::jetstream::{self, kv, stream};
 use async_nats::{Client, ConnectOptions};
 use sen_chassis::backoff::Backoff;
 use tokio::time::{Instant, sleep};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::Config;
 use crate::name;
 use crate::terms::Terms;
 
-/// How long a process tries to reach the servers when it starts.
+/// How long a process tries to reach the servers when it starts, and to be shown what they made.
 const CONNECT_WITHIN: Duration = Duration::from_secs(30);
 
 /// Between two tries: from, to.
@@ -272,7 +272,18 @@ async fn make_bucket(
     };
     make_stream(jetstream, config).await?;
     let failed = failed(bucket, replicas);
-    jetstream.get_key_value(bucket).await.map_err(|error| failed(Box::new(error)))
+    let made = Instant::now();
+    loop {
+        match jetstream.get_key_value(bucket).await {
+            Ok(store) => return Ok(store),
+            // It is there, but nobody leads it yet, so nobody answers for it.
+            Err(error) if made.elapsed() < CONNECT_WITHIN => {
+                debug!(bucket, %error, "a bucket was made and is not shown yet, asking again");
+                sleep(RETRY.1).await;
+            }
+            Err(error) => return Err(failed(Box::new(error))),
+        }
+    }
 }
 
 /// Makes a stream or finds it. An existing one gets the configured number of replicas.

@@ -72,6 +72,19 @@ impl Epochs {
         Err("others write the epoch all the time".to_owned())
     }
 
+    /// The first epoch of a topic of which nothing is noted; none if another was faster. What it noted
+    /// stands, also where it has seen more of the stream than this look.
+    pub(crate) async fn first(&self, topic: &str, look: Look) -> Asked<Option<Epoch>> {
+        let fresh = Life::begin(look)?;
+        match self.write(topic, &fresh, None).await {
+            Ok(()) => Ok(Some(Epoch(fresh.epoch))),
+            Err(error) => {
+                tracing::debug!(topic, %error, "the epoch is written by others too");
+                Ok(None)
+            }
+        }
+    }
+
     /// The epoch of a topic if what is noted of it fits how it looks.
     pub(crate) async fn find(&self, topic: &str, look: Look) -> Asked<Option<Epoch>> {
         let found = self.entry(topic).await?.filter(|(life, _)| life.is_of(look));

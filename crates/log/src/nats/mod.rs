@@ -257,7 +257,9 @@ impl Nats {
                     return self.epochs.of(topic, look, known.as_ref()).await;
                 }
                 None if !self.epochs.is_known(topic).await? => {
-                    return self.epochs.of(topic, look, None).await;
+                    if let Some(epoch) = self.epochs.first(topic, look).await? {
+                        return Ok(epoch);
+                    }
                 }
                 _ => {}
             }
