@@ -5,9 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use sen_chassis::Tasks;
-use sen_cluster::{Error, Pushed, Retained};
+use sen_cluster::{Cluster, Config, ConnectError, Error, Pushed, Retained};
 
-use crate::server::{PATIENCE, Server, soon};
+use crate::server::{PATIENCE, Server, config, soon};
 
 /// Waits until a file is as it should be; `None` = is not there.
 async fn becomes(path: &Path, text: Option<&str>) {
@@ -100,6 +100,24 @@ async fn of_two_with_keys_of_their_own_both_end_with_the_same() {
     assert_eq!(fs::read(c.join("link-0.key")).unwrap(), fs::read(a.join("link-0.key")).unwrap());
     let mode = fs::metadata(c.join("link-0.key")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn servers_that_are_not_ready_are_waited_for_and_final_answers_are_told_at_once() {
+    let mut server = Server::start_without_jetstream().await;
+    let config = config(&server.url());
+    let joining = Cluster::connect(&config, "alert", "one");
+    let mut joining = std::pin::pin!(joining);
+    let early = tokio::time::timeout(std::time::Duration::from_secs(3), &mut joining).await;
+    assert!(early.is_err(), "{early:?}");
+    server.kill();
+    server.restart().await;
+    soon("it joins", joining).await.unwrap();
+    // A single server never has three replicas.
+    let config = Config { name: "other".into(), replicas: 3, ..config.clone() };
+    let refused = Cluster::connect(&config, "alert", "one");
+    let refused = tokio::time::timeout(PATIENCE / 2, refused).await.expect("it is told at once");
+    assert!(matches!(refused, Err(ConnectError::Bucket { replicas: 3, .. })), "{refused:?}");
 }
 
 fn retained(topic: &str, payload: &[u8]) -> Retained {
