@@ -10,11 +10,18 @@ use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
 use crate::Config;
+use crate::hold::Chain;
 use crate::name;
 use crate::terms::Terms;
 
 /// How long a process tries to reach the servers when it starts, and to be shown what they made.
 const CONNECT_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long it waits for servers that are reached, but are still starting or electing.
+const READY_WITHIN: Duration = Duration::from_secs(90);
+
+/// What an answer says for which waiting does not help.
+const FINAL: [&str; 4] = ["not supported", "overlap", "invalid", "permissions"];
 
 /// Between two tries: from, to.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -90,9 +97,9 @@ pub enum ConnectError {
 }
 
 impl Cluster {
-    /// Joins as `instance` of `role` ([`Config::instance_of`] names it). Tries for half a minute;
-    /// then says what to do. The buckets are made, with the configured replicas, where they are
-    /// not there yet.
+    /// Joins as `instance` of `role` ([`Config::instance_of`] names it). Tries for half a minute to
+    /// reach a server, and waits for one and a half until they are ready; then says what to do.
+    /// The buckets are made, with the configured replicas, where they are not there yet.
     pub async fn connect(
         config: &Config,
         role: &str,
@@ -102,24 +109,10 @@ impl Cluster {
         let client = reach(config, &role, &instance).await?;
         let mut jetstream = jetstream::new(client.clone());
         jetstream.set_timeout(ANSWERED_WITHIN);
-        let prefix = &config.name;
-        let replicas = config.replicas;
-        let bucket = |what: &str| format!("{prefix}-{what}");
-        let (leases, lease) =
-            leases(&jetstream, &bucket("leases"), config.lease(), replicas).await?;
-        let files = make_bucket(&jetstream, &bucket("config"), Duration::ZERO, replicas).await?;
-        let keys = make_bucket(&jetstream, &bucket("keys"), Duration::ZERO, replicas).await?;
-        let retained = stream::Config {
-            name: bucket("retained"),
-            subjects: vec![format!("{prefix}.retained.*")],
-            max_messages_per_subject: 1,
-            num_replicas: replicas,
-            ..stream::Config::default()
-        };
-        let retained = make_stream(&jetstream, retained).await?;
+        let Buckets { leases, lease, files, keys, retained } = ready(&jetstream, config).await?;
         Ok(Self(Arc::new(Shared {
             client,
-            name: prefix.clone(),
+            name: config.name.clone(),
             role,
             instance,
             terms: Terms::new(lease),
@@ -218,6 +211,53 @@ async fn options(
     let path = config.credentials_file.clone();
     let options = options.credentials_file(&path).await;
     options.map_err(|source| ConnectError::Credentials { path, source })
+}
+
+/// What all processes share.
+struct Buckets {
+    leases: kv::Store,
+    lease: Duration,
+    files: kv::Store,
+    keys: kv::Store,
+    retained: stream::Stream,
+}
+
+/// Makes or finds the buckets, once the servers are ready.
+async fn ready(jetstream: &jetstream::Context, config: &Config) -> Result<Buckets, ConnectError> {
+    let started = Instant::now();
+    let mut backoff = Backoff::new(RETRY.0, RETRY.1, name::mark());
+    loop {
+        let error = match buckets(jetstream, config).await {
+            Ok(buckets) => return Ok(buckets),
+            Err(error) => error,
+        };
+        let reason = Chain(&error).to_string();
+        let is_final = FINAL.iter().any(|word| reason.contains(word));
+        if is_final || started.elapsed() > READY_WITHIN {
+            return Err(error);
+        }
+        if backoff.is_fresh() {
+            warn!(error = reason, "the NATS servers are not ready, trying again");
+        }
+        sleep(backoff.failed()).await;
+    }
+}
+
+async fn buckets(jetstream: &jetstream::Context, config: &Config) -> Result<Buckets, ConnectError> {
+    let (prefix, replicas) = (&config.name, config.replicas);
+    let bucket = |what: &str| format!("{prefix}-{what}");
+    let (leases, lease) = leases(jetstream, &bucket("leases"), config.lease(), replicas).await?;
+    let files = make_bucket(jetstream, &bucket("config"), Duration::ZERO, replicas).await?;
+    let keys = make_bucket(jetstream, &bucket("keys"), Duration::ZERO, replicas).await?;
+    let retained = stream::Config {
+        name: bucket("retained"),
+        subjects: vec![format!("{prefix}.retained.*")],
+        max_messages_per_subject: 1,
+        num_replicas: replicas,
+        ..stream::Config::default()
+    };
+    let retained = make_stream(jetstream, retained).await?;
+    Ok(Buckets { leases, lease, files, keys, retained })
 }
 
 /// The bucket of leases and how long a lease in it lasts. That was decided by who made it: were a

@@ -1,9 +1,15 @@
 //! Retained messages: the last of each topic, kept by the servers, for every broker to have.
+//!
+//! Each says where it stands in the order of its topic, and which message it replaces: one that
+//! comes late, from a process that was stopped before it sent it, replaces nothing.
 
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::DeliverPolicy;
 use async_nats::jetstream::consumer::push::{Ordered, OrderedConfig};
+use async_nats::jetstream::context::PublishErrorKind;
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use futures_util::StreamExt;
 use sen_chassis::backoff::Backoff;
 use tokio::time::sleep;
@@ -14,6 +20,21 @@ use crate::{Cluster, Error, name};
 
 /// Between two tries to follow: from, to.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+
+/// Header of a message's place in the order of its topic.
+const ORDER: &str = "Sen-Order";
+
+/// How often a message is tried while others keep messages on the same topic.
+const TRIES: u32 = 8;
+
+/// What is kept on a topic.
+#[derive(Default)]
+struct Last {
+    /// In the stream; 0 if nothing is kept.
+    sequence: u64,
+    order: u64,
+    payload: Vec<u8>,
+}
 
 /// A message that replaces those before it on its topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,20 +65,60 @@ impl std::fmt::Debug for Following {
 
 impl Cluster {
     /// Keeps `payload` as the last message of `topic`, for all who follow now or later. When this
-    /// returns well the servers have it.
+    /// returns well the servers have it, or (`false`) one with a higher `order`, which stays: so
+    /// who is late changes nothing. The same message again is not written again.
     ///
     /// # Errors
     /// The servers did not take it, or not in time: it may be kept all the same; try again.
-    pub async fn retain(&self, topic: &str, payload: &[u8]) -> Result<(), Error> {
+    pub async fn retain(&self, topic: &str, payload: &[u8], order: u64) -> Result<bool, Error> {
         let most = self.0.client.max_payload();
         if payload.len() > most {
             let (what, size) = (format!("the message on `{topic}`"), payload.len());
             return Err(Error::TooLarge { what, size, most });
         }
         let subject = self.subject(&format!("retained.{}", name::escape(topic)));
-        let sent = self.0.jetstream.publish(subject, payload.to_vec().into()).await;
-        let sent = sent.map_err(Error::nats("take a retained message"))?;
-        sent.await.map(drop).map_err(Error::nats("keep a retained message"))
+        let mut tries = 1;
+        loop {
+            let last = self.last_retained(&subject).await?;
+            if last.order > order {
+                return Ok(false);
+            }
+            if (last.order, last.payload.as_slice()) == (order, payload) && last.sequence > 0 {
+                return Ok(true);
+            }
+            let message = PublishMessage::build()
+                .payload(payload.to_vec().into())
+                .header(ORDER, order.to_string())
+                .expected_last_subject_sequence(last.sequence);
+            let sent = self.0.jetstream.send_publish(subject.clone(), message).await;
+            let kept = sent.map_err(Error::nats("take a retained message"))?.await;
+            match kept {
+                Ok(_) => return Ok(true),
+                // Another came first: it may be a later one.
+                Err(error)
+                    if error.kind() == PublishErrorKind::WrongLastSequence && tries < TRIES =>
+                {
+                    tries += 1;
+                }
+                Err(error) => return Err(Error::nats("keep a retained message")(error)),
+            }
+        }
+    }
+
+    async fn last_retained(&self, subject: &str) -> Result<Last, Error> {
+        let message = match self.0.retained.get_last_raw_message_by_subject(subject).await {
+            Ok(message) => message,
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
+                return Ok(Last::default());
+            }
+            Err(error) => return Err(Error::nats("show a retained message")(error)),
+        };
+        let order = message.headers.get(ORDER).and_then(|order| order.as_str().parse().ok());
+        Ok(Last {
+            sequence: message.sequence,
+            order: order.unwrap_or_default(),
+            payload: message.payload.to_vec(),
+        })
     }
 
     /// Follows all retained messages.

@@ -86,7 +86,12 @@ impl Default for Broker {
 }
 
 impl Publish for Broker {
-    async fn publish_retained(&self, topic: String, payload: Vec<u8>) -> Result<(), PublishError> {
+    async fn publish_retained(
+        &self,
+        topic: String,
+        payload: Vec<u8>,
+        _rev: u32,
+    ) -> Result<(), PublishError> {
         let is_new = !self.0.borrow().contains_key(&topic);
         if is_new && !payload.is_empty() && self.0.borrow().len() >= self.1 {
             return Err(PublishError::Full("too many retained messages".into()));

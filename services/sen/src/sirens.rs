@@ -15,7 +15,13 @@ impl Sirens {
 }
 
 impl Publish for Sirens {
-    async fn publish_retained(&self, topic: String, payload: Vec<u8>) -> Result<(), PublishError> {
+    async fn publish_retained(
+        &self,
+        topic: String,
+        payload: Vec<u8>,
+        _rev: u32,
+    ) -> Result<(), PublishError> {
+        // Nobody else publishes here, so nothing comes late.
         self.0.publish(&topic, payload).await.map_err(|error| match error {
             sen_ingest::PublishError::Full(_) => PublishError::Full(error.to_string()),
             sen_ingest::PublishError::Topic(_) => PublishError::Refused(error.to_string()),

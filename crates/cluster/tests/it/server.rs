@@ -19,13 +19,22 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start() -> Self {
+        Self::start_with(&["-js"]).await
+    }
+
+    /// One that keeps nothing, until it is started again.
+    pub(crate) async fn start_without_jetstream() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    async fn start_with(options: &[&str]) -> Self {
         let mut folder = tempfile::tempdir().unwrap();
         // Another process may take the port before the server does: then another one.
         for _ in 0..10 {
             let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
             let port = free.local_addr().unwrap().port();
             drop(free);
-            let child = run(port, &folder);
+            let child = run(port, &folder, options);
             let mut server = Self { child, port, folder };
             if server.is_up().await {
                 return server;
@@ -59,7 +68,7 @@ impl Server {
 
     /// Comes back on the same port with the same store.
     pub(crate) async fn restart(&mut self) {
-        self.child = run(self.port, &self.folder);
+        self.child = run(self.port, &self.folder, &["-js"]);
         assert!(self.is_up().await, "the NATS server does not come back");
     }
 
@@ -79,10 +88,11 @@ impl Drop for Server {
     }
 }
 
-fn run(port: u16, folder: &TempDir) -> Child {
+fn run(port: u16, folder: &TempDir, options: &[&str]) -> Child {
     Command::new("nats-server")
-        .args(["-a", "127.0.0.1", "-p", &port.to_string(), "-js", "-sd"])
+        .args(["-a", "127.0.0.1", "-p", &port.to_string(), "-sd"])
         .arg(folder.path())
+        .args(options)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

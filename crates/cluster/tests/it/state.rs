@@ -5,9 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use sen_chassis::Tasks;
-use sen_cluster::{Error, Pushed, Retained};
+use sen_cluster::{Cluster, Config, ConnectError, Error, Pushed, Retained};
 
-use crate::server::{PATIENCE, Server, soon};
+use crate::server::{PATIENCE, Server, config, soon};
 
 /// Waits until a file is as it should be; `None` = is not there.
 async fn becomes(path: &Path, text: Option<&str>) {
@@ -102,6 +102,24 @@ async fn of_two_with_keys_of_their_own_both_end_with_the_same() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
+#[tokio::test]
+async fn servers_that_are_not_ready_are_waited_for_and_final_answers_are_told_at_once() {
+    let mut server = Server::start_without_jetstream().await;
+    let config = config(&server.url());
+    let joining = Cluster::connect(&config, "alert", "one");
+    let mut joining = std::pin::pin!(joining);
+    let early = tokio::time::timeout(std::time::Duration::from_secs(3), &mut joining).await;
+    assert!(early.is_err(), "{early:?}");
+    server.kill();
+    server.restart().await;
+    soon("it joins", joining).await.unwrap();
+    // A single server never has three replicas.
+    let config = Config { name: "other".into(), replicas: 3, ..config.clone() };
+    let refused = Cluster::connect(&config, "alert", "one");
+    let refused = tokio::time::timeout(PATIENCE / 2, refused).await.expect("it is told at once");
+    assert!(matches!(refused, Err(ConnectError::Bucket { replicas: 3, .. })), "{refused:?}");
+}
+
 fn retained(topic: &str, payload: &[u8]) -> Retained {
     Retained { topic: topic.to_owned(), payload: payload.to_vec() }
 }
@@ -111,20 +129,53 @@ async fn of_each_topic_the_last_message_is_kept_and_what_comes_follows() {
     let mut server = Server::start().await;
     let (one, two) = (server.join("notify", "one").await, server.join("ingest", "two").await);
     let topic = "sen/còi/a.b *>/set";
-    for (topic, payload) in [(topic, "on"), ("sen/siren/2", "on"), (topic, "off")] {
-        one.retain(topic, payload.as_bytes()).await.unwrap();
+    for (topic, payload, order) in [(topic, "on", 1), ("sen/siren/2", "on", 1), (topic, "off", 2)] {
+        assert!(one.retain(topic, payload.as_bytes(), order).await.unwrap());
     }
     let mut feed = two.retained();
     let next = soon("the first", feed.next()).await;
     assert_eq!(next, retained("sen/siren/2", b"on"));
     assert_eq!(soon("the last", feed.next()).await, retained(topic, b"off"));
-    one.retain("sen/siren/2", b"").await.unwrap();
+    one.retain("sen/siren/2", b"", 2).await.unwrap();
     assert_eq!(soon("what comes", feed.next()).await, retained("sen/siren/2", b""));
 
     // Over a restart of the server: nothing twice, nothing lost.
     server.kill();
     server.restart().await;
-    soon("it is kept", async { while one.retain(topic, b"again").await.is_err() {} }).await;
+    soon("it is kept", async { while one.retain(topic, b"again", 3).await.is_err() {} }).await;
     assert_eq!(soon("what comes after", feed.next()).await, retained(topic, b"again"));
-    assert!(one.retain(topic, &vec![0; 2 << 20]).await.is_err());
+    assert!(one.retain(topic, &vec![0; 2 << 20], 4).await.is_err());
+}
+
+#[tokio::test]
+async fn a_retained_message_that_comes_late_changes_nothing() {
+    let server = Server::start().await;
+    let (old, new) = (server.join("notify", "old").await, server.join("notify", "new").await);
+    let (siren, payload) = ("sen/siren/1", &b"on"[..]);
+    let mut feed = server.join("ingest", "three").await.retained();
+    // The old one stood still before it sent this; meanwhile the new one has raised and cleared.
+    assert!(new.retain(siren, payload, 1).await.unwrap());
+    assert_eq!(soon("it is on", feed.next()).await, retained(siren, payload));
+    assert!(new.retain(siren, b"", 3).await.unwrap());
+    assert_eq!(soon("it is off", feed.next()).await, retained(siren, b""));
+    assert!(!old.retain(siren, payload, 1).await.unwrap());
+    assert!(!old.retain(siren, payload, 2).await.unwrap());
+    // What is there already is not written again, and two at once both end well.
+    assert!(new.retain(siren, b"", 3).await.unwrap());
+    for order in 4..14 {
+        let (early, late) = (order * 2, order * 2 + 1);
+        let (early_text, late_text) = (early.to_string(), late.to_string());
+        let both = async {
+            tokio::join!(
+                old.retain("sen/siren/2", early_text.as_bytes(), early),
+                new.retain("sen/siren/2", late_text.as_bytes(), late)
+            )
+        };
+        let (_, later) = soon("both", both).await;
+        assert!(later.unwrap());
+        let fresh = server.join("ingest", "four").await;
+        let mut all = fresh.retained();
+        assert_eq!(soon("the siren", all.next()).await, retained(siren, b""));
+        assert_eq!(soon("the last", all.next()).await.payload, late_text.as_bytes());
+    }
 }

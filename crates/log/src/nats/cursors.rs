@@ -15,7 +15,7 @@ use async_nats::jetstream::object_store::{ObjectInfo, ObjectOptions, ObjectStore
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
-use futures_util::StreamExt;
+use futures_util::TryStreamExt;
 use futures_util::future::try_join_all;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
@@ -33,6 +33,8 @@ pub(crate) const STATE_BYTES: usize = 64 << 20;
 const CHUNK_BYTES: usize = 128 << 10;
 /// Messages of a content that are under way at once.
 const CHUNKS: usize = 8;
+/// Cursors that are asked for at once.
+const ASKED: usize = 16;
 /// How long one transfer of a cursor may take.
 const TRANSFER: Duration = Duration::from_secs(30);
 /// Under which word the metadata says who has opened the cursor.
@@ -143,17 +145,26 @@ impl Cursors {
         Self { bucket, context, stream, store, looked: Looked::default() }
     }
 
-    /// Every cursor of the centre.
-    pub(crate) async fn all(&self) -> Asked<Vec<Kept>> {
-        let list = async {
-            let mut objects = self.store.list().await.map_err(|error| error.to_string())?;
-            let mut all = Vec::new();
-            while let Some(object) = objects.next().await {
-                all.extend(Kept::read(&object.map_err(|error| error.to_string())?));
-            }
-            Ok(all)
+    /// Every cursor of a topic, or of the centre.
+    ///
+    /// Each is asked for by its name. A list of all, as the client's store gives it, waits for
+    /// messages that were there when it began, and for ever when they are replaced meanwhile.
+    pub(crate) async fn all(&self, topic: Option<&str>) -> Asked<Vec<Kept>> {
+        let names = async {
+            let subjects = self.stream.info_with_subjects(self.name_subjects()).await?;
+            subjects.map_ok(|(subject, _)| subject).try_collect::<Vec<_>>().await
         };
-        timeout(TRANSFER, list).await.unwrap_or_else(|_| Err("no answer in time".to_owned()))
+        let prefix = topic.map_or_else(String::new, |topic| format!("{topic}/"));
+        let mut names: Vec<String> =
+            ask(names).await?.iter().filter_map(|name| object_of(name)).collect();
+        names.retain(|name| name.starts_with(&prefix));
+        let mut all = Vec::with_capacity(names.len());
+        for window in names.chunks(ASKED) {
+            let found = try_join_all(window.iter().map(|name| self.find(name))).await?;
+            let found = found.into_iter().flatten().filter(|found| !found.object.deleted);
+            all.extend(found.filter_map(|found| Kept::read(&found.object)));
+        }
+        Ok(all)
     }
 
     /// A cursor as the leader has it; also one that was given up, whose message is still there.
@@ -241,6 +252,10 @@ impl Cursors {
         format!("$O.{}.M.{}", self.bucket, URL_SAFE.encode(object))
     }
 
+    fn name_subjects(&self) -> String {
+        format!("$O.{}.M.>", self.bucket)
+    }
+
     fn content_subject(&self, content: &str) -> String {
         format!("$O.{}.C.{content}", self.bucket)
     }
@@ -276,6 +291,12 @@ impl Cursors {
             _ => Ok(()),
         }
     }
+}
+
+/// Which object a subject names.
+fn object_of(subject: &str) -> Option<String> {
+    let (_, name) = subject.rsplit_once('.')?;
+    String::from_utf8(URL_SAFE.decode(name).ok()?).ok()
 }
 
 fn unanswered() -> Trouble {

@@ -75,8 +75,10 @@ pub(crate) async fn keep(shared: Arc<Shared>) {
         is_saved |= shared.is_saved.swap(false, Ordering::AcqRel);
         let is_time = is_saved || now - retained > RETENTION;
         if is_time && shared.cursors.looked.is_due(&shared.name, false) {
-            (retained, is_saved) = (now, false);
-            warned(&shared, "old records", retain(&shared, false).await);
+            retained = now;
+            let done = retain(&shared, false).await;
+            is_saved = done.is_err();
+            warned(&shared, "old records", done);
         }
         let doubted = look(&shared).await;
         doubts = if doubted { doubts + 1 } else { 0 };
@@ -192,15 +194,14 @@ async fn retain(shared: &Shared, early: bool) -> io::Result<()> {
         return Ok(());
     }
     // As late as can be, so that hardly any are missed that were opened meanwhile.
-    let cursors = shared.cursors.all().await.map_err(io::Error::other)?;
-    let of_topic = |kept: &&Kept| kept.topic == shared.name && !(early && kept.yields);
-    let mut cursors: Vec<&Kept> = cursors.iter().filter(of_topic).collect();
+    let mut cursors = shared.cursors.all(Some(&shared.name)).await.map_err(io::Error::other)?;
+    cursors.retain(|kept| !(early && kept.yields));
     if early && cursors.is_empty() {
         to = allowed(shared, &info).await?;
     }
     // For those of partitions the leader is asked: last, and only while something may go.
     cursors.sort_by_key(|kept| kept.partition.is_some());
-    for kept in cursors {
+    for kept in &cursors {
         if to <= first {
             return Ok(());
         }

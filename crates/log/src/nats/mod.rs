@@ -237,7 +237,7 @@ impl Nats {
         stream: &Stream,
         numbering: Numbering,
     ) -> Asked<crate::Epoch> {
-        let cursors = self.cursors.all().await?;
+        let cursors = self.cursors.all(Some(topic)).await?;
         let mut looks = 0;
         loop {
             looks += 1;
@@ -246,9 +246,7 @@ impl Nats {
             let look = Look { created_ns: info.created.unix_timestamp_nanos(), last };
             let known = self.epochs.find(topic, look).await?;
             let is_shorter = |epoch: &crate::Epoch| {
-                let mut seen = cursors
-                    .iter()
-                    .filter(|kept| kept.topic == topic && kept.epoch == *epoch && kept.head > 0);
+                let mut seen = cursors.iter().filter(|kept| kept.epoch == *epoch && kept.head > 0);
                 seen.any(|kept| numbering.sequence(kept.head) > last)
             };
             match known {
@@ -268,7 +266,7 @@ impl Nats {
     }
 
     async fn all_lags(&self) -> Asked<Vec<Lag>> {
-        let cursors = self.cursors.all().await?;
+        let cursors = self.cursors.all(None).await?;
         let mut lags = Vec::with_capacity(cursors.len());
         let topics: Vec<_> =
             lock(&self.open).topics.iter().map(|topic| Arc::clone(&topic.shared)).collect();

@@ -29,9 +29,11 @@ pub(crate) enum Way {
 #[derive(Clone)]
 struct Road {
     way: watch::Sender<Way>,
-    /// When the client sends this for the n-th time, it becomes so.
-    trap: Arc<Mutex<Option<(Vec<u8>, usize, Way)>>>,
+    trap: Arc<Mutex<Option<Trap>>>,
 }
+
+/// When the client sends the text for the n-th time, the way becomes so.
+type Trap = (Vec<u8>, usize, Way);
 
 pub(crate) struct Proxy {
     port: u16,

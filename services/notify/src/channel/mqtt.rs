@@ -38,11 +38,13 @@ impl From<PublishError> for ChannelError {
 /// Something that can publish to MQTT subscribers.
 pub trait Publish: Send + Sync {
     /// Publishes a retained message at QoS 1; an empty payload removes the retained one, and must
-    /// succeed however many there are.
+    /// succeed however many there are. `rev` grows with what is published on a topic: where several
+    /// can publish, one that comes after a higher `rev` changes nothing, and that is well.
     fn publish_retained(
         &self,
         topic: String,
         payload: Vec<u8>,
+        rev: u32,
     ) -> impl Future<Output = Result<(), PublishError>> + Send;
 }
 
@@ -65,7 +67,7 @@ impl<P: Publish> Channel for Mqtt<P> {
     fn deliver<'a>(&'a self, record: &'a AlertRecord) -> Delivery<'a> {
         Box::pin(async move {
             let payload = payload(record).map_err(|e| ChannelError::Refused(e.to_string()))?;
-            Ok(self.0.publish_retained(topic(record), payload).await?)
+            Ok(self.0.publish_retained(topic(record), payload, record.rev).await?)
         })
     }
 

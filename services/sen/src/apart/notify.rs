@@ -80,8 +80,14 @@ async fn agree_on_keys(cluster: &Cluster, folder: &Path) -> anyhow::Result<()> {
 struct Sirens(Cluster);
 
 impl Publish for Sirens {
-    async fn publish_retained(&self, topic: String, payload: Vec<u8>) -> Result<(), PublishError> {
-        self.0.retain(&topic, &payload).await.map_err(|error| match error {
+    async fn publish_retained(
+        &self,
+        topic: String,
+        payload: Vec<u8>,
+        rev: u32,
+    ) -> Result<(), PublishError> {
+        let kept = self.0.retain(&topic, &payload, u64::from(rev)).await;
+        kept.map(drop).map_err(|error| match error {
             sen_cluster::Error::TooLarge { .. } => PublishError::Refused(error.to_string()),
             error => PublishError::Retry(error.to_string()),
         })

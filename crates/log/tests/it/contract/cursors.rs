@@ -142,3 +142,24 @@ async fn the_client_s_object_store_reads_a_cursor() {
     assert_eq!(cursor.load().unwrap(), None);
     cursor.save(4, Vec::new()).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cursors_are_listed_while_they_are_saved() {
+    let server = Server::start();
+    let log = open_at(&server).await;
+    let topic = events(&log).await;
+    let mut savers = JoinSet::new();
+    for n in 0..4 {
+        let cursor = log.cursor(&topic, &format!("cursor-{n}")).unwrap();
+        savers.spawn(async move {
+            loop {
+                cursor.save(n + 2, vec![7; 1_000]).await.unwrap();
+            }
+        });
+    }
+    for _ in 0..200 {
+        let lags = timeout(PATIENCE / 6, log.lags()).await.expect("they are listed").unwrap();
+        assert_eq!(lags.len(), 4);
+    }
+    savers.shutdown().await;
+}
