@@ -39,7 +39,7 @@ pub struct Broker {
     /// Topic filters to subscribe to, with QoS 1.
     pub filters: Vec<String>,
     /// Keep-alive, in seconds, at most 5; a broker that has stopped is noticed within twice this.
-    #[serde(default = "Broker::five")]
+    #[serde(default = "Broker::four")]
     pub keep_alive_s: u64,
     /// Most packets taken from the broker and not yet on disk.
     #[serde(default = "Broker::thousand")]
@@ -58,8 +58,8 @@ impl Broker {
         1883
     }
 
-    fn five() -> u64 {
-        5
+    fn four() -> u64 {
+        4
     }
 
     fn thousand() -> usize {
