@@ -13,7 +13,6 @@
 //! - `dead_collector`: its admin endpoint, of which each role has its own.
 
 mod alerts;
-mod bad_clocks;
 mod crashes;
 mod day_killed;
 mod dead_man;
