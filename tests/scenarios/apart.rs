@@ -7,13 +7,12 @@
 //!
 //! - `backup`, `bad_disk`, `crash_points`, `full_disk`, `torn_log`: the files of the embedded log and
 //!   store, or a failure inside one process. Apart, the log is the servers' (`tests/apart/bus.rs`).
-//! - `configuration`, `newcomer`, `open_data`: the arguments of `sen run`, and `--data` of a centre that
+//! - `configuration`, `newcomer`, `published`: the arguments of `sen run`, and `--data` of a centre that
 //!   was there before.
 //! - `archive`, `outage`: the archive of one process; apart it is killed in `tests/apart/kills.rs`.
 //! - `dead_collector`: its admin endpoint, of which each role has its own.
 
 mod alerts;
-mod bad_clocks;
 mod crashes;
 mod day_killed;
 mod dead_man;

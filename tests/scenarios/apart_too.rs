@@ -1,6 +1,7 @@
 //! More stories of `main.rs` of a centre apart, by `make apart` only: they take minutes, and little of
 //! them crosses from process to process that `apart.rs` has not (see there).
 
+mod bad_clocks;
 mod bad_input;
 mod behind_a_broker;
 mod broken_brokers;
