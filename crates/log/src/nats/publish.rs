@@ -27,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LAST_PATIENCE: Duration = Duration::from_secs(3);
 /// After this long without anybody who takes the subject, the stream is asked whether it is there.
 const UNHEARD: Duration = Duration::from_secs(4);
+/// Once may be an election that was just over.
+const ELECTED: u32 = 3;
 /// Header of the id.
 const ID: &str = "Nats-Msg-Id";
 
@@ -186,11 +188,13 @@ impl Owned {
 struct Attempt {
     begun: Instant,
     pause: Pause,
+    /// How often the stream was there and yet nobody took the subject.
+    unmapped: u32,
 }
 
 impl Attempt {
     fn begin() -> Self {
-        Self { begun: Instant::now(), pause: Pause::new() }
+        Self { begun: Instant::now(), pause: Pause::new(), unmapped: 0 }
     }
 
     /// Waits until it may be tried again, or says why not.
@@ -202,7 +206,8 @@ impl Attempt {
             Trouble::Refused(error) => return Err(error),
             Trouble::NoStream if self.begun.elapsed() > UNHEARD => {
                 let error = unheard(shared).await;
-                if is_late || matches!(error, AppendError::Unmapped(_)) {
+                self.unmapped += u32::from(matches!(error, AppendError::Unmapped(_)));
+                if is_late || self.unmapped > ELECTED {
                     return Err(error);
                 }
             }
