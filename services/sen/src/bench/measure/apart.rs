@@ -395,7 +395,7 @@ mod tests {
     fn as_many_of_each_role_as_wanted() {
         let settings = Settings { ingests: 2, aggregates: 3, ..Settings::default() };
         let roles = settings.roles();
-        let count = |name| roles.iter().filter(|role| **role == name).count();
+        let count = |name: &str| roles.iter().filter(|role| **role == name).count();
         assert_eq!(ROLES.map(|(name, ..)| count(name)), [2, 3, 1, 1, 1]);
     }
 
