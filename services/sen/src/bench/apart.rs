@@ -103,6 +103,8 @@ impl Stand {
             .env("SEN__CLUSTER__PARTITIONS", self.partitions.to_string())
             .env("SEN__STORE__ARCHIVE", self.victoria.location())
             .env("SEN__TELEMETRY__ADMIN", "127.0.0.1:0")
+            // As many as are open files by default: each role would warn of more.
+            .env("SEN__INGEST__MAX_CONNECTIONS", "10000")
             // It has no other reason to say anything, and every role would say it.
             .env("SEN__TELEMETRY__FILTER", "error")
             .stdout(Stdio::piped());

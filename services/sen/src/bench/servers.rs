@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn what_is_measured_is_what_is_shipped() {
         let deploy = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/nats"));
-        let read = |name| std::fs::read_to_string(deploy.join(name)).unwrap();
+        let read = |name: &str| std::fs::read_to_string(deploy.join(name)).unwrap();
         let ports =
             Ports { client: free().unwrap(), monitor: free().unwrap(), route: free().unwrap() };
         let one = settings(&ports, &[ports], 4, false);
