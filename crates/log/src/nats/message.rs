@@ -7,6 +7,7 @@
 use std::hash::{DefaultHasher, Hasher};
 use std::ops::Range;
 
+use super::mapping::Lanes;
 use super::names::{BUCKETS, MAX_INDEX};
 
 /// Records after which a message is full.
@@ -27,13 +28,15 @@ pub(crate) struct Packed {
     pub(crate) records: u64,
 }
 
-/// Sorts records (each with the hash of its key) into messages. Records of one bucket keep their
-/// order.
-pub(crate) fn pack<'a>(records: impl Iterator<Item = (u64, &'a [u8])>) -> Vec<Packed> {
+/// Sorts records (each with the hash of its key) into messages. Records of one lane keep their order.
+pub(crate) fn pack<'a>(
+    records: impl Iterator<Item = (u64, &'a [u8])>,
+    lanes: &Lanes,
+) -> Vec<Packed> {
     let mut full = Vec::new();
     let mut open: Vec<Option<Packed>> = vec![None; BUCKETS as usize];
     for (key, record) in records {
-        let bucket = key % BUCKETS;
+        let bucket = lanes.of_key(key);
         let slot = &mut open[bucket as usize];
         let is_full = |packed: &mut Packed| {
             packed.records as usize >= MESSAGE_RECORDS
@@ -84,11 +87,15 @@ pub(crate) fn id_of(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
+    fn each() -> Lanes {
+        Lanes::default()
+    }
+
     #[test]
     fn records_are_sorted_by_bucket_and_found_again_in_order() {
         let records: Vec<(u64, Vec<u8>)> =
             (0..1_000_u64).map(|n| (n % 70, n.to_string().into_bytes())).collect();
-        let packed = pack(records.iter().map(|(key, bytes)| (*key, bytes.as_slice())));
+        let packed = pack(records.iter().map(|(key, bytes)| (*key, bytes.as_slice())), &each());
         let mut found = vec![Vec::new(); BUCKETS as usize];
         for message in &packed {
             let places = unpack(&message.bytes).unwrap();
@@ -106,14 +113,14 @@ mod tests {
     #[test]
     fn messages_are_bounded_and_large_records_travel_alone() {
         let large = vec![7; MESSAGE_BYTES];
-        let packed = pack([(1, &b"a"[..]), (1, &large), (1, b"b")].into_iter());
+        let packed = pack([(1, &b"a"[..]), (1, &large), (1, b"b")].into_iter(), &each());
         assert_eq!(packed.iter().map(|it| it.records).collect::<Vec<_>>(), [1, 1, 1]);
-        assert_eq!(pack(std::iter::repeat_n((1, &b""[..]), 250)).len(), 3);
+        assert_eq!(pack(std::iter::repeat_n((1, &b""[..]), 250), &each()).len(), 3);
     }
 
     #[test]
     fn what_is_no_message_is_refused() {
-        let packed = pack([(1, &b"abc"[..])].into_iter());
+        let packed = pack([(1, &b"abc"[..])].into_iter(), &each());
         for cut in 2..packed[0].bytes.len() {
             assert_eq!(unpack(&packed[0].bytes[..cut]), None, "cut at {cut}");
         }

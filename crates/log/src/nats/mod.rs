@@ -54,6 +54,7 @@ mod varz;
 
 use cursors::{Cursors, Kept};
 use epochs::{Epochs, Look};
+use mapping::Lanes;
 use names::{Names, Numbering};
 use prover::Prover;
 use shared::{Parts, Pause, Shared};
@@ -172,9 +173,8 @@ impl Nats {
             true => Numbering::Batched,
             false => Numbering::Single,
         };
-        if options.is_batched && !matches!(options.view, View::Partition(_)) {
-            self.check_mapping(&names).await?;
-        }
+        let is_written = options.is_batched && !matches!(options.view, View::Partition(_));
+        let lanes = if is_written { self.lanes(&names).await? } else { Lanes::default() };
         let mut patience = Patience::begin();
         let (stream, epoch) = loop {
             match self.stream(&names, &options.name, numbering).await {
@@ -200,19 +200,20 @@ impl Nats {
             prover: Arc::clone(&self.prover),
         }));
         self.tasks.spawn(keeper::keep(Arc::clone(&shared)));
-        Ok(Arc::new(NatsTopic::new(shared, Arc::clone(&self.tasks), writer)))
+        Ok(Arc::new(NatsTopic::new(shared, Arc::clone(&self.tasks), writer, lanes)))
     }
 
-    /// Refuses to write where readers of partitions would not find it.
-    async fn check_mapping(&self, names: &Names) -> Result<(), OpenError> {
+    /// Which records travel together. Refuses to write where readers of partitions would not find it.
+    async fn lanes(&self, names: &Names) -> Result<Lanes, OpenError> {
         let partitions = self.config.partitions;
-        match mapping::largest_partition(&self.context.client(), names).await {
-            Some(largest) if largest >= partitions => Err(OpenError::BadSetting(format!(
+        let heard = mapping::partitions(&self.context.client(), names).await;
+        match heard.values().max() {
+            Some(largest) if *largest >= partitions => Err(OpenError::BadSetting(format!(
                 "cluster.partitions is {partitions}, but the servers' mapping of `{}` leads to \
                  partition {largest}: make both the same",
                 names.bucket(0)
             ))),
-            _ => Ok(()),
+            _ => Ok(mapping::lanes(&heard)),
         }
     }
 

@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::cursor::NatsCursor;
+use super::mapping::Lanes;
 use super::message::{FRAME_BYTES, id_of, pack};
 use super::names::Numbering;
 use super::publish::{Outgoing, Owned, publish};
@@ -39,6 +40,8 @@ pub(crate) struct NatsTopic {
     window: Arc<Semaphore>,
     /// Makes the ids of messages that are not known by their content.
     writer: String,
+    /// Which records travel together.
+    lanes: Lanes,
     written: AtomicU64,
     /// Where appends go once the topic is owned.
     owner: Mutex<Option<mpsc::Sender<Request>>>,
@@ -53,12 +56,18 @@ struct Request {
 }
 
 impl NatsTopic {
-    pub(crate) fn new(shared: Arc<Shared>, tasks: Arc<Tasks>, writer: String) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        tasks: Arc<Tasks>,
+        writer: String,
+        lanes: Lanes,
+    ) -> Self {
         Self {
             shared,
             tasks,
             window: Arc::new(Semaphore::new(WINDOW_BYTES)),
             writer,
+            lanes,
             written: AtomicU64::new(0),
             owner: Mutex::default(),
             cursors: Mutex::default(),
@@ -78,8 +87,8 @@ impl NatsTopic {
         let names = &self.shared.names;
         match self.shared.numbering {
             Numbering::Batched => {
-                let packed = pack(payloads.keys().zip(payloads.iter())).into_iter();
-                let outgoing = packed.map(|packed| {
+                let packed = pack(payloads.keys().zip(payloads.iter()), &self.lanes);
+                let outgoing = packed.into_iter().map(|packed| {
                     let id = id_of(&packed.bytes);
                     let bucket = packed.bucket;
                     Outgoing::new(names.bucket(bucket), packed.bytes, id, packed.records)

@@ -31,3 +31,16 @@ async fn a_device_s_records_stay_in_order_when_messages_are_lost() {
     assert_eq!(heads.len(), 10_000, "each once");
     assert!(heads.is_sorted(), "and in order");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_of_one_partition_travel_together() {
+    let server = Server::start();
+    let log = open_at(&server).await;
+    let topic = log.batched_topic("readings", KEEP_ALL, key).unwrap();
+    let of_many: Vec<Note> = (0..200).map(|n| note(&format!("d{n}-x"))).collect();
+    let offsets = topic.append(of_many).await.unwrap();
+    let messages = (offsets.end >> 12) - (offsets.start >> 12) + 1;
+    // Four partitions, of each a message or two.
+    assert!(messages <= 8, "{messages} messages for 200 records");
+    assert_eq!(read_all(&topic, 1).await.len(), 200);
+}
