@@ -65,6 +65,11 @@ impl Inputs {
         Places { readings: self.readings.topic.head(), events: self.events.topic.head() }
     }
 
+    /// How many records of the readings are not judged; messages of them over NATS.
+    pub(crate) fn readings_behind(&self) -> u64 {
+        self.readings.topic.behind(self.readings.next())
+    }
+
     /// At most `most` of one topic; waits until there is something. Cancel-safe.
     pub(crate) async fn hear(&mut self, most: usize) -> Result<Heard, ReadError> {
         loop {

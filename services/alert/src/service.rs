@@ -402,9 +402,7 @@ impl Service {
         metrics::gauge!("sen_alert_out_of_service").set(standing.out_of_service as f64);
         metrics::gauge!("sen_alert_chattering").set(standing.chattering as f64);
         metrics::gauge!("sen_alert_flooded_desks").set(standing.flooded_desks as f64);
-        let (next, heads) = (self.inputs.next(), self.inputs.heads());
-        let behind = (heads.readings + 1).saturating_sub(next.readings);
-        metrics::gauge!("sen_alert_lag_packets").set(behind as f64);
+        metrics::gauge!("sen_alert_lag_packets").set(self.inputs.readings_behind() as f64);
     }
 }
 

@@ -92,11 +92,15 @@ async fn work(
     stop: Shutdown,
 ) -> anyhow::Result<()> {
     tracing::info!(partition, "it is ours");
+    let lease = format!("{ROLE}-{partition}");
+    let gauge = metrics::gauge!("sen_lease_held", "lease" => lease);
+    gauge.set(1.0);
     let ended = tokio::select! {
         biased;
         () = held.lost() => None,
         ended = fold(&site, partition, &behind, stop) => Some(ended),
     };
+    gauge.set(0.0);
     behind.lock().unwrap_or_else(PoisonError::into_inner).remove(&partition);
     match ended {
         Some(ended) => {

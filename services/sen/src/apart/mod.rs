@@ -48,7 +48,7 @@ pub(crate) async fn run(
     metrics: telemetry::Metrics,
     mut stages: Stages,
 ) -> anyhow::Result<()> {
-    let joined = stages.unless_stopped(Site::join(settings, place, role, metrics)).await;
+    let joined = Box::pin(stages.unless_stopped(Site::join(settings, place, role, metrics))).await;
     let Some(site) = joined.transpose()?.map(Arc::new) else { return Ok(()) };
     let asked = Shutdown::new();
     let leaving = leave_when_stopped(site.log.clone(), asked.clone())?;
