@@ -2,31 +2,18 @@
 
 use anyhow::{Context, ensure};
 use rumqttc::QoS;
-use sen_tests::asking::{GAUGE, LEVEL, alerts_of, level_three, now_ms};
+use sen_tests::asking::{alerts_of, level_three, now_ms};
 use sen_tests::cluster::{Apart, turn};
 use sen_tests::device::Device;
 use sen_tests::wait_for;
 use serde_json::{Value, json};
 
-use crate::{centre, endpoints};
+use crate::{MINUTE_MS, OVER_M, UNDER_M, centre, endpoints, report};
 
-/// Over and under alarm level III of the gauge.
-const OVER_M: f64 = 1.7;
-const UNDER_M: f64 = 0.8;
-const MINUTE_MS: i64 = 60_000;
 /// Where the gauge stands.
 const SIRENS: &str = "sen/v1/alerts/28261/#";
 /// How often two people reach for the same alert.
 const ROUNDS: i64 = 6;
-
-/// Two readings of one level, ten minutes apart: longer than any duration a rule asks for.
-async fn report(port: u16, from_ms: i64, level: f64) -> anyhow::Result<()> {
-    let mut device = Device::connect(GAUGE, port).await?;
-    for at_ms in [from_ms, from_ms + 10 * MINUTE_MS] {
-        device.report(GAUGE, LEVEL, at_ms, level).await?;
-    }
-    Ok(())
-}
 
 /// A siren at an endpoint, by its port.
 async fn siren(name: &str, port: u16) -> anyhow::Result<Device> {

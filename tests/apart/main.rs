@@ -14,13 +14,29 @@ mod rolling;
 mod screens;
 mod shared_config;
 
+use sen_tests::asking::{GAUGE, LEVEL};
 use sen_tests::cluster::{Apart, Shape};
+use sen_tests::device::Device;
 use sen_tests::judging::rule_text;
 use sen_tests::trial;
 
 /// The device, the metric and the rule whose alert rises and clears again and again.
 const SWING: &str = "trial-0";
 const TRIAL: &str = "trial";
+
+/// Over and under alarm level III of the gauge.
+const OVER_M: f64 = 1.7;
+const UNDER_M: f64 = 0.8;
+const MINUTE_MS: i64 = 60_000;
+
+/// Two readings of one level, ten minutes apart: longer than any duration a rule asks for.
+async fn report(port: u16, from_ms: i64, level: f64) -> anyhow::Result<()> {
+    let mut device = Device::connect(GAUGE, port).await?;
+    for at_ms in [from_ms, from_ms + 10 * MINUTE_MS] {
+        device.report(GAUGE, LEVEL, at_ms, level).await?;
+    }
+    Ok(())
+}
 
 /// A whole centre with a rule of ours beside the shipped ones.
 async fn centre() -> anyhow::Result<Apart> {

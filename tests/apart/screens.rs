@@ -1,27 +1,12 @@
 //! A screen whose gateway dies goes on at the other one, where it was.
 
-use sen_tests::asking::{GAUGE, LEVEL, level_three, now_ms};
+use sen_tests::asking::{level_three, now_ms};
 use sen_tests::cluster::turn;
 use sen_tests::container::syncs_always;
-use sen_tests::device::Device;
 use sen_tests::screen::{Memory, Screen};
 use serde_json::Value;
 
-use crate::{centre, endpoints};
-
-/// Over and under alarm level III of the gauge.
-const OVER_M: f64 = 1.7;
-const UNDER_M: f64 = 0.8;
-const MINUTE_MS: i64 = 60_000;
-
-/// Two readings of one level, ten minutes apart: longer than any duration a rule asks for.
-async fn report(port: u16, from_ms: i64, level: f64) -> anyhow::Result<()> {
-    let mut device = Device::connect(GAUGE, port).await?;
-    for at_ms in [from_ms, from_ms + 10 * MINUTE_MS] {
-        device.report(GAUGE, LEVEL, at_ms, level).await?;
-    }
-    Ok(())
-}
+use crate::{MINUTE_MS, OVER_M, UNDER_M, centre, endpoints, report};
 
 /// Steps until the screen is told whether acknowledged means on disk, as it is here.
 async fn is_told_the_truth(screen: &mut Screen) -> anyhow::Result<()> {

@@ -211,15 +211,7 @@ impl Judging {
 
     /// The alert log so far.
     pub async fn records(&self) -> anyhow::Result<Vec<AlertRecord>> {
-        let mut reader = self.open.alerts.read_from(1);
-        let mut records = Vec::new();
-        loop {
-            let entries = reader.available(1_000).await?;
-            if entries.is_empty() {
-                return Ok(records);
-            }
-            records.extend(entries.iter().map(|entry| (*entry.record).clone()));
-        }
+        crate::left::all(&self.open.alerts).await
     }
 }
 
