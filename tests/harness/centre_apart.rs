@@ -197,32 +197,27 @@ impl CentreApart {
     /// Stops `aggregate` when it has stored what is in the log; gives the store of each partition.
     async fn stored(&mut self, log: &Log) -> anyhow::Result<Vec<Store>> {
         let data = self.apart.part("aggregate-1")?.path("/var/lib/sen");
-        for _ in 0..10 {
-            // Each partition that it holds it stores to the end.
-            self.stop("aggregate")?;
-            let (mut stores, mut complete) = (Vec::new(), true);
-            for partition in 0..PARTITIONS {
-                let topic = log.partition_topic::<ReadingBatch>("readings", partition, FOR_EVER)?;
-                let folder = data.join(format!("store-{partition}"));
-                let store = if folder.exists() { Some(left::open(&folder)?) } else { None };
-                let known = match &store {
-                    Some(store) => store.checkpoint().await?,
-                    None => None,
-                };
-                let next = known.map_or(topic.floor(), |known| known.next).max(topic.floor());
-                complete &= topic.read_from(next).available(1).await?.is_empty();
-                stores.extend(store);
-            }
-            if complete {
-                return Ok(stores);
-            }
-            drop(stores);
-            let part = self.apart.part_mut("aggregate-1")?;
-            part.start()?;
-            part.well().await;
+        let folder = |partition: u32| data.join(format!("store-{partition}"));
+        for partition in 0..PARTITIONS {
+            let topic = log.partition_topic::<ReadingBatch>("readings", partition, FOR_EVER)?;
+            // It may not have taken the partition yet: a short story is over before that.
+            wait_for("aggregate to store all of a partition", async || {
+                let next = stored_to(&folder(partition)).await.unwrap_or(0);
+                let rest = topic.read_from(next.max(topic.floor())).available(1).await;
+                rest.ok()?.is_empty().then_some(())
+            })
+            .await;
         }
-        anyhow::bail!("aggregate does not store what is in the log")
+        self.stop("aggregate")?;
+        let folders = (0..PARTITIONS).map(folder).filter(|folder| folder.exists());
+        folders.map(|folder| left::open(&folder)).collect()
     }
+}
+
+/// The offset to which the store in a folder has come, while another process writes it.
+async fn stored_to(folder: &Path) -> anyhow::Result<u64> {
+    let store = Store::open_to_read(folder.to_owned(), sen_store::Config::default())?;
+    Ok(store.checkpoint().await?.context("nothing was stored yet")?.next)
 }
 
 /// What is asked of it is asked of its gateway.

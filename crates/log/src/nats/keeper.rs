@@ -32,8 +32,8 @@ const RETENTION: Duration = Duration::from_secs(60);
 const NOTE: Duration = Duration::from_secs(30);
 /// How often a quiet partition is asked whether it is really quiet.
 const QUIET: Duration = Duration::from_secs(10);
-/// Looks in a row after which a stream that is not what it was is believed: a replica that has just
-/// become the leader may still be applying what it has.
+/// Looks in a row after which a stream (or the epoch that is noted of it) that is not what it was is
+/// believed: a replica that has just become the leader may still be applying what it has.
 pub(super) const LOOKS: u32 = 5;
 /// How long after one look for old records, for any view of the topic, the next may begin.
 const APART: Duration = Duration::from_secs(10);
@@ -80,13 +80,13 @@ pub(crate) async fn keep(shared: Arc<Shared>) {
             is_saved = done.is_err();
             warned(&shared, "old records", done);
         }
-        let doubted = look(&shared).await;
-        doubts = if doubted { doubts + 1 } else { 0 };
-        let is_other = now - noted > NOTE && {
+        let mut doubted = look(&shared).await;
+        if doubts > 0 || now - noted > NOTE {
             noted = now;
-            is_in_another_life(&shared).await
-        };
-        if doubts >= LOOKS || is_other {
+            doubted |= is_in_another_life(&shared).await;
+        }
+        doubts = if doubted { doubts + 1 } else { 0 };
+        if doubts >= LOOKS {
             renew(&shared).await;
             return;
         }

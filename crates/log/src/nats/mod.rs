@@ -30,7 +30,9 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::backend::{Backend, Durability, Lag, Pending, ReadError, TopicBackend, TopicOptions};
+use crate::backend::{
+    Backend, Durability, Epoch, Lag, Pending, ReadError, TopicBackend, TopicOptions,
+};
 use crate::embedded::{disk, is_name};
 use crate::{Log, OpenError, View, lock};
 
@@ -57,7 +59,7 @@ use epochs::{Epochs, Look};
 use mapping::Lanes;
 use names::{Names, Numbering};
 use prover::Prover;
-use shared::{Parts, Pause, Shared};
+use shared::{Found, Parts, Pause, Shared};
 use tasks::Tasks;
 use topic::NatsTopic;
 
@@ -176,13 +178,13 @@ impl Nats {
         let is_written = options.is_batched && !matches!(options.view, View::Partition(_));
         let lanes = if is_written { self.lanes(&names).await? } else { Lanes::default() };
         let mut patience = Patience::begin();
-        let (stream, epoch) = loop {
+        let (stream, found) = loop {
             match self.stream(&names, &options.name, numbering).await {
                 Ok(found) => break found,
                 Err(reason) => patience.again(reason).await.map_err(failed)?,
             }
         };
-        self.prover.note(stream.cached_info());
+        self.prover.note(&found.info);
         let writer: [u8; 8] = disk::random().map_err(|error| failed(error.to_string()))?;
         let writer = writer.iter().map(|byte| format!("{byte:02x}")).collect();
         let shared = Arc::new(Shared::new(Parts {
@@ -194,7 +196,7 @@ impl Nats {
             view: options.view,
             retention: options.retention,
             gives_way: !options.is_vital,
-            epoch,
+            found,
             cursors: Arc::clone(&self.cursors),
             epochs: Arc::clone(&self.epochs),
             prover: Arc::clone(&self.prover),
@@ -222,22 +224,17 @@ impl Nats {
         names: &Names,
         topic: &str,
         numbering: Numbering,
-    ) -> Asked<(Stream, crate::Epoch)> {
+    ) -> Asked<(Stream, Found)> {
         let config = topic_config(names, self.config.replicas);
         let stream = ask(self.context.get_or_create_stream(config)).await?;
-        let epoch = self.epoch(topic, &stream, numbering).await?;
-        Ok((stream, epoch))
+        let found = self.find(topic, &stream, numbering).await?;
+        Ok((stream, found))
     }
 
-    /// The epoch of a topic: a new one if it is shorter than a cursor of it has seen. A replica that
-    /// has just become the leader may still be applying what it has, so it is asked again, with the
-    /// same patience as when the topic is open.
-    async fn epoch(
-        &self,
-        topic: &str,
-        stream: &Stream,
-        numbering: Numbering,
-    ) -> Asked<crate::Epoch> {
+    /// How a topic is found: in a new epoch if it is shorter than a cursor of it has seen. A replica
+    /// that has just become the leader may still be applying what it has, so it is asked again, with
+    /// the same patience as when the topic is open.
+    async fn find(&self, topic: &str, stream: &Stream, numbering: Numbering) -> Asked<Found> {
         let cursors = self.cursors.all(Some(topic)).await?;
         let mut looks = 0;
         loop {
@@ -246,18 +243,19 @@ impl Nats {
             let last = info.state.last_sequence;
             let look = Look { created_ns: info.created.unix_timestamp_nanos(), last };
             let known = self.epochs.find(topic, look).await?;
-            let is_shorter = |epoch: &crate::Epoch| {
+            let is_shorter = |epoch: &Epoch| {
                 let mut seen = cursors.iter().filter(|kept| kept.epoch == *epoch && kept.head > 0);
                 seen.any(|kept| numbering.sequence(kept.head) > last)
             };
             match known {
-                Some(epoch) if !is_shorter(&epoch) => return Ok(epoch),
+                Some(epoch) if !is_shorter(&epoch) => return Ok(Found { info, epoch }),
                 known if looks >= keeper::LOOKS => {
-                    return self.epochs.of(topic, look, known.as_ref()).await;
+                    let epoch = self.epochs.of(topic, look, known.as_ref()).await?;
+                    return Ok(Found { info, epoch });
                 }
                 None if !self.epochs.is_known(topic).await? => {
                     if let Some(epoch) = self.epochs.first(topic, look).await? {
-                        return Ok(epoch);
+                        return Ok(Found { info, epoch });
                     }
                 }
                 _ => {}

@@ -74,15 +74,23 @@ pub(crate) struct Parts {
     pub(crate) view: View,
     pub(crate) retention: Retention,
     pub(crate) gives_way: bool,
-    pub(crate) epoch: Epoch,
+    pub(crate) found: Found,
     pub(crate) cursors: Arc<Cursors>,
     pub(crate) epochs: Arc<Epochs>,
     pub(crate) prover: Arc<Prover>,
 }
 
+/// How a topic was found when it was opened: both from one look. What the servers answer to whoever
+/// makes a stream is no look: if two make it at once, they tell one of them a time that is not the
+/// stream's.
+pub(crate) struct Found {
+    pub(crate) info: Info,
+    pub(crate) epoch: Epoch,
+}
+
 impl Shared {
     pub(crate) fn new(parts: Parts) -> Self {
-        let info = parts.stream.cached_info();
+        let Found { info, epoch } = parts.found;
         let numbering = parts.numbering;
         let (head, followed) = watch::channel(numbering.last(info.state.last_sequence));
         let filter = match parts.view {
@@ -100,7 +108,7 @@ impl Shared {
             filter,
             retention: parts.retention,
             gives_way: parts.gives_way,
-            epoch: parts.epoch,
+            epoch,
             head: Mutex::new(Some(head)),
             followed,
             is_closed: AtomicBool::new(false),

@@ -56,3 +56,33 @@ async fn the_loss_of_a_leader_loses_nothing_and_appends_go_on() {
     }
     assert_eq!(taken.load().unwrap().unwrap().state, vec![4; 300_000]);
 }
+
+/// As long as it takes to notice that a stream is not what it was, and a little more.
+const NOTICED: std::time::Duration = std::time::Duration::from_secs(13);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_that_make_a_topic_at_once_have_it_in_one_life() {
+    let servers = cluster();
+    let urls: Vec<String> = servers.iter().map(Server::url).collect();
+    let mut opening = tokio::task::JoinSet::new();
+    for _ in 0..3 {
+        let log = nats::open(connect(&urls).await, servers::config(3)).await.unwrap();
+        for name in 0..16 {
+            let name = format!("t{name}");
+            let log = log.clone();
+            opening.spawn_blocking(move || log.topic::<Note>(&name, KEEP_ALL).unwrap());
+        }
+    }
+    let mut epochs = std::collections::BTreeMap::new();
+    let mut reading = tokio::task::JoinSet::new();
+    while let Some(topic) = opening.join_next().await {
+        let topic = topic.unwrap();
+        let epoch = epochs.entry(topic.name().to_owned()).or_insert_with(|| topic.epoch());
+        assert_eq!(*epoch, topic.epoch());
+        reading.spawn(async move { timeout(NOTICED, topic.read_from(1).next(1)).await });
+    }
+    while let Some(read) = reading.join_next().await {
+        let read = read.unwrap();
+        assert!(read.is_err(), "nothing came and nothing ended, but {read:?}");
+    }
+}
