@@ -1,5 +1,6 @@
 //! Any process of the centre is killed at any moment, again and again: nothing that was acknowledged
-//! is lost, no alert is lost or doubled, and screens are never far behind.
+//! is lost, no alert is lost or doubled, whoever is to be called is called once about each, and screens
+//! are never far behind.
 
 use anyhow::ensure;
 use sen_tests::asking::now_ms;
@@ -8,9 +9,10 @@ use sen_tests::cluster::{ARCHIVE, ROLES, turn};
 use sen_tests::nats::SERVERS;
 
 use crate::audit::audit;
+use crate::calls::Called;
 use crate::eye::Eye;
 use crate::load::Load;
-use crate::{centre, endpoints};
+use crate::{centre_calling, endpoints};
 
 /// How often something is killed, unless `SEN_KILLS` says otherwise.
 const KILLS: usize = 30;
@@ -57,13 +59,15 @@ async fn whatever_is_killed_nothing_acknowledged_is_lost() -> anyhow::Result<()>
     let seed = given("SEN_SEED", now_ms().unsigned_abs())?;
     println!("SEN_SEED={seed} SEN_KILLS={kills}");
     let mut chance = Chance::of(seed);
-    let mut apart = centre().await?;
+    let called = Called::begin().await?;
+    let mut apart = centre_calling(&called, kills).await?;
     let load = Load::begin(endpoints(&apart)?);
     let eye = Eye::open([apart.http(1)?, apart.http(2)?]);
     eye.is_fresh().await;
     eye.was_behind_ms();
-    for victim in victims(&mut chance, kills) {
+    for (number, victim) in victims(&mut chance, kills).into_iter().enumerate() {
         load.more(20 + chance.below(150) as usize).await;
+        load.call(number).await;
         apart.part_mut(&victim)?.kill();
         // Started again at once, or after the others have gone on without it.
         if chance.per_mille(500) {
@@ -79,5 +83,6 @@ async fn whatever_is_killed_nothing_acknowledged_is_lost() -> anyhow::Result<()>
     }
     load.more(100).await;
     let book = load.end().await?;
-    audit(&apart, &book, Some(&eye)).await
+    audit(&apart, &book, Some(&eye)).await?;
+    called.audit(&apart, kills).await
 }

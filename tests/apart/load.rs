@@ -1,8 +1,9 @@
 //! Devices that report all the time, each over one endpoint and, when that is gone, over the other;
-//! and one whose readings raise and clear an alert again and again.
+//! one whose readings raise and clear an alert again and again; and callers, each with one reading
+//! that raises a critical alert.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -10,10 +11,11 @@ use sen_tests::asking::now_ms;
 use sen_tests::device::Device;
 use sen_tests::ledger::{Ledger, payload_of, reading, topic_of};
 use sen_tests::oracle::Report;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use crate::calls::{CALL, caller};
 use crate::{SWING, TRIAL};
 
 /// How many devices report beside the one that swings, and how often each.
@@ -24,6 +26,9 @@ pub(crate) const LEVEL: &str = "water_level_m";
 /// How often the one that swings reports, and how many readings it stays up, and down.
 const SWING_EVERY: Duration = Duration::from_millis(500);
 const SWING_STAYS: u64 = 4;
+/// What breaches the limits of the trial rules, and what clears.
+const OVER: f64 = 12.0;
+const UNDER: f64 = 1.0;
 /// How long a device waits for a connection or a PUBACK before it tries the other endpoint.
 const ANSWER_WITHIN: Duration = Duration::from_secs(8);
 /// Between two tries.
@@ -37,11 +42,20 @@ pub(crate) struct Book {
     pub(crate) acknowledged: Vec<(i64, Report)>,
 }
 
-/// Devices at work.
-pub(crate) struct Load {
+/// What all devices have.
+#[derive(Clone)]
+struct Common {
+    ports: [u16; 2],
     book: Arc<Mutex<Book>>,
     failures: Arc<AtomicUsize>,
+}
+
+/// Devices at work.
+pub(crate) struct Load {
+    common: Common,
     stop: watch::Sender<bool>,
+    /// The numbers of those whose turn it is to call.
+    callers: mpsc::Sender<usize>,
     devices: JoinSet<()>,
 }
 
@@ -54,36 +68,36 @@ impl Load {
     /// Lets them begin on these two ports.
     pub(crate) fn begin(ports: [u16; 2]) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let (book, failures) = (Arc::default(), Arc::default());
+        let common = Common { ports, book: Arc::default(), failures: Arc::default() };
         let mut devices = JoinSet::new();
         for number in 0..=DEVICES {
             let name = if number < DEVICES { name_of(number) } else { SWING.to_owned() };
-            let line = Line {
-                name,
-                ports,
-                at: number % ports.len(),
-                device: None,
-                book: Arc::clone(&book),
-                failures: Arc::clone(&failures),
-            };
-            devices.spawn(line.report(stopped.clone()));
+            devices.spawn(Line::of(&common, name, number).report(stopped.clone()));
         }
-        Self { book, failures, stop, devices }
+        let (callers, called) = mpsc::channel(1);
+        devices.spawn(call(common.clone(), called));
+        Self { common, stop, callers, devices }
+    }
+
+    /// Lets the caller of a number raise its alert; waits while two others are at it.
+    pub(crate) async fn call(&self, number: usize) {
+        // They are there until the end.
+        let _ = self.callers.send(number).await;
     }
 
     /// How many readings were acknowledged up to now.
     pub(crate) fn acknowledged(&self) -> usize {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner).acknowledged.len()
+        self.common.book().acknowledged.len()
     }
 
     /// How often a device tried in vain.
     pub(crate) fn failures(&self) -> usize {
-        self.failures.load(Ordering::Relaxed)
+        self.common.failures.load(Ordering::Relaxed)
     }
 
     /// How many readings were acknowledged between two times.
     pub(crate) fn acknowledged_between(&self, from_ms: i64, to_ms: i64) -> usize {
-        let book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        let book = self.common.book();
         let within = |(at_ms, _): &&(i64, Report)| (from_ms..to_ms).contains(at_ms);
         book.acknowledged.iter().filter(within).count()
     }
@@ -100,6 +114,7 @@ impl Load {
     /// Lets them end once all that was sent is acknowledged and no alert is open.
     pub(crate) async fn end(mut self) -> anyhow::Result<Book> {
         self.stop.send_replace(true);
+        drop(self.callers);
         let ending = async {
             while let Some(ended) = self.devices.join_next().await {
                 ended?;
@@ -107,21 +122,39 @@ impl Load {
             anyhow::Ok(())
         };
         timeout(sen_tests::PATIENCE, ending).await.context("the devices wait for ever")??;
-        Ok(std::mem::take(&mut *self.book.lock().unwrap_or_else(PoisonError::into_inner)))
+        Ok(std::mem::take(&mut *self.common.book()))
+    }
+}
+
+impl Common {
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One after the other, so that each has called when the next does.
+async fn call(common: Common, mut called: mpsc::Receiver<usize>) {
+    while let Some(number) = called.recv().await {
+        let name = caller(number);
+        let report = reading(&name, CALL, now_ms(), OVER);
+        Line::of(&common, name, number).deliver(report).await;
     }
 }
 
 /// One device.
 struct Line {
+    common: Common,
     name: String,
-    ports: [u16; 2],
+    /// Which of the ports it uses.
     at: usize,
     device: Option<Device>,
-    book: Arc<Mutex<Book>>,
-    failures: Arc<AtomicUsize>,
 }
 
 impl Line {
+    fn of(common: &Common, name: String, number: usize) -> Self {
+        Self { common: common.clone(), name, at: number % common.ports.len(), device: None }
+    }
+
     async fn report(mut self, stopped: watch::Receiver<bool>) {
         let swings = self.name == SWING;
         let mut pause = interval(if swings { SWING_EVERY } else { EVERY });
@@ -135,13 +168,13 @@ impl Line {
                 // The last word of the one that swings is that all is well.
                 if swings {
                     last_ms = now_ms().max(last_ms + 1);
-                    self.deliver(reading(SWING, TRIAL, last_ms, 1.0)).await;
+                    self.deliver(reading(SWING, TRIAL, last_ms, UNDER)).await;
                 }
                 return;
             }
             last_ms = now_ms().max(last_ms + 1);
             let report = if swings {
-                reading(SWING, TRIAL, last_ms, if is_up { 12.0 } else { 1.0 })
+                reading(SWING, TRIAL, last_ms, if is_up { OVER } else { UNDER })
             } else {
                 reading(&self.name, LEVEL, last_ms, value_of(number))
             };
@@ -152,11 +185,7 @@ impl Line {
 
     /// Sends it until it is acknowledged, over whichever endpoint answers.
     async fn deliver(&mut self, report: Report) {
-        self.book
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .ledger
-            .note_sent(std::slice::from_ref(&report));
+        self.common.book().ledger.note_sent(std::slice::from_ref(&report));
         let (topic, payload) = (topic_of(&self.name), payload_of(std::slice::from_ref(&report)));
         let mut pause = interval(TRY_EVERY);
         loop {
@@ -164,13 +193,13 @@ impl Line {
             match timeout(ANSWER_WITHIN, self.once(&topic, &payload)).await {
                 Ok(Ok(())) => break,
                 _ => {
-                    self.failures.fetch_add(1, Ordering::Relaxed);
+                    self.common.failures.fetch_add(1, Ordering::Relaxed);
                     self.device = None;
-                    self.at = (self.at + 1) % self.ports.len();
+                    self.at = (self.at + 1) % self.common.ports.len();
                 }
             }
         }
-        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut book = self.common.book();
         book.ledger.note_acknowledged(std::slice::from_ref(&report));
         book.acknowledged.push((now_ms(), report));
     }
@@ -178,7 +207,7 @@ impl Line {
     async fn once(&mut self, topic: &str, payload: &str) -> anyhow::Result<()> {
         let device = match self.device.take() {
             Some(device) => device,
-            None => Device::connect(&self.name, self.ports[self.at]).await?,
+            None => Device::connect(&self.name, self.common.ports[self.at]).await?,
         };
         self.device.insert(device).publish(topic, payload).await
     }

@@ -6,19 +6,23 @@
 mod audit;
 mod brokers;
 mod bus;
+mod calls;
 mod crossing;
 mod eye;
 mod kills;
 mod load;
+mod paused;
 mod rolling;
 mod screens;
 mod shared_config;
 
+use calls::{CALL, Called, caller};
+use sen_tests::api::Api;
 use sen_tests::asking::{GAUGE, LEVEL};
 use sen_tests::cluster::{Apart, Shape};
 use sen_tests::device::Device;
 use sen_tests::judging::rule_text;
-use sen_tests::trial;
+use sen_tests::{trial, wait_for};
 
 /// The device, the metric and the rule whose alert rises and clears again and again.
 const SWING: &str = "trial-0";
@@ -40,15 +44,45 @@ async fn report(port: u16, from_ms: i64, level: f64) -> anyhow::Result<()> {
 
 /// A whole centre with a rule of ours beside the shipped ones.
 async fn centre() -> anyhow::Result<Apart> {
+    let calls_nobody = Called::begin().await?;
+    centre_calling(&calls_nobody, 0).await
+}
+
+/// As [`centre`], with a critical rule for so many callers.
+async fn centre_calling(called: &Called, callers: usize) -> anyhow::Result<Apart> {
     let mut apart = Apart::prepare(&Shape::default())?;
-    let lines = "metrics = [\"trial\"]\nseverity = 2\nat_least = 10\nclear = 5\nneeds_acknowledgement = false";
-    let rule = rule_text(TRIAL, lines);
+    let swing = "metrics = [\"trial\"]\nseverity = 2\nat_least = 10\nclear = 5\nneeds_acknowledgement = false";
+    let call = format!("metrics = [\"{CALL}\"]\nseverity = 1\nat_least = 10");
+    let rules = [rule_text(TRIAL, swing), rule_text(CALL, &call)];
+    let devices: Vec<_> = [SWING.to_owned()].into_iter().chain((0..callers).map(caller)).collect();
     apart.configure(|config| {
-        trial::add(config, &trial::names("trial", 1), 1_000, std::slice::from_ref(&rule))
+        called.configure(config)?;
+        trial::add(config, &devices, 1_000, &rules)
     })?;
     apart.start_servers().await?;
     apart.start_roles().await?;
     Ok(apart)
+}
+
+/// Whether an instance tells that it holds a lease.
+async fn holds(apart: &Apart, name: &str, lease: &str) -> bool {
+    let line = format!("sen_lease_held{{lease=\"{lease}\"}} 1");
+    let Ok(admin) = apart.admin(name) else { return false };
+    let page = Api::at(admin).page("/metrics").await;
+    page.is_ok_and(|(_, metrics)| metrics.lines().any(|it| it == line))
+}
+
+/// Which instance of a role, 1 or 2, holds a lease; waits while nobody does.
+async fn holder(apart: &Apart, role: &str, lease: &str) -> usize {
+    wait_for(&format!("an {role} to hold {lease}"), async || {
+        for number in 1..=2 {
+            if holds(apart, &format!("{role}-{number}"), lease).await {
+                return Some(number);
+            }
+        }
+        None
+    })
+    .await
 }
 
 /// The ports on which devices reach the two endpoints.

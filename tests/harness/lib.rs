@@ -28,6 +28,7 @@ pub mod process;
 pub mod screen;
 pub mod trial;
 pub mod victoria;
+pub mod webhook;
 
 use std::time::Duration;
 

@@ -1,9 +1,8 @@
 //! A webhook that is down, answers badly and breaks off, while the centre itself is killed: it is
 //! tried until it has taken the message, always under one key, and the next person is called.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::ensure;
 use sen_tests::centre::append;
@@ -11,10 +10,9 @@ use sen_tests::device::Device;
 use sen_tests::judging::rule_text;
 use sen_tests::trial::{add, names};
 use sen_tests::wait_for;
+use sen_tests::webhook::{Receiver, Way};
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::net::TcpListener;
 
 use crate::{Centre, now_ms};
 
@@ -25,82 +23,6 @@ const WAYS: [Way; 4] = [
     Way::Reset,
     Way::Answer(429, ""),
 ];
-const TAKEN: Way = Way::Answer(200, r#"{"error": 0}"#);
-
-/// How one request is treated.
-#[derive(Clone, Copy)]
-enum Way {
-    Answer(u16, &'static str),
-    /// It is read, and then the connection is reset.
-    Reset,
-}
-
-/// The keys of the requests that came, in order.
-type Keys = Arc<Mutex<Vec<String>>>;
-
-/// A receiver of webhooks, gone when dropped.
-struct Receiver {
-    keys: Keys,
-    _serving: JoinSet<()>,
-}
-
-impl Receiver {
-    async fn at(address: SocketAddr, ways: &[Way]) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
-        let keys = Keys::default();
-        let (noted, mut ways) = (Arc::clone(&keys), VecDeque::from(ways.to_vec()));
-        let mut serving = JoinSet::new();
-        serving.spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                // A client may leave at any time.
-                let _ = treat(stream, &noted, &mut ways).await;
-            }
-        });
-        Ok(Self { keys, _serving: serving })
-    }
-
-    fn keys(&self) -> Vec<String> {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-async fn treat(
-    mut stream: TcpStream,
-    keys: &Keys,
-    ways: &mut VecDeque<Way>,
-) -> std::io::Result<()> {
-    let head = read(&mut stream).await?;
-    let key = head.lines().find_map(|line| line.strip_prefix("idempotency-key: "));
-    let key = key.unwrap_or_default().to_owned();
-    keys.lock().unwrap_or_else(PoisonError::into_inner).push(key);
-    match ways.pop_front().unwrap_or(TAKEN) {
-        Way::Answer(status, body) => {
-            let length = body.len();
-            let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n");
-            stream.write_all(format!("{head}connection: close\r\n\r\n{body}").as_bytes()).await?;
-            stream.shutdown().await
-        }
-        Way::Reset => stream.set_zero_linger(),
-    }
-}
-
-/// Reads a request whole; gives its head in lower case.
-async fn read(stream: &mut TcpStream) -> std::io::Result<String> {
-    let mut bytes = Vec::new();
-    loop {
-        let text = String::from_utf8_lossy(&bytes).to_lowercase();
-        if let Some((head, _)) = text.split_once("\r\n\r\n") {
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-            let length: usize = length.and_then(|text| text.parse().ok()).unwrap_or(0);
-            if bytes.len() >= head.len() + 4 + length {
-                return Ok(head.to_owned());
-            }
-        }
-        if stream.read_buf(&mut bytes).await? == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-}
 
 /// An is called by the first webhook, and Bình by the second when she does not answer.
 fn plan(first: SocketAddr, second: SocketAddr) -> String {

@@ -2,19 +2,30 @@
 //! words.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// Parts, each with its trouble, if any.
 pub type Report = BTreeMap<String, Option<String>>;
 
 /// What each part last said of itself; cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Health(Arc<Mutex<Parts>>);
+pub struct Health {
+    parts: Arc<Mutex<Parts>>,
+    speaker: Arc<Speaker>,
+}
 
 #[derive(Debug, Default)]
 struct Parts {
-    own: BTreeMap<&'static str, Option<String>>,
+    own: BTreeMap<String, BTreeMap<u64, Option<String>>>,
     elsewhere: Report,
+    speakers: u64,
+}
+
+/// One who speaks for parts: what it said is forgotten when it is gone.
+#[derive(Debug, Default)]
+struct Speaker {
+    number: u64,
+    parts: Weak<Mutex<Parts>>,
 }
 
 impl Health {
@@ -23,14 +34,34 @@ impl Health {
         Self::default()
     }
 
+    /// For work that may end before the process does, or that is done several times over: what it
+    /// says hides nothing that others say of the same part, and is forgotten with the last clone.
+    pub fn for_a_while(&self) -> Self {
+        let mut parts = self.parts();
+        parts.speakers += 1;
+        let speaker = Speaker { number: parts.speakers, parts: Arc::downgrade(&self.parts) };
+        Self { parts: Arc::clone(&self.parts), speaker: Arc::new(speaker) }
+    }
+
     /// `part` works.
-    pub fn well(&self, part: &'static str) {
-        self.parts().own.insert(part, None);
+    pub fn well(&self, part: &str) {
+        self.say(part, None);
     }
 
     /// `part` does not work, and why.
-    pub fn ill(&self, part: &'static str, why: impl Into<String>) {
-        self.parts().own.insert(part, Some(why.into()));
+    pub fn ill(&self, part: &str, why: impl Into<String>) {
+        self.say(part, Some(why.into()));
+    }
+
+    fn say(&self, part: &str, said: Option<String>) {
+        let mut parts = self.parts();
+        match parts.own.get_mut(part) {
+            Some(by) => drop(by.insert(self.speaker.number, said)),
+            None => {
+                let by = BTreeMap::from([(self.speaker.number, said)]);
+                parts.own.insert(part.to_owned(), by);
+            }
+        }
     }
 
     /// What parts in other processes last said, in place of what was told before.
@@ -42,13 +73,14 @@ impl Health {
     /// is not ill.
     pub fn is_ill(&self, part: &str) -> bool {
         let parts = self.parts();
-        let (own, elsewhere) = (parts.own.get(part), parts.elsewhere.get(part));
-        [own, elsewhere].into_iter().flatten().any(Option::is_some)
+        let own = parts.own.get(part).into_iter().flat_map(BTreeMap::values);
+        own.chain(parts.elsewhere.get(part)).any(Option::is_some)
     }
 
     /// Every part of this process with its trouble, if any.
     pub fn own_report(&self) -> Report {
-        self.parts().own.iter().map(|(part, said)| ((*part).to_owned(), said.clone())).collect()
+        let trouble = |by: &BTreeMap<u64, Option<String>>| by.values().flatten().next().cloned();
+        self.parts().own.iter().map(|(part, by)| (part.clone(), trouble(by))).collect()
     }
 
     /// Every part with its trouble, if any, here and elsewhere.
@@ -62,8 +94,22 @@ impl Health {
     }
 
     fn parts(&self) -> MutexGuard<'_, Parts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.parts)
     }
+}
+
+impl Drop for Speaker {
+    fn drop(&mut self) {
+        let Some(parts) = self.parts.upgrade() else { return };
+        locked(&parts).own.retain(|_, by| {
+            by.remove(&self.number);
+            !by.is_empty()
+        });
+    }
+}
+
+fn locked(parts: &Mutex<Parts>) -> MutexGuard<'_, Parts> {
+    parts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -83,5 +129,24 @@ mod tests {
         assert_eq!(health.own_report(), Report::from([("store".to_owned(), None)]));
         health.told(Report::new());
         assert!(!health.is_ill("store"), "what is gone is not ill");
+    }
+
+    #[test]
+    fn what_was_said_for_a_while_is_forgotten_with_who_said_it() {
+        let health = Health::new();
+        let (first, second) = (health.for_a_while(), health.for_a_while());
+        first.ill("archive", "away");
+        second.well("archive");
+        assert!(health.is_ill("archive"), "one who is well hides nobody's trouble");
+        assert_eq!(health.own_report()["archive"].as_deref(), Some("away"));
+        let again = first.clone();
+        drop(first);
+        assert!(health.is_ill("archive"), "there is one left who said so");
+        drop(again);
+        assert_eq!(health.own_report(), Report::from([("archive".to_owned(), None)]));
+        drop(second);
+        assert_eq!(health.own_report(), Report::new());
+        health.well("archive");
+        assert_eq!(health.report(), Report::from([("archive".to_owned(), None)]));
     }
 }

@@ -39,7 +39,7 @@ pub(crate) struct BrokerSource {
     door: Door,
     health: Health,
     /// Its name in [`Health`]: `broker:<name>`.
-    part: &'static str,
+    part: String,
     /// Whether the broker has confirmed the filters since this process started: they may have
     /// changed while it kept our session.
     subscribed: bool,
@@ -66,10 +66,8 @@ enum Lost {
 
 impl BrokerSource {
     pub(crate) fn new(broker: Broker, door: Door, health: Health) -> Self {
-        // Health knows its parts for as long as the process lives, and the brokers of a process are
-        // those of its configuration: so the name may live as long.
-        let part: &'static str = format!("broker:{}", broker.name).leak();
-        health.ill(part, "not connected yet");
+        let part = format!("broker:{}", broker.name);
+        health.ill(&part, "not connected yet");
         Self { broker, door, health, part, subscribed: false }
     }
 
@@ -88,7 +86,7 @@ impl BrokerSource {
             if matches!(lost, Lost::TooLarge { .. }) {
                 self.door.too_large();
             }
-            self.health.ill(self.part, lost.to_string());
+            self.health.ill(&self.part, lost.to_string());
             if backoff.is_fresh() {
                 tracing::warn!(broker = self.broker.name, error = %lost, "lost a broker");
             }
@@ -178,7 +176,7 @@ impl BrokerSource {
 
     fn connected(&self, backoff: &mut Backoff) {
         backoff.succeeded();
-        self.health.well(self.part);
+        self.health.well(&self.part);
         tracing::info!(broker = self.broker.name, "subscribed to a broker");
     }
 

@@ -148,7 +148,7 @@ async fn open(site: &Site, partition: u32) -> anyhow::Result<Aggregate> {
         store: replica.store,
         registry: Arc::clone(&settings.registry),
         clock: site.clock.clone(),
-        health: site.health.clone(),
+        health: site.health.for_a_while(),
         destination: Some(Destination {
             archive,
             cursor: log.cursor(&readings, &format!("archive-{partition}"))?,

@@ -47,7 +47,7 @@ async fn term(site: Arc<Site>, shutdown: Shutdown) -> anyhow::Result<()> {
         commands,
         registry: Arc::clone(&site.settings.registry),
         clock: site.clock.clone(),
-        health: site.health.clone(),
+        health: site.health.for_a_while(),
     };
     let rules = site.settings.folder.join("rules.toml");
     let alert = Alert::bind(site.settings.alert.clone(), rules, ports)?;

@@ -45,7 +45,7 @@ fn ports(site: &Site) -> anyhow::Result<Ports> {
         registry: Arc::clone(&site.settings.registry),
         reserved: vec![DeviceId::new(vitals::DEVICE)?],
         clock: site.clock.clone(),
-        health: site.health.clone(),
+        health: site.health.for_a_while(),
     })
 }
 

@@ -36,7 +36,7 @@ async fn term(site: Arc<Site>, shutdown: Shutdown) -> anyhow::Result<()> {
     deliveries.own().await?;
     oncall.own().await?;
     let rules = site.settings.folder.join("rules.toml");
-    let (registry, health) = (Arc::clone(&site.settings.registry), site.health.clone());
+    let (registry, health) = (Arc::clone(&site.settings.registry), site.health.for_a_while());
     let follower = RulesFollower::bind(rules, registry, health)?;
     let (caller, asks) = call::channel(OPEN_ASKS);
     let people = PeoplePorts {

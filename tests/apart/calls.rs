@@ -1,0 +1,99 @@
+//! Critical alerts that stay open, each of a device of its own, and the person who is called about
+//! them over a webhook.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::ensure;
+use sen_tests::api::Api;
+use sen_tests::centre::append;
+use sen_tests::cluster::Apart;
+use sen_tests::wait_for;
+use sen_tests::webhook::Receiver;
+use serde_json::Value;
+
+/// The rule and the metric of these alerts.
+pub(crate) const CALL: &str = "call";
+/// The webhook.
+const HOOK: &str = "hook";
+
+/// How the device of an alert is called.
+pub(crate) fn caller(number: usize) -> String {
+    format!("call-{number}")
+}
+
+/// Whoever is called.
+pub(crate) struct Called(Receiver);
+
+impl Called {
+    /// Can be called from now on.
+    pub(crate) async fn begin() -> anyhow::Result<Self> {
+        Ok(Self(Receiver::begin().await?))
+    }
+
+    /// Adds to a configuration who is called, and that a critical alert calls once.
+    pub(crate) fn configure(&self, config: &Path) -> anyhow::Result<()> {
+        let address = self.0.address();
+        let plan = format!(
+            r#"
+[egress]
+allow = ["{address}"]
+[[webhook]]
+name = "{HOOK}"
+url = "http://{address}/send"
+[[person]]
+id = "an"
+name = "Nguyễn Thị An"
+channels = ["{HOOK}"]
+[[policy]]
+id = "critical"
+severities = [1]
+[[policy.step]]
+person = "an"
+channels = ["{HOOK}"]
+wait = "1h"
+"#
+        );
+        append(config, "oncall.toml", &plan)
+    }
+
+    /// Each alert of the first so many devices has called once, as both gateways tell, and its message
+    /// was taken; what was sent again had the key it had before.
+    pub(crate) async fn audit(&self, apart: &Apart, devices: usize) -> anyhow::Result<()> {
+        let mut told = Vec::new();
+        for gateway in 1..=2 {
+            let api = apart.api(gateway)?;
+            let what = format!("gateway-{gateway} to tell of {devices} messages that were taken");
+            told.push(wait_for(&what, async || taken(&api, devices).await).await);
+        }
+        ensure!(told[0] == told[1], "the gateways tell of different messages: {told:#?}");
+        let alerts: BTreeSet<&str> = told[0].iter().map(|(alert, _)| alert.as_str()).collect();
+        ensure!(alerts.len() == told[0].len(), "an alert has called twice: {told:#?}");
+        let keys: BTreeSet<String> = self.0.keys().into_iter().collect();
+        // Those that are due together are one message, with a key of its own.
+        ensure!(!keys.is_empty() && keys.len() <= devices, "{} messages", keys.len());
+        if keys.len() == devices {
+            let ids: BTreeSet<String> = told[0].iter().map(|(_, id)| id.clone()).collect();
+            ensure!(ids == keys, "told: {ids:?}; came: {keys:?}");
+        }
+        println!("{devices} alerts have called once each, in {} messages", keys.len());
+        Ok(())
+    }
+}
+
+/// Alert and id of every delivery about these alerts, once that of each is taken.
+async fn taken(api: &Api, devices: usize) -> Option<BTreeSet<(String, String)>> {
+    let text = |item: &Value, key: &str| item[key].as_str().map(str::to_owned);
+    let alerts = api.all("/alerts?state=all").await.ok()?;
+    let alerts = alerts.iter().filter(|alert| alert["rule"] == CALL);
+    let alerts: BTreeSet<String> = alerts.filter_map(|alert| text(alert, "id")).collect();
+    let deliveries = api.all("/deliveries").await.ok()?;
+    let about = |one: &&Value| one["alert"].as_str().is_some_and(|id| alerts.contains(id));
+    let deliveries: Vec<&Value> = deliveries.iter().filter(about).collect();
+    let are_taken = deliveries.iter().all(|one| one["state"] == "delivered");
+    let about_each = deliveries.iter().filter_map(|one| text(one, "alert"));
+    let about_each: BTreeSet<String> = about_each.collect();
+    let is_complete = alerts.len() == devices && about_each.len() == devices && are_taken;
+    let told = deliveries.iter().filter_map(|one| Some((text(one, "alert")?, text(one, "id")?)));
+    is_complete.then(|| told.collect())
+}
