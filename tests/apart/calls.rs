@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use sen_tests::api::Api;
+use sen_tests::asking::time_ms;
 use sen_tests::centre::append;
 use sen_tests::cluster::Apart;
 use sen_tests::wait_for;
@@ -16,6 +17,10 @@ use serde_json::Value;
 pub(crate) const CALL: &str = "call";
 /// The webhook.
 const HOOK: &str = "hook";
+
+/// The judge and the caller may be lost one after the other, each for a lease of ten seconds; the rest
+/// is for a busy machine.
+const SLOWEST_MS: i64 = 45_000;
 
 /// How the device of an alert is called.
 pub(crate) fn caller(number: usize) -> String {
@@ -76,7 +81,12 @@ wait = "1h"
             let ids: BTreeSet<String> = told[0].iter().map(|(_, id)| id.clone()).collect();
             ensure!(ids == keys, "told: {ids:?}; came: {keys:?}");
         }
-        println!("{devices} alerts have called once each, in {} messages", keys.len());
+        let slowest_ms = slowest_ms(&apart.api(1)?).await?;
+        println!(
+            "{devices} alerts have called once each, in {} messages; the slowest after {slowest_ms} ms",
+            keys.len()
+        );
+        ensure!(slowest_ms <= SLOWEST_MS, "the slowest call came after {slowest_ms} ms");
         Ok(())
     }
 }
@@ -96,4 +106,16 @@ async fn taken(api: &Api, devices: usize) -> Option<BTreeSet<(String, String)>> 
     let is_complete = alerts.len() == devices && about_each.len() == devices && are_taken;
     let told = deliveries.iter().filter_map(|one| Some((text(one, "alert")?, text(one, "id")?)));
     is_complete.then(|| told.collect())
+}
+
+/// How long after its reading the slowest message was recorded as taken.
+async fn slowest_ms(api: &Api) -> anyhow::Result<i64> {
+    let alerts = api.all("/alerts?state=all").await?;
+    let mut slowest_ms = 0;
+    for delivery in api.all("/deliveries").await? {
+        let about = alerts.iter().find(|alert| alert["id"] == delivery["alert"]);
+        let about = about.context("a delivery about no alert")?;
+        slowest_ms = slowest_ms.max(time_ms(&delivery["at"]) - time_ms(&about["started_at"]));
+    }
+    Ok(slowest_ms)
 }

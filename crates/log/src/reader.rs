@@ -1,7 +1,7 @@
 //! Reads a topic in order: at the tail from memory, else from the backend, and waits at the head.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sen_proto::Wire;
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::Topic;
-use crate::backend::{Chunk, Offset, ReadError};
+use crate::backend::{Chunk, Offset, Pending, ReadError};
 
 /// Tries of one read, and the pause after the first that fails, doubled after each: together some
 /// three seconds.
@@ -39,6 +39,10 @@ pub struct Reader<T> {
     ready: VecDeque<Entry<T>>,
     /// The next offset to fetch, after those in `ready`.
     fetch: Offset,
+    /// The fetch under way; kept here so that a caller who stops waiting and begins again, over and
+    /// over, gets a slow one to its end. Never locked: it lets a reader be shared, as a future alone
+    /// would not.
+    fetching: Mutex<Option<Pending<'static, Result<Chunk, ReadError>>>>,
     /// How long to wait for company of a record that arrived at the head.
     gather: Duration,
     /// Until when company is waited for; kept here so that a caller who stops waiting and begins
@@ -53,6 +57,7 @@ impl<T: Wire> Reader<T> {
             head,
             ready: VecDeque::new(),
             fetch: offset.max(1),
+            fetching: Mutex::default(),
             gather: Duration::ZERO,
             gather_until: None,
         }
@@ -110,33 +115,21 @@ impl<T: Wire> Reader<T> {
                 return Err(ReadError::BelowFloor { wanted: self.fetch, floor });
             }
             if let Some((entries, next)) = self.topic.tail().from(self.fetch, head, limit) {
-                self.fetch = next;
+                (self.fetch, self.fetching) = (next, Mutex::default());
                 if entries.is_empty() {
                     continue;
                 }
                 return Ok(entries);
             }
-            let chunk = self.chunk().await?;
-            self.decode(chunk);
+            let (topic, from) = (&self.topic, self.fetch);
+            let fetching = self.fetching.get_mut().unwrap_or_else(PoisonError::into_inner);
+            let fetched =
+                fetching.get_or_insert_with(|| Box::pin(chunk(topic.clone(), from))).await;
+            *fetching = None;
+            self.decode(fetched?);
         }
         let count = limit.min(self.ready.len());
         Ok(self.ready.drain(..count).collect())
-    }
-
-    /// A disk may stumble: a read that fails is tried again, so that an error is a real one.
-    async fn chunk(&self) -> Result<Chunk, ReadError> {
-        let mut pause = RETRY_FROM;
-        for _ in 1..READ_TRIES {
-            match self.topic.backend().read(self.fetch).await {
-                Err(ReadError::Io(error)) => {
-                    tracing::warn!(topic = self.topic.name(), %error, "a read of the log failed");
-                }
-                answer => return answer,
-            }
-            tokio::time::sleep(pause).await;
-            pause *= 2;
-        }
-        self.topic.backend().read(self.fetch).await
     }
 
     /// The offset the next record read will have at least.
@@ -150,6 +143,22 @@ impl<T: Wire> Reader<T> {
         let entry = |(offset, record, _)| Entry { offset, record: Arc::new(record) };
         self.ready.extend(decoded.into_iter().map(entry));
     }
+}
+
+/// A disk may stumble: a read that fails is tried again, so that an error is a real one.
+async fn chunk<T: Wire>(topic: Topic<T>, from: Offset) -> Result<Chunk, ReadError> {
+    let mut pause = RETRY_FROM;
+    for _ in 1..READ_TRIES {
+        match topic.backend().read(from).await {
+            Err(ReadError::Io(error)) => {
+                tracing::warn!(topic = topic.name(), %error, "a read of the log failed");
+            }
+            answer => return answer,
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+    }
+    topic.backend().read(from).await
 }
 
 /// The records of a chunk with their offsets and encoded bytes.

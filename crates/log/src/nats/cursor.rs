@@ -240,9 +240,16 @@ impl NatsCursor {
         let mut tries = 1;
         let found = loop {
             match self.topic.cursors.get(&object).await {
-                Err(error) if tries == TRIES => return Err(ReadError::Io(error)),
-                // Its owner may just be saving it, which takes the old content away.
-                Err(_) => tries += 1,
+                Err(error) if tries < TRIES => {
+                    // Its owner may just be saving it, which takes the old content away.
+                    tracing::debug!(cursor = object, %error, "not read yet");
+                    tries += 1;
+                }
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    tracing::error!(cursor = object, %error, "it is left out: all is read again");
+                    return Ok(None);
+                }
+                Err(error) => return Err(ReadError::Io(error)),
                 Ok(found) => break found,
             }
             pause.wait().await;

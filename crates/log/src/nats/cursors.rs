@@ -12,13 +12,12 @@ use async_nats::header::NATS_ROLLUP;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::object_store::{ObjectInfo, ObjectOptions, ObjectStore};
-use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
+use async_nats::jetstream::stream::{LastRawMessageError, LastRawMessageErrorKind, Stream};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 use futures_util::TryStreamExt;
 use futures_util::future::try_join_all;
 use sha2::{Digest, Sha256};
-use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
 use super::keeper::Looked;
@@ -170,15 +169,7 @@ impl Cursors {
     /// A cursor as the leader has it; also one that was given up, whose message is still there.
     pub(crate) async fn find(&self, object: &str) -> Asked<Option<Found>> {
         let name = self.name_subject(object);
-        let found = async {
-            match self.stream.get_last_raw_message_by_subject(&name).await {
-                Ok(message) => Ok(Some(message)),
-                Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => {
-                    Ok(None)
-                }
-                Err(error) => Err(error),
-            }
-        };
+        let found = async { if_there(self.stream.get_last_raw_message_by_subject(&name).await) };
         let Some(message) = ask(found).await? else { return Ok(None) };
         let read = serde_json::from_slice(&message.payload);
         let object = read.map_err(|error| format!("{object} is no cursor: {error}"))?;
@@ -187,7 +178,6 @@ impl Cursors {
 
     /// An object of a position, whose content is `state`; it is not there yet.
     pub(crate) fn object(&self, kept: &Kept, owner: &str, state: &[u8]) -> io::Result<ObjectInfo> {
-        let digest = URL_SAFE.encode(Sha256::digest(state));
         Ok(ObjectInfo {
             name: kept.object(),
             description: None,
@@ -199,7 +189,7 @@ impl Cursors {
             size: state.len(),
             chunks: state.len().div_ceil(CHUNK_BYTES),
             modified: None,
-            digest: Some(format!("SHA-256={digest}")),
+            digest: Some(digest_of(state)),
             deleted: false,
         })
     }
@@ -260,27 +250,35 @@ impl Cursors {
         format!("$O.{}.C.{content}", self.bucket)
     }
 
-    /// The content of a cursor; none if there is no cursor, or it is damaged.
+    /// A cursor and its content; none if there is no cursor. Invalid data if the content is not there
+    /// or another: it may just have been replaced, or it is damaged.
     pub(crate) async fn get(&self, object: &str) -> io::Result<Option<(ObjectInfo, Vec<u8>)>> {
         let found = self.find(object).await.map_err(io::Error::other)?;
         let Some(found) = found.map(|found| found.object).filter(|found| !found.deleted) else {
             return Ok(None);
         };
-        if found.size == 0 {
-            return Ok(Some((found, Vec::new())));
+        let state = self.content(&found).await.map_err(io::Error::other)?;
+        let is_whole = state.len() == found.size
+            && found.digest.as_ref().is_none_or(|digest| *digest == digest_of(&state));
+        if !is_whole {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "its content is damaged"));
         }
-        let mut content = self.store.get(object).await.map_err(io::Error::other)?;
-        let found = content.info().clone();
-        let mut state = Vec::with_capacity(found.size.min(STATE_BYTES));
-        let read = timeout(TRANSFER, content.read_to_end(&mut state)).await;
-        match read.map_err(io::Error::other)? {
-            Ok(_) => Ok(Some((found, state))),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                tracing::error!(cursor = object, %error, "a cursor is damaged and was left out");
-                Ok(None)
-            }
-            Err(error) => Err(error),
+        Ok(Some((found, state)))
+    }
+
+    /// What is there of a content. The stream's leader is asked for one message after the other: the
+    /// client's store reads through a consumer, which may stand on a server that was just killed, and
+    /// waits for it for half a minute.
+    async fn content(&self, object: &ObjectInfo) -> Asked<Vec<u8>> {
+        let subject = self.content_subject(&object.nuid);
+        let (mut state, mut from) = (Vec::with_capacity(object.size.min(STATE_BYTES)), 1);
+        for _ in 0..object.chunks {
+            let next = self.stream.raw_message_builder().sequence(from).next_by_subject(&subject);
+            let Some(message) = ask(async { if_there(next.send().await) }).await? else { break };
+            from = message.sequence + 1;
+            state.extend_from_slice(&message.payload);
         }
+        Ok(state)
     }
 
     /// Gives a cursor up.
@@ -297,6 +295,22 @@ impl Cursors {
 fn object_of(subject: &str) -> Option<String> {
     let (_, name) = subject.rsplit_once('.')?;
     String::from_utf8(URL_SAFE.decode(name).ok()?).ok()
+}
+
+/// As object stores have it.
+fn digest_of(content: &[u8]) -> String {
+    format!("SHA-256={}", URL_SAFE.encode(Sha256::digest(content)))
+}
+
+/// That no message was found is an answer, too.
+pub(crate) fn if_there<T>(
+    answer: Result<T, LastRawMessageError>,
+) -> Result<Option<T>, LastRawMessageError> {
+    match answer {
+        Ok(message) => Ok(Some(message)),
+        Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn unanswered() -> Trouble {

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_nats::jetstream::Context;
-use async_nats::jetstream::stream::{Info, LastRawMessageErrorKind, Stream};
+use async_nats::jetstream::stream::{Info, Stream};
 use tokio::sync::watch;
 
-use super::cursors::Cursors;
+use super::cursors::{Cursors, if_there};
 use super::epochs::Epochs;
 use super::message;
 use super::names::{Names, Numbering};
@@ -200,13 +200,8 @@ impl Shared {
     /// Asks the stream's leader for the first message of some subjects from a sequence on.
     pub(crate) async fn next_of(&self, subjects: &str, from: u64) -> io::Result<Option<u64>> {
         let ask = self.stream.raw_message_builder().sequence(from.max(1)).next_by_subject(subjects);
-        match ask.send().await {
-            Ok(message) => Ok(Some(message.sequence)),
-            Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => {
-                Ok(None)
-            }
-            Err(error) => Err(io::Error::other(error)),
-        }
+        let message = if_there(ask.send().await).map_err(io::Error::other)?;
+        Ok(message.map(|message| message.sequence))
     }
 
     /// Takes a scan that goes on at a sequence.
@@ -259,13 +254,10 @@ impl Shared {
         while low < high {
             let middle = low + (high - low) / 2;
             // One that is gone was the oldest.
-            let stored_ms = match self.stream.get_raw_message(middle).await {
-                Ok(message) => message.time.unix_timestamp_nanos() / 1_000_000,
-                Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => {
-                    i128::MIN
-                }
-                Err(error) => return Err(io::Error::other(error)),
-            };
+            let message = if_there(self.stream.get_raw_message(middle).await);
+            let stored_ms = message
+                .map_err(io::Error::other)?
+                .map_or(i128::MIN, |message| message.time.unix_timestamp_nanos() / 1_000_000);
             if stored_ms >= i128::from(time_ms) { high = middle } else { low = middle + 1 }
         }
         Ok(low)

@@ -194,3 +194,25 @@ async fn the_real_server_proves_nothing_and_says_what_to_change() {
     let wrong = nats::Config { name: "A.b".to_owned(), ..servers::config(1) };
     assert!(nats::open(server.client().await, wrong).await.is_err());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_a_read_in_small_steps_gets_to_its_end() {
+    let server = Server::start();
+    let log = open_at(&server).await;
+    let topic = log.topic::<Note>("events", KEEP_ALL).unwrap();
+    topic.append(vec![note("a"), note("b")]).await.unwrap();
+    // Another process has nothing in memory: it asks the server.
+    let topic = open_at(&server).await.topic::<Note>("events", KEEP_ALL).unwrap();
+    let mut reader = topic.read_from(1);
+    let impatient = async {
+        loop {
+            tokio::select! {
+                biased;
+                read = reader.next(10) => return read.unwrap(),
+                () = tokio::task::yield_now() => {}
+            }
+        }
+    };
+    let read = timeout(PATIENCE, impatient).await.unwrap();
+    assert_eq!(read.iter().map(|entry| text(&entry.record)).collect::<Vec<_>>(), ["a", "b"]);
+}
