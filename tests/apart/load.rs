@@ -44,7 +44,7 @@ pub(crate) struct Book {
 
 /// What all devices have.
 #[derive(Clone)]
-struct Common {
+struct Shared {
     ports: [u16; 2],
     book: Arc<Mutex<Book>>,
     failures: Arc<AtomicUsize>,
@@ -52,7 +52,7 @@ struct Common {
 
 /// Devices at work.
 pub(crate) struct Load {
-    common: Common,
+    shared: Shared,
     stop: watch::Sender<bool>,
     /// The numbers of those whose turn it is to call.
     callers: mpsc::Sender<usize>,
@@ -68,15 +68,15 @@ impl Load {
     /// Lets them begin on these two ports.
     pub(crate) fn begin(ports: [u16; 2]) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let common = Common { ports, book: Arc::default(), failures: Arc::default() };
+        let shared = Shared { ports, book: Arc::default(), failures: Arc::default() };
         let mut devices = JoinSet::new();
         for number in 0..=DEVICES {
             let name = if number < DEVICES { name_of(number) } else { SWING.to_owned() };
-            devices.spawn(Line::of(&common, name, number).report(stopped.clone()));
+            devices.spawn(Line::of(&shared, name, number).report(stopped.clone()));
         }
         let (callers, called) = mpsc::channel(1);
-        devices.spawn(call(common.clone(), called));
-        Self { common, stop, callers, devices }
+        devices.spawn(call(shared.clone(), called));
+        Self { shared, stop, callers, devices }
     }
 
     /// Lets the caller of a number raise its alert; waits while two others are at it.
@@ -87,17 +87,17 @@ impl Load {
 
     /// How many readings were acknowledged up to now.
     pub(crate) fn acknowledged(&self) -> usize {
-        self.common.book().acknowledged.len()
+        self.shared.book().acknowledged.len()
     }
 
     /// How often a device tried in vain.
     pub(crate) fn failures(&self) -> usize {
-        self.common.failures.load(Ordering::Relaxed)
+        self.shared.failures.load(Ordering::Relaxed)
     }
 
     /// How many readings were acknowledged between two times.
     pub(crate) fn acknowledged_between(&self, from_ms: i64, to_ms: i64) -> usize {
-        let book = self.common.book();
+        let book = self.shared.book();
         let within = |(at_ms, _): &&(i64, Report)| (from_ms..to_ms).contains(at_ms);
         book.acknowledged.iter().filter(within).count()
     }
@@ -122,28 +122,28 @@ impl Load {
             anyhow::Ok(())
         };
         timeout(sen_tests::PATIENCE, ending).await.context("the devices wait for ever")??;
-        Ok(std::mem::take(&mut *self.common.book()))
+        Ok(std::mem::take(&mut *self.shared.book()))
     }
 }
 
-impl Common {
+impl Shared {
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// One after the other, so that each has called when the next does.
-async fn call(common: Common, mut called: mpsc::Receiver<usize>) {
+async fn call(shared: Shared, mut called: mpsc::Receiver<usize>) {
     while let Some(number) = called.recv().await {
         let name = caller(number);
         let report = reading(&name, CALL, now_ms(), OVER);
-        Line::of(&common, name, number).deliver(report).await;
+        Line::of(&shared, name, number).deliver(report).await;
     }
 }
 
 /// One device.
 struct Line {
-    common: Common,
+    shared: Shared,
     name: String,
     /// Which of the ports it uses.
     at: usize,
@@ -151,8 +151,8 @@ struct Line {
 }
 
 impl Line {
-    fn of(common: &Common, name: String, number: usize) -> Self {
-        Self { common: common.clone(), name, at: number % common.ports.len(), device: None }
+    fn of(shared: &Shared, name: String, number: usize) -> Self {
+        Self { shared: shared.clone(), name, at: number % shared.ports.len(), device: None }
     }
 
     async fn report(mut self, stopped: watch::Receiver<bool>) {
@@ -185,7 +185,7 @@ impl Line {
 
     /// Sends it until it is acknowledged, over whichever endpoint answers.
     async fn deliver(&mut self, report: Report) {
-        self.common.book().ledger.note_sent(std::slice::from_ref(&report));
+        self.shared.book().ledger.note_sent(std::slice::from_ref(&report));
         let (topic, payload) = (topic_of(&self.name), payload_of(std::slice::from_ref(&report)));
         let mut pause = interval(TRY_EVERY);
         loop {
@@ -193,13 +193,13 @@ impl Line {
             match timeout(ANSWER_WITHIN, self.once(&topic, &payload)).await {
                 Ok(Ok(())) => break,
                 _ => {
-                    self.common.failures.fetch_add(1, Ordering::Relaxed);
+                    self.shared.failures.fetch_add(1, Ordering::Relaxed);
                     self.device = None;
-                    self.at = (self.at + 1) % self.common.ports.len();
+                    self.at = (self.at + 1) % self.shared.ports.len();
                 }
             }
         }
-        let mut book = self.common.book();
+        let mut book = self.shared.book();
         book.ledger.note_acknowledged(std::slice::from_ref(&report));
         book.acknowledged.push((now_ms(), report));
     }
@@ -207,7 +207,7 @@ impl Line {
     async fn once(&mut self, topic: &str, payload: &str) -> anyhow::Result<()> {
         let device = match self.device.take() {
             Some(device) => device,
-            None => Device::connect(&self.name, self.common.ports[self.at]).await?,
+            None => Device::connect(&self.name, self.shared.ports[self.at]).await?,
         };
         self.device.insert(device).publish(topic, payload).await
     }
