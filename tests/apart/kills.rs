@@ -67,7 +67,7 @@ async fn whatever_is_killed_nothing_acknowledged_is_lost() -> anyhow::Result<()>
     eye.was_behind_ms();
     for (number, victim) in victims(&mut chance, kills).into_iter().enumerate() {
         load.more(20 + chance.below(150) as usize).await;
-        load.call(number).await;
+        load.call(number).await?;
         apart.part_mut(&victim)?.kill();
         // Started again at once, or after the others have gone on without it.
         if chance.per_mille(500) {

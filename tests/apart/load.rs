@@ -11,7 +11,7 @@ use sen_tests::asking::now_ms;
 use sen_tests::device::Device;
 use sen_tests::ledger::{Ledger, payload_of, reading, topic_of};
 use sen_tests::oracle::Report;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
@@ -54,10 +54,12 @@ struct Shared {
 pub(crate) struct Load {
     shared: Shared,
     stop: watch::Sender<bool>,
-    /// The numbers of those whose turn it is to call.
-    callers: mpsc::Sender<usize>,
+    /// Whose turn it is to call, and where it tells that its reading was acknowledged.
+    callers: mpsc::Sender<Turn>,
     devices: JoinSet<()>,
 }
+
+type Turn = (usize, oneshot::Sender<()>);
 
 /// How the devices that only report are called.
 pub(crate) fn name_of(number: usize) -> String {
@@ -79,10 +81,11 @@ impl Load {
         Self { shared, stop, callers, devices }
     }
 
-    /// Lets the caller of a number raise its alert; waits while two others are at it.
-    pub(crate) async fn call(&self, number: usize) {
-        // They are there until the end.
-        let _ = self.callers.send(number).await;
+    /// Lets the caller of a number report its breach, and waits until that is acknowledged.
+    pub(crate) async fn call(&self, number: usize) -> anyhow::Result<()> {
+        let (done, acknowledged) = oneshot::channel();
+        self.callers.send((number, done)).await?;
+        Ok(timeout(sen_tests::PATIENCE, acknowledged).await??)
     }
 
     /// How many readings were acknowledged up to now.
@@ -111,7 +114,7 @@ impl Load {
         .await;
     }
 
-    /// Lets them end once all that was sent is acknowledged and no alert is open.
+    /// Lets them end once all that was sent is acknowledged and the swinging alert is not open.
     pub(crate) async fn end(mut self) -> anyhow::Result<Book> {
         self.stop.send_replace(true);
         drop(self.callers);
@@ -132,12 +135,13 @@ impl Shared {
     }
 }
 
-/// One after the other, so that each has called when the next does.
-async fn call(shared: Shared, mut called: mpsc::Receiver<usize>) {
-    while let Some(number) = called.recv().await {
+async fn call(shared: Shared, mut called: mpsc::Receiver<Turn>) {
+    while let Some((number, done)) = called.recv().await {
         let name = caller(number);
         let report = reading(&name, CALL, now_ms(), OVER);
         Line::of(&shared, name, number).deliver(report).await;
+        // Whoever waited may have given up.
+        let _ = done.send(());
     }
 }
 

@@ -42,21 +42,26 @@ async fn report(port: u16, from_ms: i64, level: f64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A whole centre with a rule of ours beside the shipped ones.
+/// A whole centre with rules of ours beside the shipped ones, which calls nobody.
 async fn centre() -> anyhow::Result<Apart> {
-    let calls_nobody = Called::begin().await?;
-    centre_calling(&calls_nobody, 0).await
+    with(None, 0).await
 }
 
-/// As [`centre`], with a critical rule for so many callers.
+/// As [`centre`], with so many devices about which somebody is called.
 async fn centre_calling(called: &Called, callers: usize) -> anyhow::Result<Apart> {
+    with(Some(called), callers).await
+}
+
+async fn with(called: Option<&Called>, callers: usize) -> anyhow::Result<Apart> {
     let mut apart = Apart::prepare(&Shape::default())?;
     let swing = "metrics = [\"trial\"]\nseverity = 2\nat_least = 10\nclear = 5\nneeds_acknowledgement = false";
     let call = format!("metrics = [\"{CALL}\"]\nseverity = 1\nat_least = 10");
     let rules = [rule_text(TRIAL, swing), rule_text(CALL, &call)];
     let devices: Vec<_> = [SWING.to_owned()].into_iter().chain((0..callers).map(caller)).collect();
     apart.configure(|config| {
-        called.configure(config)?;
+        if let Some(called) = called {
+            called.configure(config)?;
+        }
         trial::add(config, &devices, 1_000, &rules)
     })?;
     apart.start_servers().await?;

@@ -25,6 +25,8 @@ const ORDER: [&str; 5] = ["ingest", "alert", "notify", "aggregate", "gateway"];
 /// So that who comes back after a kill waits for two seconds, and not for ten: what is held has the
 /// name of a process that is gone.
 const LEASE_MS: &str = "2000";
+/// So that what is in the log is soon stored, and the end of a story need not wait for it.
+const COMMIT_MS: &str = "1000";
 
 /// One instance of each role, which can be killed and started again on the same servers.
 pub struct CentreApart {
@@ -62,7 +64,10 @@ impl CentreApart {
         let folder = tempfile::tempdir()?;
         copy(&root().join("config"), &folder.path().join("config"))?;
         edit(&folder.path().join("config"))?;
-        let mut more = Variables::from([("SEN__CLUSTER__LEASE_MS".into(), LEASE_MS.into())]);
+        let mut more = Variables::from([
+            ("SEN__CLUSTER__LEASE_MS".into(), LEASE_MS.into()),
+            ("SEN__AGGREGATE__COMMIT_INTERVAL_MS".into(), COMMIT_MS.into()),
+        ]);
         more.extend(variables.iter().map(|(key, value)| ((*key).into(), (*value).into())));
         let shape = Shape { instances: 1, broker: false, variables: more };
         blocked(async {

@@ -20,10 +20,19 @@ pub enum Way {
     Reset,
 }
 
+/// A request that came.
+#[derive(Clone, Debug)]
+pub struct Came {
+    /// Its idempotency key.
+    pub key: String,
+    /// What it says.
+    pub body: String,
+}
+
 /// What came, and what is to come.
 #[derive(Debug, Default)]
 struct Book {
-    keys: Vec<String>,
+    requests: Vec<Came>,
     ways: VecDeque<Way>,
 }
 
@@ -45,7 +54,7 @@ impl Receiver {
     pub async fn at(address: SocketAddr, ways: &[Way]) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let book = Book { keys: Vec::new(), ways: ways.to_vec().into() };
+        let book = Book { requests: Vec::new(), ways: ways.to_vec().into() };
         let book = Arc::new(Mutex::new(book));
         let (served, mut serving) = (Arc::clone(&book), JoinSet::new());
         serving.spawn(async move {
@@ -65,18 +74,23 @@ impl Receiver {
         self.address
     }
 
+    /// The requests that came, in order.
+    pub fn came(&self) -> Vec<Came> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner).requests.clone()
+    }
+
     /// The idempotency keys of the requests that came, in order.
     pub fn keys(&self) -> Vec<String> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner).keys.clone()
+        self.came().into_iter().map(|came| came.key).collect()
     }
 }
 
 async fn treat(mut stream: TcpStream, book: Arc<Mutex<Book>>) -> std::io::Result<()> {
-    let head = read(&mut stream).await?;
+    let (head, body) = read(&mut stream).await?;
     let key = head.lines().find_map(|line| line.strip_prefix("idempotency-key: "));
     let way = {
         let mut book = book.lock().unwrap_or_else(PoisonError::into_inner);
-        book.keys.push(key.unwrap_or_default().to_owned());
+        book.requests.push(Came { key: key.unwrap_or_default().to_owned(), body });
         book.ways.pop_front().unwrap_or(TAKEN)
     };
     match way {
@@ -90,16 +104,17 @@ async fn treat(mut stream: TcpStream, book: Arc<Mutex<Book>>) -> std::io::Result
     }
 }
 
-/// Reads a request whole; gives its head in lower case.
-async fn read(stream: &mut TcpStream) -> std::io::Result<String> {
+/// Reads a request whole; gives its head in lower case, and its body.
+async fn read(stream: &mut TcpStream) -> std::io::Result<(String, String)> {
     let mut bytes = Vec::new();
     loop {
         let text = String::from_utf8_lossy(&bytes).to_lowercase();
         if let Some((head, _)) = text.split_once("\r\n\r\n") {
             let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
             let length: usize = length.and_then(|text| text.parse().ok()).unwrap_or(0);
-            if bytes.len() >= head.len() + 4 + length {
-                return Ok(head.to_owned());
+            let begin = head.len() + 4;
+            if let Some(body) = bytes.get(begin..begin + length) {
+                return Ok((head.to_owned(), String::from_utf8_lossy(body).into_owned()));
             }
         }
         if stream.read_buf(&mut bytes).await? == 0 {

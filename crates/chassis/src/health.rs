@@ -55,13 +55,7 @@ impl Health {
 
     fn say(&self, part: &str, said: Option<String>) {
         let mut parts = self.parts();
-        match parts.own.get_mut(part) {
-            Some(by) => drop(by.insert(self.speaker.number, said)),
-            None => {
-                let by = BTreeMap::from([(self.speaker.number, said)]);
-                parts.own.insert(part.to_owned(), by);
-            }
-        }
+        parts.own.entry(part.to_owned()).or_default().insert(self.speaker.number, said);
     }
 
     /// What parts in other processes last said, in place of what was told before.

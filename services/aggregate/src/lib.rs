@@ -260,6 +260,10 @@ impl Reading {
                 biased;
                 () = shutdown.requested() => break,
                 _ = every.tick() => {
+                    // A partition may be quiet for long: then a failed read is not followed by another.
+                    if self.reader.position() > self.ports.readings.head() {
+                        self.reads_again();
+                    }
                     self.commit().await?;
                     continue;
                 }
@@ -291,11 +295,15 @@ impl Reading {
         Ok(())
     }
 
-    async fn take(&mut self, entries: &[Entry<ReadingBatch>]) -> Result<(), RunError> {
+    fn reads_again(&mut self) {
         if self.backoff.succeeded() {
             self.ports.health.well(LOG);
             tracing::info!("the log can be read again");
         }
+    }
+
+    async fn take(&mut self, entries: &[Entry<ReadingBatch>]) -> Result<(), RunError> {
+        self.reads_again();
         let spans = trace::begin(&STAGE, entries.iter().map(|entry| entry.record.trace_key()));
         let taken = self.writer.take(entries.iter().map(|entry| &*entry.record)).await?;
         spans.end();

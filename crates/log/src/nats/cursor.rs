@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_nats::jetstream::object_store::ObjectInfo;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::Patience;
 use super::cursors::{Found, Kept, STATE_BYTES, content_name, object};
+use super::keeper::{LOOKS, WATCH};
 use super::publish::Trouble;
 use super::shared::{Pause, Shared};
 use super::tasks::Tasks;
@@ -204,7 +205,9 @@ impl NatsCursor {
         // The answer may have been lost, of this one or of one before: what is there tells.
         let found = cursors.find(&object.name).await.map_err(Trouble::Again)?;
         match found {
-            Some(found) if found.object.nuid == object.nuid => Ok(found.sequence),
+            Some(found) if found.object.nuid == object.nuid && found.is_of(&self.owner) => {
+                Ok(found.sequence)
+            }
             Some(found) if found.is_of(&self.owner) => {
                 place.take(found.sequence, found.content());
                 Err(trouble)
@@ -237,22 +240,27 @@ impl NatsCursor {
         }
         let object = object(&self.topic.name, &self.name);
         let mut pause = Pause::new();
-        let mut tries = 1;
+        let (mut tries, mut doubts) = (1, 1);
         let found = loop {
             match self.topic.cursors.get(&object).await {
-                Err(error) if tries < TRIES => {
-                    // Its owner may just be saving it, which takes the old content away.
-                    tracing::debug!(cursor = object, %error, "not read yet");
-                    tries += 1;
+                Ok(found) => break found,
+                // Its owner may just be saving it, which takes the old content away.
+                Err(error) if error.kind() == io::ErrorKind::InvalidData && doubts < LOOKS => {
+                    doubts += 1;
+                    sleep(if doubts > 2 { WATCH } else { Duration::ZERO }).await;
                 }
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    tracing::error!(cursor = object, %error, "it is left out: all is read again");
+                    let cursor = object;
+                    tracing::error!(cursor, %error, "left out: read from the floor, without state");
                     return Ok(None);
                 }
-                Err(error) => return Err(ReadError::Io(error)),
-                Ok(found) => break found,
+                Err(error) if tries == TRIES => return Err(ReadError::Io(error)),
+                Err(error) => {
+                    tracing::debug!(cursor = object, %error, "not read yet");
+                    tries += 1;
+                    pause.wait().await;
+                }
             }
-            pause.wait().await;
         };
         let Some((info, state)) = found else { return Ok(None) };
         let kept = Kept::read(&info).filter(|kept| kept.epoch == self.topic.epoch && kept.next > 0);

@@ -257,11 +257,15 @@ impl Cursors {
         let Some(found) = found.map(|found| found.object).filter(|found| !found.deleted) else {
             return Ok(None);
         };
-        let state = self.content(&found).await.map_err(io::Error::other)?;
+        let state = timeout(TRANSFER, self.content(&found)).await.map_err(io::Error::other)?;
+        let state = state.map_err(io::Error::other)?;
         let is_whole = state.len() == found.size
             && found.digest.as_ref().is_none_or(|digest| *digest == digest_of(&state));
         if !is_whole {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "its content is damaged"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "its content is missing or damaged",
+            ));
         }
         Ok(Some((found, state)))
     }

@@ -28,7 +28,7 @@ use crate::lock;
 pub(super) const WATCH: Duration = Duration::from_secs(2);
 /// How often old records are looked for when no cursor was saved.
 const RETENTION: Duration = Duration::from_secs(60);
-/// How often the epoch is compared and the head noted beside it.
+/// How often the epoch is compared and the head noted beside it; in doubt at each look.
 const NOTE: Duration = Duration::from_secs(30);
 /// How often a quiet partition is asked whether it is really quiet.
 const QUIET: Duration = Duration::from_secs(10);
@@ -80,12 +80,18 @@ pub(crate) async fn keep(shared: Arc<Shared>) {
             is_saved = done.is_err();
             warned(&shared, "old records", done);
         }
-        let mut doubted = look(&shared).await;
-        if doubts > 0 || now - noted > NOTE {
+        let doubted = look(&shared).await;
+        let is_due = doubts > 0 || now - noted > NOTE;
+        let is_other = if is_due { is_in_another_life(&shared).await } else { Some(false) };
+        if is_due && is_other.is_some() {
             noted = now;
-            doubted |= is_in_another_life(&shared).await;
         }
-        doubts = if doubted { doubts + 1 } else { 0 };
+        doubts = match is_other {
+            _ if doubted => doubts + 1,
+            Some(true) => doubts + 1,
+            Some(false) => 0,
+            None => doubts,
+        };
         if doubts >= LOOKS {
             renew(&shared).await;
             return;
@@ -129,14 +135,14 @@ fn is_gone(error: &(dyn std::error::Error + 'static)) -> bool {
     told.is_some_and(|told| told.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
-async fn is_in_another_life(shared: &Shared) -> bool {
+/// Whether another epoch is noted; none without an answer, which is no news.
+async fn is_in_another_life(shared: &Shared) -> Option<bool> {
     let last = match shared.head() {
         0 => 0,
         head => shared.numbering.sequence(head),
     };
     let noted = shared.epochs.note(&shared.name, &shared.epoch, last).await;
-    // No answer is no news.
-    matches!(noted, Ok(false))
+    noted.ok().map(|is_ours| !is_ours)
 }
 
 /// The topic cannot be proven an extension of what it was: whoever opens it next finds a new epoch,

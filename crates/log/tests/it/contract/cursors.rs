@@ -163,3 +163,21 @@ async fn cursors_are_listed_while_they_are_saved() {
     }
     savers.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cursor_whose_content_is_gone_is_left_out_and_can_be_saved_again() {
+    let server = Server::start();
+    let log = open_at(&server).await;
+    let topic = log.topic::<Note>("events", KEEP_ALL).unwrap();
+    let cursor = log.cursor(&topic, "reader").unwrap();
+    topic.append(vec![note("a"), note("b")]).await.unwrap();
+    cursor.save(2, vec![7; 300_000]).await.unwrap();
+    assert_eq!(cursor.load().unwrap().unwrap().state, vec![7; 300_000]);
+    let jetstream = async_nats::jetstream::new(server.client().await);
+    let bucket = jetstream.get_stream("OBJ_sen-cursors").await.unwrap();
+    bucket.purge().filter("$O.sen-cursors.C.>").await.unwrap();
+    assert_eq!(cursor.load().unwrap(), None);
+    cursor.save(3, vec![8; 10]).await.unwrap();
+    let checkpoint = cursor.load().unwrap().unwrap();
+    assert_eq!((checkpoint.next, checkpoint.state), (3, vec![8; 10]));
+}
