@@ -3,15 +3,19 @@
 //! A stream that was made anew, or is shorter than it was known to be, is no extension of what it
 //! was: the next who opens it (or notices) gives it a new epoch.
 
-use async_nats::jetstream::kv::{Operation, Store};
+use async_nats::jetstream::kv::{Entry, Operation, Store};
 use serde::{Deserialize, Serialize};
 
 use super::{Asked, ask};
 use crate::backend::Epoch;
-use crate::embedded::disk;
+use crate::embedded::{disk, system_now_ms};
 
 /// Tries against others who write the same entry.
 const TRIES: usize = 20;
+
+/// How long whoever makes a stream may take, in milliseconds. Clocks of machines that differ by more
+/// let two make it, or the second wait for longer.
+const MAKING_MS: i64 = 10_000;
 
 /// The bucket.
 pub(crate) struct Epochs {
@@ -85,6 +89,29 @@ impl Epochs {
         }
     }
 
+    /// Whether the stream of a topic, which is not there, may be made by whoever asks: one does at a
+    /// time, and the next when that one had [`MAKING_MS`] for it.
+    pub(crate) async fn may_make(&self, topic: &str) -> Asked<bool> {
+        let key = maker(topic);
+        let before = ask(self.store.entry(&key)).await?;
+        let is_at_it = |entry: &Entry| {
+            entry.operation == Operation::Put && system_now_ms() - made_ms(entry) < MAKING_MS
+        };
+        let written = match before {
+            Some(before) if is_at_it(&before) => return Ok(false),
+            Some(before) => ask(self.store.update(&key, "".into(), before.revision)).await,
+            None => ask(self.store.create(&key, "".into())).await,
+        };
+        Ok(written.is_ok())
+    }
+
+    /// Whoever was to make the stream could not: the next one may.
+    pub(crate) async fn not_made(&self, topic: &str) {
+        if let Err(error) = ask(self.store.delete(maker(topic))).await {
+            tracing::debug!(topic, error, "others wait before they make the stream");
+        }
+    }
+
     /// The epoch of a topic if what is noted of it fits how it looks.
     pub(crate) async fn find(&self, topic: &str, look: Look) -> Asked<Option<Epoch>> {
         let found = self.entry(topic).await?.filter(|(life, _)| life.is_of(look));
@@ -127,4 +154,12 @@ impl Epochs {
         };
         Ok(())
     }
+}
+
+fn maker(topic: &str) -> String {
+    format!("{topic}.maker")
+}
+
+fn made_ms(entry: &Entry) -> i64 {
+    i64::try_from(entry.created.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
 }

@@ -24,8 +24,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_nats::Client;
+use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::stream::{Config as StreamConfig, DiscardPolicy, StorageType, Stream};
-use async_nats::jetstream::{Context, ContextBuilder};
+use async_nats::jetstream::{Context, ContextBuilder, ErrorCode};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
@@ -225,10 +226,34 @@ impl Nats {
         topic: &str,
         numbering: Numbering,
     ) -> Asked<(Stream, Found)> {
-        let config = topic_config(names, self.config.replicas);
-        let stream = ask(self.context.get_or_create_stream(config)).await?;
+        let stream = self.made(names, topic).await?;
         let found = self.find(topic, &stream, numbering).await?;
         Ok((stream, found))
+    }
+
+    /// The stream of a topic, made by one process only. Were two to make it at once, NATS 2.9 would
+    /// take both: then a server tells another time at which it was made once it was started again,
+    /// as if it were another stream.
+    async fn made(&self, names: &Names, topic: &str) -> Asked<Stream> {
+        let there = ask(async {
+            match self.context.get_stream(names.stream()).await {
+                Ok(stream) => Ok(Some(stream)),
+                Err(error) if is_missing(&error.kind()) => Ok(None),
+                Err(error) => Err(error),
+            }
+        });
+        if let Some(stream) = there.await? {
+            return Ok(stream);
+        }
+        if !self.epochs.may_make(topic).await? {
+            return Err("another process is about to make its stream".to_owned());
+        }
+        let config = topic_config(names, self.config.replicas);
+        let made = ask(self.context.get_or_create_stream(config)).await;
+        if made.is_err() {
+            self.epochs.not_made(topic).await;
+        }
+        made
     }
 
     /// How a topic is found: in a new epoch if it is shorter than a cursor of it has seen. A replica
@@ -412,6 +437,10 @@ async fn buckets(context: &Context, config: &Config, prover: &Prover) -> Asked<(
     let epochs = Epochs::new(ask(context.get_key_value(epochs)).await?);
     let store = ask(context.get_object_store(&cursors)).await?;
     Ok((epochs, Cursors::new(cursors, context.clone(), stream, store)))
+}
+
+fn is_missing(why: &GetStreamErrorKind) -> bool {
+    matches!(why, GetStreamErrorKind::JetStream(told) if told.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
 /// How long servers that are still starting or electing are waited for.

@@ -1,5 +1,6 @@
 //! Three servers that keep every record together: one may go.
 
+use futures_util::StreamExt;
 use sen_log::{AppendError, Durability, nats};
 
 use super::*;
@@ -64,14 +65,16 @@ const NOTICED: std::time::Duration = std::time::Duration::from_secs(13);
 async fn processes_that_make_a_topic_at_once_have_it_in_one_life() {
     let servers = cluster();
     let urls: Vec<String> = servers.iter().map(Server::url).collect();
-    let mut opening = tokio::task::JoinSet::new();
+    let watching = connect(&urls).await;
+    let mut made = watching.subscribe("$JS.API.STREAM.CREATE.*").await.unwrap();
+    let mut logs = Vec::new();
     for _ in 0..3 {
-        let log = nats::open(connect(&urls).await, servers::config(3)).await.unwrap();
-        for name in 0..16 {
-            let name = format!("t{name}");
-            let log = log.clone();
-            opening.spawn_blocking(move || log.topic::<Note>(&name, KEEP_ALL).unwrap());
-        }
+        logs.push(nats::open(connect(&urls).await, servers::config(3)).await.unwrap());
+    }
+    let mut opening = tokio::task::JoinSet::new();
+    for (log, number) in logs.iter().flat_map(|log| (0..16).map(move |number| (log, number))) {
+        let (log, name) = (log.clone(), format!("t{number}"));
+        opening.spawn_blocking(move || log.topic::<Note>(&name, KEEP_ALL).unwrap());
     }
     let mut epochs = std::collections::BTreeMap::new();
     let mut reading = tokio::task::JoinSet::new();
@@ -85,4 +88,14 @@ async fn processes_that_make_a_topic_at_once_have_it_in_one_life() {
         let read = read.unwrap();
         assert!(read.is_err(), "nothing came and nothing ended, but {read:?}");
     }
+    // Two who make a stream at once are told different times, now or when a server starts again.
+    let mut asked = Vec::new();
+    while let Ok(Some(message)) = timeout(std::time::Duration::ZERO, made.next()).await {
+        asked
+            .extend(message.subject.strip_prefix("$JS.API.STREAM.CREATE.sen-t").map(str::to_owned));
+    }
+    asked.sort();
+    let count = asked.len();
+    asked.dedup();
+    assert_eq!((asked.len(), count), (16, 16), "each stream was made once");
 }
