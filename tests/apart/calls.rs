@@ -73,7 +73,7 @@ wait = "1h"
             told.push(wait_for(&what, async || taken(&api, devices).await).await);
         }
         ensure!(told[0] == told[1], "the gateways tell of different messages: {told:#?}");
-        let alerts: BTreeSet<&str> = told[0].iter().map(|(alert, _)| alert.as_str()).collect();
+        let alerts: BTreeSet<&str> = told[0].iter().map(|told| told.alert.as_str()).collect();
         ensure!(alerts.len() == told[0].len(), "an alert has called twice: {told:#?}");
         let mut keys = BTreeSet::new();
         for alert in alerts {
@@ -82,7 +82,7 @@ wait = "1h"
             ensure!(about.len() == 1, "alert {alert} came under the keys {about:?}");
             keys.extend(about);
         }
-        let slowest_ms = slowest_ms(&apart.api(1)?).await?;
+        let slowest_ms = told[0].iter().map(|told| told.after_ms).max().unwrap_or(0);
         println!(
             "{devices} alerts have called once each, in {} messages; the slowest after {slowest_ms} ms",
             keys.len()
@@ -92,31 +92,33 @@ wait = "1h"
     }
 }
 
-/// Alert and id of every delivery about these alerts, once that of each is taken.
-async fn taken(api: &Api, devices: usize) -> Option<BTreeSet<(String, String)>> {
-    let text = |item: &Value, key: &str| item[key].as_str().map(str::to_owned);
-    let alerts = api.all("/alerts?state=all").await.ok()?;
-    let alerts = alerts.iter().filter(|alert| alert["rule"] == CALL);
-    let alerts: BTreeSet<String> = alerts.filter_map(|alert| text(alert, "id")).collect();
-    let deliveries = api.all("/deliveries").await.ok()?;
-    let about = |one: &&Value| one["alert"].as_str().is_some_and(|id| alerts.contains(id));
-    let deliveries: Vec<&Value> = deliveries.iter().filter(about).collect();
-    let are_taken = deliveries.iter().all(|one| one["state"] == "delivered");
-    let about_each = deliveries.iter().filter_map(|one| text(one, "alert"));
-    let about_each: BTreeSet<String> = about_each.collect();
-    let is_complete = alerts.len() == devices && about_each.len() == devices && are_taken;
-    let told = deliveries.iter().filter_map(|one| Some((text(one, "alert")?, text(one, "id")?)));
-    is_complete.then(|| told.collect())
+/// A message about an alert, as the centre tells of it.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Message {
+    alert: String,
+    id: String,
+    /// How long after the reading it was recorded as taken.
+    after_ms: i64,
 }
 
-/// How long after its reading the slowest message was recorded as taken.
-async fn slowest_ms(api: &Api) -> anyhow::Result<i64> {
-    let alerts = api.all("/alerts?state=all").await?;
-    let mut slowest_ms = 0;
-    for delivery in api.all("/deliveries").await? {
-        let is_about = |alert: &&Value| alert["id"] == delivery["alert"] && alert["rule"] == CALL;
-        let Some(about) = alerts.iter().find(is_about) else { continue };
-        slowest_ms = slowest_ms.max(time_ms(&delivery["at"]) - time_ms(&about["started_at"]));
+/// Every message about these alerts, once that of each is taken.
+async fn taken(api: &Api, devices: usize) -> Option<BTreeSet<Message>> {
+    let text = |item: &Value, key: &str| item[key].as_str().map(str::to_owned);
+    let mut alerts = api.all("/alerts?state=all").await.ok()?;
+    alerts.retain(|alert| alert["rule"] == CALL);
+    let began = |delivery: &Value| {
+        let alert = alerts.iter().find(|alert| alert["id"] == delivery["alert"])?;
+        Some(time_ms(&alert["started_at"]))
+    };
+    let mut messages = BTreeSet::new();
+    for delivery in api.all("/deliveries").await.ok()? {
+        let Some(began_ms) = began(&delivery) else { continue };
+        if delivery["state"] != "delivered" {
+            return None;
+        }
+        let (alert, id) = (text(&delivery, "alert")?, text(&delivery, "id")?);
+        messages.insert(Message { alert, id, after_ms: time_ms(&delivery["at"]) - began_ms });
     }
-    Ok(slowest_ms)
+    let about: BTreeSet<&str> = messages.iter().map(|message| message.alert.as_str()).collect();
+    (alerts.len() == devices && about.len() == devices).then_some(messages)
 }
