@@ -16,7 +16,7 @@ const EMPTY_WORDS: [&str; 8] =
     ["data", "info", "manager", "handler", "helper", "util", "common", "misc"];
 
 /// Which of our crates a crate may depend on; tests may use anything.
-const ALLOWED: [(&str, &[&str]); 18] = [
+const ALLOWED: [(&str, &[&str]); 19] = [
     ("sen-model", &[]),
     ("sen-proto", &["sen-model"]),
     ("sen-log", &["sen-model", "sen-proto"]),
@@ -25,6 +25,7 @@ const ALLOWED: [(&str, &[&str]); 18] = [
     ("sen-table", &["sen-model"]),
     ("sen-chassis", &[]),
     ("sen-cluster", &["sen-model", "sen-chassis"]),
+    ("sen-ports", &[]),
     ("sen-ingest", SERVICE),
     ("sen-aggregate", SERVICE),
     ("sen-alert", SERVICE),
@@ -47,6 +48,7 @@ const BINARY: &[&str] = &[
     "sen-table",
     "sen-chassis",
     "sen-cluster",
+    "sen-ports",
     "sen-ingest",
     "sen-aggregate",
     "sen-alert",

@@ -49,7 +49,7 @@ async fn has_metrics(part: &Container) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_process_starts_as_the_compose_file_says() {
-    let mut host = Host::new(&Variables::new(), &["sen"]).unwrap();
+    let host = Host::new(&Variables::new(), &["sen"]).unwrap();
     let mut sen = host.container("sen", &Variables::new()).unwrap();
     sen.start().unwrap();
     sen.well().await;
@@ -80,7 +80,7 @@ async fn every_role_starts_twice_as_the_compose_file_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_simulator_is_well_as_the_compose_file_says() {
-    let mut host = Host::new(&Variables::new(), &["ingest-1", "simulator"]).unwrap();
+    let host = Host::new(&Variables::new(), &["ingest-1", "simulator"]).unwrap();
     let mut simulator = host.container("simulator", &Variables::new()).unwrap();
     simulator.start().unwrap();
     simulator.well().await;

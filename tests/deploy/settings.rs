@@ -123,7 +123,7 @@ fn sen_takes_the_configuration_that_every_role_gets() {
     let services: Vec<String> = ROLES.iter().map(|role| format!("{role}-1")).collect();
     let names: Vec<&str> =
         services.iter().map(String::as_str).chain(["sen", ARCHIVE, "simulator"]).collect();
-    let mut host = Host::new(&switched(), &names).unwrap();
+    let host = Host::new(&switched(), &names).unwrap();
     for name in names.into_iter().filter(|name| *name != ARCHIVE) {
         let container = host.container(name, &Variables::new()).unwrap();
         let known = container.variables().iter().filter(|(variable, _)| {

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, ensure};
 use rustix::process::Signal;
 use sen_model::ReadingBatch;
+use sen_ports::Port;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -23,6 +24,8 @@ pub struct Centre {
     storage: PathBuf,
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
+    /// Where screens and devices come.
+    doors: [Port; 2],
     api: Api,
     mqtt: String,
 }
@@ -82,6 +85,7 @@ impl Centre {
             storage,
             arguments: arguments.iter().map(|a| (*a).to_owned()).collect(),
             variables: variables.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
+            doors: [Port::hold()?, Port::hold()?],
             api: Api::default(),
             mqtt: String::new(),
         };
@@ -104,10 +108,10 @@ impl Centre {
         &self.storage
     }
 
-    /// Kills what runs and starts again on the same data, on the same ports once it has some.
+    /// Kills what runs and starts again on the same data and ports.
     pub fn restart(&mut self) -> anyhow::Result<()> {
         self.kill();
-        let port = |known: &str| if known.is_empty() { "127.0.0.1:0" } else { known }.to_owned();
+        let [http, mqtt] = &self.doors;
         let mut process = Process::start(
             Command::new(binary())
                 .args(["run", "--print-addresses", "--config"])
@@ -116,8 +120,8 @@ impl Centre {
                 .arg(self.storage())
                 .args(&self.arguments)
                 .env("SEN__TELEMETRY__FILTER", "warn")
-                .env("SEN__GATEWAY__LISTEN", port(self.api.http()))
-                .env("SEN__INGEST__LISTEN", port(&self.mqtt))
+                .env("SEN__GATEWAY__LISTEN", http.address().to_string())
+                .env("SEN__INGEST__LISTEN", mqtt.address().to_string())
                 .envs(self.variables.iter().map(|(k, v)| (k, v)))
                 .stdout(Stdio::piped()),
         )?;

@@ -60,7 +60,7 @@ impl Default for Shape {
 pub struct Apart {
     parts: BTreeMap<String, Container>,
     roles: Vec<String>,
-    /// Keeps the folders.
+    /// Keeps the folders and ports.
     _host: Host,
 }
 
@@ -79,7 +79,7 @@ impl Apart {
             .chain(broker)
             .chain(roles.iter().map(String::as_str))
             .collect();
-        let mut host = Host::new(&switched(), &names)?;
+        let host = Host::new(&switched(), &names)?;
         let mut parts = BTreeMap::new();
         for name in names {
             let is_role = roles.iter().any(|role| role == name);

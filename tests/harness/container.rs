@@ -11,19 +11,18 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use rustix::process::Signal;
+use sen_ports::Port;
 use tempfile::TempDir;
 
 use crate::PATIENCE;
 use crate::centre::{binary, copy, root};
 use crate::compose::{Composition, Service, Source, Variables};
-use crate::ports;
 use crate::process::Process;
 
 /// What is inside an image that can be started here.
@@ -87,35 +86,25 @@ impl Program {
 pub struct Host {
     composition: Composition,
     folder: TempDir,
-    ports: BTreeMap<(String, u16), u16>,
-    /// Keeps ports from others until their service starts.
-    held: BTreeMap<String, Vec<TcpListener>>,
+    ports: BTreeMap<(String, u16), Port>,
 }
 
 impl Host {
     /// Reads the file, and chooses ports for these services.
     pub fn new(variables: &Variables, services: &[&str]) -> anyhow::Result<Self> {
         let composition = Composition::read(variables)?;
-        let mut host = Self {
-            composition,
-            folder: tempfile::tempdir()?,
-            ports: BTreeMap::new(),
-            held: BTreeMap::new(),
-        };
+        let mut host = Self { composition, folder: tempfile::tempdir()?, ports: BTreeMap::new() };
         for name in services {
             let program = Program::of(&host.composition.service(name)?.image)?;
             for port in program.ports() {
-                let listener = ports::free()?;
-                let chosen = listener.local_addr()?.port();
-                host.ports.insert(((*name).to_owned(), *port), chosen);
-                host.held.entry((*name).to_owned()).or_default().push(listener);
+                host.ports.insert(((*name).to_owned(), *port), Port::hold()?);
             }
         }
         Ok(host)
     }
 
     /// A service of it, with variables that are not in the file; not started yet.
-    pub fn container(&mut self, name: &str, more: &Variables) -> anyhow::Result<Container> {
+    pub fn container(&self, name: &str, more: &Variables) -> anyhow::Result<Container> {
         let service = self.composition.service(name)?.clone();
         let program = Program::of(&service.image)?;
         let place = Place { host: self, name, service: &service, program };
@@ -135,7 +124,7 @@ impl Host {
         }
         let extra = program.more_variables().iter().map(|(k, v)| ((*k).into(), (*v).into()));
         variables.extend(extra.chain(more.clone()));
-        let mut container = Container {
+        Ok(Container {
             name: name.to_owned(),
             process: None,
             program,
@@ -144,10 +133,7 @@ impl Host {
             health: told(&service.healthcheck.test)?,
             root: place.root(),
             ports: place.own_ports(),
-            held: Vec::new(),
-        };
-        container.held = self.held.remove(name).unwrap_or_default();
-        Ok(container)
+        })
     }
 }
 
@@ -167,7 +153,7 @@ impl Place<'_> {
 
     fn own_ports(&self) -> BTreeMap<u16, u16> {
         let own = self.host.ports.iter().filter(|((name, _), _)| name == self.name);
-        own.map(|((_, port), chosen)| (*port, *chosen)).collect()
+        own.map(|((_, port), chosen)| (*port, chosen.number())).collect()
     }
 
     fn outside(&self, path: &str) -> PathBuf {
@@ -242,7 +228,7 @@ impl Place<'_> {
             let host = host.context("a broker's host is a text")?.to_owned();
             let port = u16::try_from(port.context("a broker's port is a number")?)?;
             // One that no story started is a broker that is away.
-            let chosen = self.host.ports.get(&(host, port)).copied().unwrap_or(1);
+            let chosen = self.host.ports.get(&(host, port)).map_or(1, Port::number);
             broker.insert("host".into(), "127.0.0.1".into());
             broker.insert("port".into(), i64::from(chosen).into());
         }
@@ -279,7 +265,7 @@ impl Place<'_> {
             "{piece}: no service of docker-compose.yml is called {host}"
         );
         match self.host.ports.get(&(service.to_owned(), port)) {
-            Some(chosen) => Ok(format!("127.0.0.1:{chosen}")),
+            Some(chosen) => Ok(chosen.address().to_string()),
             None if own => bail!("{piece}: it does not listen there"),
             // A part that this story does without: nobody listens there.
             None => Ok("127.0.0.1:1".to_owned()),
@@ -338,7 +324,6 @@ pub struct Container {
     health: Vec<String>,
     root: PathBuf,
     ports: BTreeMap<u16, u16>,
-    held: Vec<TcpListener>,
 }
 
 impl Container {
@@ -350,7 +335,6 @@ impl Container {
     /// Starts it, or starts it again; [`healthy`](Self::healthy) tells when it is well.
     pub fn start(&mut self) -> anyhow::Result<()> {
         self.kill();
-        self.held.clear();
         let log = fs::OpenOptions::new().create(true).append(true).open(self.log())?;
         let path = std::env::var_os("PATH").unwrap_or_default();
         self.process = Some(Process::start(

@@ -23,7 +23,6 @@ pub mod nats;
 #[path = "../oracle/mod.rs"]
 pub mod oracle;
 pub mod pipeline;
-pub mod ports;
 pub mod process;
 pub mod screen;
 pub mod trial;

@@ -15,7 +15,7 @@ pub const SERVERS: [&str; 3] = ["nats-1", "nats-2", "nats-3"];
 #[derive(Debug)]
 pub struct Nats {
     servers: Vec<Container>,
-    /// Keeps the folders.
+    /// Keeps the folders and ports.
     _host: Host,
 }
 
@@ -24,7 +24,7 @@ impl Nats {
     pub async fn start(count: usize) -> anyhow::Result<Self> {
         ensure!(count == 1 || count == SERVERS.len(), "one server or three");
         let names = &SERVERS[..count];
-        let mut host = Host::new(&Variables::new(), names)?;
+        let host = Host::new(&Variables::new(), names)?;
         let mut servers = Vec::new();
         for name in names {
             let mut server = host.container(name, &Variables::new())?;

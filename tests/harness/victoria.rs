@@ -1,8 +1,8 @@
 //! A real VictoriaMetrics on a port and a folder of its own, as an archive.
 
-use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
+use sen_ports::Port;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -13,14 +13,14 @@ use crate::wait_for;
 pub struct Victoria {
     process: Option<Process>,
     folder: TempDir,
-    port: u16,
+    port: Port,
 }
 
 impl Victoria {
     /// Starts on a free port; listens when it returns.
     pub async fn start() -> anyhow::Result<Self> {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let mut victoria = Self { process: None, folder: tempfile::tempdir()?, port };
+        let (port, folder) = (Port::hold()?, tempfile::tempdir()?);
+        let mut victoria = Self { process: None, folder, port };
         victoria.restart().await?;
         Ok(victoria)
     }
@@ -31,7 +31,7 @@ impl Victoria {
         self.process = Some(Process::start(
             Command::new("victoria-metrics")
                 .arg(format!("-storageDataPath={}", self.folder.path().display()))
-                .arg(format!("-httpListenAddr=127.0.0.1:{}", self.port))
+                .arg(format!("-httpListenAddr={}", self.port.address()))
                 .args(["-retentionPeriod=100y", "-memory.allowedBytes=64MB", "-loggerLevel=ERROR"])
                 .stdout(Stdio::null())
                 .stderr(Stdio::null()),
@@ -52,7 +52,7 @@ impl Victoria {
 
     /// As `store.archive` names it.
     pub fn location(&self) -> String {
-        format!("victoriametrics+http://127.0.0.1:{}", self.port)
+        format!("victoriametrics+http://{}", self.port.address())
     }
 
     /// Every sample of the series of this selector: time in ms and value, in order, each once.
@@ -74,7 +74,7 @@ impl Victoria {
     }
 
     async fn get(&self, path: &str) -> anyhow::Result<String> {
-        let url = format!("http://127.0.0.1:{}{path}", self.port);
+        let url = format!("http://{}{path}", self.port.address());
         tokio::task::spawn_blocking(move || {
             Ok(ureq::get(&url).call()?.body_mut().read_to_string()?)
         })

@@ -65,11 +65,11 @@ async fn half(ledger: &mut Ledger, port: u16, begun_ms: i64, half: i64) -> anyho
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_is_killed_takes_nothing_along() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let mut broker = Mosquitto::start(folder.path(), None).await?;
+    let mut broker = Mosquitto::start(folder.path()).await?;
     let mut centre = Centre::start()?;
-    with_source(&mut centre, broker.port)?;
+    with_source(&mut centre, broker.port())?;
     broker_is(&centre, true).await;
-    let (begun_ms, port) = (now_ms() - 100_000, broker.port);
+    let (begun_ms, port) = (now_ms() - 100_000, broker.port());
     let mut ledger = Ledger::default();
     for life in 0..KILLS {
         // The first half we acknowledge before the broker dies.
@@ -77,14 +77,13 @@ async fn a_broker_that_is_killed_takes_nothing_along() -> anyhow::Result<()> {
         has(&centre, begun_ms, (2 * life + 1) * HALF).await;
         broker.process.kill();
         soon(&centre, false).await?;
-        broker = Mosquitto::start(folder.path(), Some(port)).await?;
+        broker.start_again().await?;
         soon(&centre, true).await?;
         // The second waits on its disk while both are dead.
         centre.kill();
         let last_ms = half(&mut ledger, port, begun_ms, 2 * life + 1).await?;
         on_disk(folder.path(), last_ms).await;
-        broker.process.kill();
-        broker = Mosquitto::start(folder.path(), Some(port)).await?;
+        broker.start_again().await?;
         centre.restart()?;
         soon(&centre, true).await?;
         has(&centre, begun_ms, (2 * life + 2) * HALF).await;
@@ -97,12 +96,12 @@ async fn a_broker_that_is_killed_takes_nothing_along() -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_hangs_is_missed_in_time_and_nothing_is_doubled() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let broker = Mosquitto::start(folder.path(), None).await?;
+    let broker = Mosquitto::start(folder.path()).await?;
     let mut centre = Centre::start()?;
-    with_source(&mut centre, broker.port)?;
+    with_source(&mut centre, broker.port())?;
     broker_is(&centre, true).await;
     let mut fleet = Fleet::of(3);
-    fleet.report_to(broker.port);
+    fleet.report_to(broker.port());
     fleet.acknowledged(200).await;
     broker.process.signal(Signal::STOP)?;
     soon(&centre, false).await?;

@@ -22,14 +22,14 @@ const ACCEPTED: [u8; 4] = [0x20, 2, 0, 0];
 #[tokio::test(flavor = "multi_thread")]
 async fn a_half_open_line_to_the_broker_is_noticed_and_nothing_is_lost() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let broker = Mosquitto::start(folder.path(), None).await?;
-    let line = Line::to(&format!("127.0.0.1:{}", broker.port)).await?;
+    let broker = Mosquitto::start(folder.path()).await?;
+    let line = Line::to(&format!("127.0.0.1:{}", broker.port())).await?;
     let mut centre = Centre::start()?;
     with_source(&mut centre, line.port())?;
     broker_is(&centre, true).await;
     let mut fleet = Fleet::of(3);
     for _ in 0..2 {
-        fleet.report_to(broker.port);
+        fleet.report_to(broker.port());
         fleet.acknowledged(150).await;
         line.fall_silent();
         // The broker notices nothing and holds what the devices go on reporting.

@@ -1,22 +1,18 @@
 //! A centre whose collector of traces is dead.
 
-use std::net::TcpListener;
+use std::net::SocketAddr;
 
 use rustix::process::Signal;
+use sen_ports::Port;
 use sen_tests::centre::Centre;
 use sen_tests::device::Device;
 use sen_tests::wait_for;
 
 use crate::{GAUGE, LEVEL, now_ms, stored};
 
-/// A port nobody listens at now.
-fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
 /// What the admin endpoint answers.
-async fn admin(port: u16, path: &str) -> anyhow::Result<(u16, String)> {
-    let url = format!("http://127.0.0.1:{port}{path}");
+async fn admin(door: SocketAddr, path: &str) -> anyhow::Result<(u16, String)> {
+    let url = format!("http://{door}{path}");
     tokio::task::spawn_blocking(move || {
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build();
         let mut answer = ureq::Agent::from(agent).get(&url).call()?;
@@ -27,8 +23,9 @@ async fn admin(port: u16, path: &str) -> anyhow::Result<(u16, String)> {
 
 #[tokio::test]
 async fn a_dead_collector_costs_a_counter_and_nothing_else() -> anyhow::Result<()> {
-    let (dead, port) = (free_port()?, free_port()?);
-    let (url, address) = (format!("http://127.0.0.1:{dead}"), format!("127.0.0.1:{port}"));
+    // Nobody ever listens at the first.
+    let (dead, door) = (Port::hold()?, Port::hold()?);
+    let (url, address) = (format!("http://{}", dead.address()), door.address().to_string());
     let variables = [
         ("SEN__TELEMETRY__TRACES", &*url),
         ("SEN__TELEMETRY__TRACES_ONE_IN", "1"),
@@ -47,17 +44,17 @@ async fn a_dead_collector_costs_a_counter_and_nothing_else() -> anyhow::Result<(
     .await;
     // The doors for machines say so: everything is well, and spans were lost.
     let metrics = wait_for("lost spans to be counted", async || {
-        let (_, metrics) = admin(port, "/metrics").await.ok()?;
+        let (_, metrics) = admin(door.address(), "/metrics").await.ok()?;
         metrics.contains("sen_trace_spans_lost_total{why=\"collector\"}").then_some(metrics)
     })
     .await;
     assert!(metrics.contains("sen_log_head{topic=\"readings\"}"), "{metrics}");
     wait_for("readiness", async || {
-        let (status, ready) = admin(port, "/readyz").await.ok()?;
+        let (status, ready) = admin(door.address(), "/readyz").await.ok()?;
         (status == 200 && ready.contains("\"ready\":true")).then_some(())
     })
     .await;
-    assert_eq!(admin(port, "/healthz").await?, (200, "ok\n".to_owned()));
+    assert_eq!(admin(door.address(), "/healthz").await?, (200, "ok\n".to_owned()));
 
     centre.process().signal(Signal::TERM)?;
     assert!(centre.process().wait()?.success(), "it stops as it should");

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use anyhow::ensure;
+use sen_ports::Port;
 use sen_tests::centre::append;
 use sen_tests::device::Device;
 use sen_tests::judging::rule_text;
@@ -12,7 +13,6 @@ use sen_tests::trial::{add, names};
 use sen_tests::wait_for;
 use sen_tests::webhook::{Receiver, Way};
 use serde_json::Value;
-use tokio::net::TcpListener;
 
 use crate::{Centre, now_ms};
 
@@ -65,8 +65,8 @@ async fn delivery(centre: &Centre, channel: &str, wanted: impl Fn(&Value) -> boo
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_webhook_that_fails_in_many_ways_gets_its_message_under_one_key() -> anyhow::Result<()> {
-    let free = async || TcpListener::bind("127.0.0.1:0").await?.local_addr();
-    let (first, second) = (free().await?, free().await?);
+    let (first, second) = (Port::hold()?, Port::hold()?);
+    let (first, second) = (first.address(), second.address());
     let lines = "metrics = [\"trial\"]\nseverity = 1\nat_least = 10\n";
     let quick = [("SEN__NOTIFY__RETRY_MOST_MS", "300")];
     let centre = Centre::configured(&quick, |config| {

@@ -13,6 +13,7 @@ use rumqttc::mqttbytes::v4::{ConnAck, ConnectReturnCode, Packet, PubAck};
 use rumqttc::{AsyncClient, Event, EventLoop, Incoming, MqttOptions, QoS};
 use sen_chassis::{Clock, Shutdown};
 use sen_model::{Device, Registry, registry_file};
+use sen_ports::Port;
 use sen_simulator::{Config, Faults, Ports, RunError, Simulator};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -65,24 +66,23 @@ fn started(province: Simulator, shutdown: &Shutdown) -> JoinHandle<Result<(), Ru
 struct Mosquitto {
     child: Child,
     folder: tempfile::TempDir,
-    address: SocketAddr,
+    port: Port,
 }
 
 impl Mosquitto {
     async fn start() -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        let folder = tempfile::tempdir().unwrap();
+        let (port, folder) = (Port::hold().unwrap(), tempfile::tempdir().unwrap());
         let place = folder.path().display();
         // It writes its sessions down when it is asked to stop, so that a subscriber misses
         // nothing over the restart.
         let settings = format!(
             "listener {} 127.0.0.1\nallow_anonymous true\nuser root\npersistence true\n\
              persistence_location {place}/\nmax_queued_messages 0\n",
-            free.port()
+            port.number()
         );
         std::fs::write(folder.path().join("mosquitto.conf"), settings).unwrap();
         let child = Self::spawn(&folder);
-        let started = Self { child, folder, address: free };
+        let started = Self { child, folder, port };
         started.listening().await;
         started
     }
@@ -101,7 +101,7 @@ impl Mosquitto {
     }
 
     async fn listening(&self) {
-        while TcpStream::connect(self.address).await.is_err() {
+        while TcpStream::connect(self.port.address()).await.is_err() {
             tokio::time::sleep(BETWEEN_LOOKS).await;
         }
     }
@@ -169,10 +169,10 @@ impl Listener {
 async fn what_was_measured_while_the_broker_was_away_arrives() {
     for connections in [0, 2] {
         let mut broker = Mosquitto::start().await;
-        let mut listener = Listener::subscribe(broker.address).await;
+        let mut listener = Listener::subscribe(broker.port.address()).await;
         let shutdown = Shutdown::new();
         let devices = ["gauge-1", "gauge-2", "gauge-3"];
-        let province = simulator(broker.address, &devices, connections);
+        let province = simulator(broker.port.address(), &devices, connections);
         let running = started(province, &shutdown);
         listener.until(|heard| heard.len() == 3 && heard.values().all(|all| all.len() > 2)).await;
 
@@ -180,7 +180,7 @@ async fn what_was_measured_while_the_broker_was_away_arrives() {
         let clock = Clock::system();
         let stopped_ms = clock.now_ms();
         // Who knocks at the empty place has noticed, and has measured between two knocks.
-        let lookout = TcpListener::bind(broker.address).await.unwrap();
+        let lookout = TcpListener::bind(broker.port.address()).await.unwrap();
         for _ in 0..5 {
             let knock = tokio::time::timeout(PATIENCE, lookout.accept()).await;
             drop(knock.expect("devices try again").unwrap());
@@ -208,9 +208,9 @@ async fn every_device_of_the_shipped_registry_is_heard() {
     let registry = registry_file::parse(devices, places).unwrap();
     let count = registry.devices().count();
     let broker = Mosquitto::start().await;
-    let mut listener = Listener::subscribe(broker.address).await;
+    let mut listener = Listener::subscribe(broker.port.address()).await;
     let shutdown = Shutdown::new();
-    let running = started(province(broker.address, registry, 0), &shutdown);
+    let running = started(province(broker.port.address(), registry, 0), &shutdown);
     listener.until(|heard| heard.len() == count).await;
     shutdown.request();
     running.await.unwrap().unwrap();

@@ -1,12 +1,12 @@
 //! A real VictoriaMetrics on loopback, in a folder of its own, stopped by its process id.
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use sen_archive::{Archive, Config};
+use sen_ports::Port;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
@@ -15,30 +15,29 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 pub(crate) struct Victoria {
     child: Option<Child>,
-    pub(crate) port: u16,
+    port: Port,
     folder: TempDir,
 }
 
 impl Victoria {
     /// Starts one and waits until it answers.
     pub(crate) async fn start() -> Self {
-        let folder = TempDir::new().unwrap();
-        let mut server = Self { child: None, port: 0, folder };
+        let (port, folder) = (Port::hold().unwrap(), TempDir::new().unwrap());
+        let mut server = Self { child: None, port, folder };
         server.restart().await;
         server
     }
 
-    /// Starts it (again) on the same folder, on a free port.
+    /// Starts it (again) on the same folder and port.
     pub(crate) async fn restart(&mut self) {
         self.kill();
+        let child = self.command().spawn().expect("victoria-metrics is installed");
+        let child = self.child.insert(child);
         let begun = Instant::now();
-        while !self.answers() {
+        let health = format!("http://{}/health", self.port.address());
+        while ureq::get(&health).call().is_err() {
             assert!(begun.elapsed() < PATIENCE, "victoria-metrics does not start");
-            // Another process may have taken the port: then it has ended, and gets another one.
-            if self.child.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some()) {
-                self.port = free_port();
-                self.child = Some(self.command().spawn().expect("victoria-metrics is installed"));
-            }
+            assert_eq!(child.try_wait().unwrap(), None, "victoria-metrics has ended");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -47,7 +46,7 @@ impl Victoria {
         let folder: PathBuf = self.folder.path().join("storage");
         let mut command = Command::new("victoria-metrics");
         command
-            .arg(format!("-httpListenAddr=127.0.0.1:{}", self.port))
+            .arg(format!("-httpListenAddr={}", self.port.address()))
             .arg(format!("-storageDataPath={}", folder.display()))
             .args(["-retentionPeriod=100y", "-loggerLevel=ERROR", "-memory.allowedBytes=256MB"])
             .stdout(Stdio::null())
@@ -72,25 +71,22 @@ impl Victoria {
 
     /// A client with this patience.
     pub(crate) fn archive(&self, timeout: Duration) -> Archive {
-        let location = format!("victoriametrics+http://127.0.0.1:{}", self.port).parse().unwrap();
+        let location = format!("victoriametrics+http://{}", self.port.address()).parse().unwrap();
         Archive::with_timeout(Config::new(location), timeout).unwrap()
     }
 
     /// The body of an answer.
     pub(crate) fn get(&self, path: &str) -> String {
-        let url = format!("http://127.0.0.1:{}/{path}", self.port);
-        ureq::get(url).call().unwrap().body_mut().read_to_string().unwrap()
+        ureq::get(self.url(path)).call().unwrap().body_mut().read_to_string().unwrap()
     }
 
     /// Sends lines as they are.
     pub(crate) fn post_lines(&self, lines: &str) {
-        let url = format!("http://127.0.0.1:{}/write", self.port);
-        assert_eq!(ureq::post(url).send(lines).unwrap().status(), 204);
+        assert_eq!(ureq::post(self.url("write")).send(lines).unwrap().status(), 204);
     }
 
-    fn answers(&self) -> bool {
-        let url = format!("http://127.0.0.1:{}/health", self.port);
-        self.child.is_some() && ureq::get(url).call().is_ok()
+    fn url(&self, path: &str) -> String {
+        format!("http://{}/{path}", self.port.address())
     }
 }
 
@@ -98,10 +94,6 @@ impl Drop for Victoria {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Reads again and again until what is read is as wanted; in the end shows what it is.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use sen_ports::Port;
+
 use super::*;
 use crate::Shutdown;
 use crate::telemetry::Config;
@@ -87,8 +89,8 @@ fn a_full_queue_costs_spans_and_no_time() {
 
 #[tokio::test]
 async fn a_dead_collector_keeps_nobody_from_stopping() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let config = Config { traces: format!("http://127.0.0.1:{port}"), ..Config::default() };
+    let nobody = Port::hold().unwrap();
+    let config = Config { traces: format!("http://{}", nobody.address()), ..Config::default() };
     let process = Process { name: "sen-test".into(), instance: "1".into(), version: "0" };
     let made = Traces::from_config(&config, process, Clock::manual(NOW_MS)).unwrap();
     let (traces, export) = made.unwrap();

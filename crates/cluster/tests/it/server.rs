@@ -1,11 +1,12 @@
 //! A NATS server of one's own: on loopback, in a folder of its own, killed by its id.
 
 use std::future::Future;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use sen_cluster::{Cluster, Config};
+use sen_ports::Port;
 use tempfile::TempDir;
 
 /// How long a busy machine may take for anything.
@@ -13,7 +14,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Server {
     child: Child,
-    port: u16,
+    port: Port,
     folder: TempDir,
 }
 
@@ -28,36 +29,20 @@ impl Server {
     }
 
     async fn start_with(options: &[&str]) -> Self {
-        let mut folder = tempfile::tempdir().unwrap();
-        // Another process may take the port before the server does: then another one.
-        for _ in 0..10 {
-            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-            let port = free.local_addr().unwrap().port();
-            drop(free);
-            let child = run(port, &folder, options);
-            let mut server = Self { child, port, folder };
-            if server.is_up().await {
-                return server;
-            }
-            folder = std::mem::replace(&mut server.folder, tempfile::tempdir().unwrap());
-        }
-        panic!("no NATS server could be started");
+        let (port, folder) = (Port::hold().unwrap(), tempfile::tempdir().unwrap());
+        let mut server = Self { child: run(&port, &folder, options), port, folder };
+        server.until_up().await;
+        server
     }
 
-    /// Whether it takes connections; `false` when it has ended.
-    async fn is_up(&mut self) -> bool {
-        let tried = async {
-            loop {
-                if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
-                    return true;
-                }
-                if self.child.try_wait().unwrap().is_some() {
-                    return false;
-                }
+    async fn until_up(&mut self) {
+        let up = async {
+            while TcpStream::connect(self.port.address()).is_err() {
+                assert_eq!(self.child.try_wait().unwrap(), None, "the NATS server has ended");
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, tried).await.expect("the NATS server does not come up")
+        soon("the NATS server comes up", up).await;
     }
 
     /// `kill -9`.
@@ -68,12 +53,12 @@ impl Server {
 
     /// Comes back on the same port with the same store.
     pub(crate) async fn restart(&mut self) {
-        self.child = run(self.port, &self.folder, &["-js"]);
-        assert!(self.is_up().await, "the NATS server does not come back");
+        self.child = run(&self.port, &self.folder, &["-js"]);
+        self.until_up().await;
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        format!("nats://{}", self.port.address())
     }
 
     pub(crate) async fn join(&self, role: &str, instance: &str) -> Cluster {
@@ -88,9 +73,9 @@ impl Drop for Server {
     }
 }
 
-fn run(port: u16, folder: &TempDir, options: &[&str]) -> Child {
+fn run(port: &Port, folder: &TempDir, options: &[&str]) -> Child {
     Command::new("nats-server")
-        .args(["-a", "127.0.0.1", "-p", &port.to_string(), "-sd"])
+        .args(["-a", "127.0.0.1", "-p", &port.number().to_string(), "-sd"])
         .arg(folder.path())
         .args(options)
         .stdout(Stdio::null())

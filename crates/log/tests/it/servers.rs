@@ -1,11 +1,10 @@
 //! NATS servers for the tests: real processes on loopback, in folders of their own.
 
-use std::net::TcpListener;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use sen_log::nats;
+use sen_ports::Port;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
@@ -13,19 +12,17 @@ use tokio::time::{Instant, sleep};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Partitions of the batched topics, as in the mapping below.
 pub(crate) const PARTITIONS: u32 = 4;
+/// Lines of a server's log that a failed test shows.
+const LAST_LINES: usize = 30;
 
 /// A server that can be killed and started again, with its folder and its ports.
 pub(crate) struct Server {
     folder: TempDir,
-    port: u16,
-    pub(crate) monitor: u16,
+    port: Port,
+    monitor: Port,
+    /// Of those that are several.
+    route: Option<Port>,
     child: Option<Child>,
-}
-
-fn free_ports<const N: usize>() -> [u16; N] {
-    // All at once, so that they differ.
-    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap().port())
 }
 
 impl Server {
@@ -45,16 +42,19 @@ impl Server {
     }
 
     fn start_with(mapping: &str, cluster: &str) -> Self {
-        let [port, monitor] = free_ports();
+        let [port, monitor] = [(); 2].map(|()| Port::hold().unwrap());
         let folder = tempfile::tempdir().unwrap();
         let text = format!(
-            "listen: 127.0.0.1:{port}\nhttp: 127.0.0.1:{monitor}\nserver_name: s{port}\n\
+            "listen: \"{}\"\nhttp: \"{}\"\nserver_name: s{}\n\
              jetstream {{ store_dir: {:?}, max_memory_store: 64M, max_file_store: 1G }}\n\
              {mapping}\n{cluster}\n",
+            port.address(),
+            monitor.address(),
+            port.number(),
             folder.path().join("store"),
         );
         std::fs::write(folder.path().join("nats.conf"), text).unwrap();
-        let mut server = Self { folder, port, monitor, child: None };
+        let mut server = Self { folder, port, monitor, route: None, child: None };
         server.start_again();
         server
     }
@@ -80,30 +80,35 @@ impl Server {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        format!("nats://{}", self.port.address())
     }
 
     pub(crate) fn port(&self) -> u16 {
-        self.port
+        self.port.number()
+    }
+
+    pub(crate) fn monitor(&self) -> String {
+        format!("http://{}", self.monitor.address())
     }
 
     /// The name it was given.
     pub(crate) fn name(&self) -> String {
-        format!("s{}", self.port)
+        format!("s{}", self.port.number())
     }
 
     pub(crate) async fn client(&self) -> async_nats::Client {
         connect(&[self.url()]).await
     }
-
-    #[allow(dead_code, reason = "to look at what the server did, when a test fails")]
-    pub(crate) fn log(&self) -> PathBuf {
-        self.folder.path().join("log")
-    }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            let lines: Vec<_> = log.lines().rev().take(LAST_LINES).collect();
+            eprintln!("the last lines of {}:", self.name());
+            lines.iter().rev().for_each(|line| eprintln!("  {line}"));
+        }
         self.kill();
     }
 }
@@ -114,13 +119,14 @@ const MAPPING: &str = r#"mappings = {
 
 /// Three servers that keep every record together.
 pub(crate) fn cluster() -> [Server; 3] {
-    let routes: [u16; 3] = free_ports();
-    let all: Vec<String> = routes.map(|port| format!("\"nats://127.0.0.1:{port}\"")).into();
-    routes.map(|port| {
-        let routes = all.join(", ");
-        let cluster =
-            format!("cluster {{ name: c, listen: 127.0.0.1:{port}, routes: [{routes}] }}");
-        Server::start_with(MAPPING, &cluster)
+    let routes = [(); 3].map(|()| Port::hold().unwrap());
+    let all = routes.each_ref().map(|route| format!("\"nats://{}\"", route.address())).join(", ");
+    routes.map(|route| {
+        let listen = route.address();
+        let cluster = format!("cluster {{ name: c, listen: \"{listen}\", routes: [{all}] }}");
+        let mut server = Server::start_with(MAPPING, &cluster);
+        server.route = Some(route);
+        server
     })
 }
 

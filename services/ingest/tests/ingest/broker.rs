@@ -1,7 +1,6 @@
 //! Behind a real Mosquitto: nothing it accepted is lost, whatever happens to it or to us.
 
 use std::collections::BTreeSet;
-use std::net::TcpListener;
 use std::ops::Range;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -9,6 +8,7 @@ use std::time::Duration;
 
 use sen_ingest::Sources;
 use sen_model::RejectReason;
+use sen_ports::Port;
 use tempfile::TempDir;
 
 use super::support::{PATIENCE, Station, shipped, wait_for};
@@ -18,21 +18,21 @@ const TOPIC: &str = "sen/v1/stn-1/telemetry";
 
 /// A Mosquitto of our own on a free port; killed when dropped.
 struct Mosquitto {
-    port: u16,
+    port: Port,
     folder: TempDir,
     child: Child,
 }
 
 impl Mosquitto {
     async fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let folder = tempfile::tempdir().unwrap();
+        let (port, folder) = (Port::hold().unwrap(), tempfile::tempdir().unwrap());
         let place = folder.path().display();
         let user = "user root\n";
         let settings = format!(
-            "listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\n\
+            "listener {} 127.0.0.1\nallow_anonymous true\npersistence true\n\
              persistence_location {place}/\nautosave_interval 1\nautosave_on_changes true\n\
-             max_inflight_messages 0\nmax_queued_messages 0\nset_tcp_nodelay true\n{user}"
+             max_inflight_messages 0\nmax_queued_messages 0\nset_tcp_nodelay true\n{user}",
+            port.number()
         );
         std::fs::write(folder.path().join("conf"), settings).unwrap();
         let child = launch(folder.path());
@@ -42,9 +42,9 @@ impl Mosquitto {
     }
 
     async fn wait_until_up(&self) {
-        let port = self.port;
-        wait_for("mosquitto listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok())
-            .await;
+        let address = self.port.address();
+        let listens = || std::net::TcpStream::connect(address).is_ok();
+        wait_for("mosquitto listens", listens).await;
     }
 
     /// As the machine would: at once, with nothing saved on the way out.
@@ -62,7 +62,7 @@ impl Mosquitto {
     }
 
     fn sources(&self, name: &str) -> Sources {
-        let port = self.port;
+        let port = self.port.number();
         Sources::parse(&format!(
             "[[broker]]\nname = '{name}'\nhost = '127.0.0.1'\nport = {port}\n\
              client_id = 'sen-{name}'\nfilters = ['sen/v1/#', 'odd/#']\nkeep_alive_s = 4\n"
@@ -71,7 +71,7 @@ impl Mosquitto {
     }
 
     async fn device(&self) -> Wire {
-        Wire::connect(([127, 0, 0, 1], self.port).into(), 4, "dev").await
+        Wire::connect(self.port.address(), 4, "dev").await
     }
 }
 

@@ -1,13 +1,14 @@
 //! What the roles stand on when they run apart: real NATS servers and a real VictoriaMetrics, on free
 //! ports of loopback, with the settings of `deploy/nats` and `docker-compose.yml`.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use sen_chassis::clock::Stopwatch;
+use sen_ports::Port;
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -38,11 +39,17 @@ pub(super) struct Nats {
 }
 
 /// Where one NATS server listens.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Ports {
-    client: SocketAddr,
-    monitor: SocketAddr,
-    route: SocketAddr,
+    client: Port,
+    monitor: Port,
+    route: Port,
+}
+
+impl Ports {
+    fn hold() -> std::io::Result<Self> {
+        Ok(Self { client: Port::hold()?, monitor: Port::hold()?, route: Port::hold()? })
+    }
 }
 
 impl Nats {
@@ -54,12 +61,7 @@ impl Nats {
         partitions: u64,
     ) -> anyhow::Result<Self> {
         let syncs = version(&bench.nats_server).await? >= SYNCING;
-        let ports = (0..count)
-            .map(|_| {
-                let (client, monitor, route) = (free()?, free()?, free()?);
-                Ok(Ports { client, monitor, route })
-            })
-            .collect::<anyhow::Result<Vec<_>>>()?;
+        let ports = (0..count).map(|_| Ports::hold()).collect::<std::io::Result<Vec<_>>>()?;
         let mut servers = Vec::with_capacity(count);
         for (number, own) in (1..).zip(&ports) {
             let place = folder.join(format!("nats-{number}"));
@@ -70,24 +72,24 @@ impl Nats {
             command.arg("--config").arg(&path).arg("--store_dir").arg(place.join("store"));
             command.args(["--name", &format!("nats-{number}")]);
             command.stdout(Stdio::null()).stderr(Stdio::null());
-            servers.push((Process::start(&mut command, Some(NATS_PACKAGE))?, *own));
+            servers.push(Process::start(&mut command, Some(NATS_PACKAGE))?);
         }
-        let mut nats = Self { servers, syncs };
+        let mut nats = Self { servers: servers.into_iter().zip(ports).collect(), syncs };
         for (server, ports) in &mut nats.servers {
-            until_ready(server, ports.monitor, "/healthz").await?;
-            until_led(ports.monitor).await?;
+            until_ready(server, ports.monitor.address(), "/healthz").await?;
+            until_led(ports.monitor.address()).await?;
         }
         Ok(nats)
     }
 
     /// As `cluster.nats` names them.
     pub(super) fn addresses(&self) -> String {
-        listed("nats", self.servers.iter().map(|(_, ports)| ports.client))
+        listed("nats", self.servers.iter().map(|(_, ports)| ports.client.address()))
     }
 
     /// As `cluster.monitors` names them.
     pub(super) fn monitors(&self) -> String {
-        listed("http", self.servers.iter().map(|(_, ports)| ports.monitor))
+        listed("http", self.servers.iter().map(|(_, ports)| ports.monitor.address()))
     }
 
     /// How many keep each record.
@@ -115,7 +117,7 @@ impl Nats {
     /// What one server keeps of a stream.
     pub(super) async fn kept(&self, stream: &str) -> anyhow::Result<Kept> {
         let (_, ports) = self.servers.first().context("a server")?;
-        let told: Value = http::get_json(ports.monitor, "/jsz?streams=1").await?;
+        let told: Value = http::get_json(ports.monitor.address(), "/jsz?streams=1").await?;
         nats_view::kept(&told, stream).with_context(|| format!("NATS has no stream {stream}"))
     }
 
@@ -123,8 +125,8 @@ impl Nats {
     pub(super) async fn traffic(&self) -> anyhow::Result<Traffic> {
         let mut all = Traffic::default();
         for (_, ports) in &self.servers {
-            let server: Value = http::get_json(ports.monitor, "/varz").await?;
-            let routes: Value = http::get_json(ports.monitor, "/routez").await?;
+            let server: Value = http::get_json(ports.monitor.address(), "/varz").await?;
+            let routes: Value = http::get_json(ports.monitor.address(), "/routez").await?;
             all = all + nats_view::traffic(&server, &routes).context("an unknown /varz")?;
         }
         Ok(all)
@@ -135,13 +137,14 @@ impl Nats {
 #[derive(Debug)]
 pub(super) struct Victoria {
     process: Process,
-    address: SocketAddr,
+    port: Port,
 }
 
 impl Victoria {
     /// Starts it on an empty folder; it answers when this returns.
     pub(super) async fn start(bench: &Bench, folder: &Path) -> anyhow::Result<Self> {
-        let address = free()?;
+        let port = Port::hold()?;
+        let address = port.address();
         let mut command = Command::new(&bench.victoria);
         command
             .arg(format!("-storageDataPath={}", folder.join("victoria").display()))
@@ -151,12 +154,12 @@ impl Victoria {
             .stderr(Stdio::null());
         let mut process = Process::start(&mut command, Some(VICTORIA_PACKAGE))?;
         until_ready(&mut process, address, "/health").await?;
-        Ok(Self { process, address })
+        Ok(Self { process, port })
     }
 
     /// As `store.archive` names it.
     pub(super) fn location(&self) -> String {
-        format!("victoriametrics+http://{}", self.address)
+        format!("victoriametrics+http://{}", self.port.address())
     }
 
     /// Its process.
@@ -191,16 +194,17 @@ fn settings(own: &Ports, all: &[Ports], partitions: u64, syncs: bool) -> String 
          jetstream {{ max_file_store: 64GB, max_memory_store: 64MB\n{sync} }}\n\
          mappings {{ \"sen.in.readings.*\": \
          \"sen.readings.{{{{partition({partitions},1)}}}}.{{{{wildcard(1)}}}}\" }}\n{}\n",
-        own.client,
-        own.monitor,
+        own.client.address(),
+        own.monitor.address(),
         LIMITS.join("\n")
     );
     if all.len() > 1 {
-        let routes: Vec<_> = all.iter().map(|one| format!("\"nats://{}\"", one.route)).collect();
+        let routes: Vec<_> =
+            all.iter().map(|one| format!("\"nats://{}\"", one.route.address())).collect();
         let routes = routes.join(", ");
         text += &format!(
             "cluster {{ name: \"sen\", listen: \"{}\", routes: [{routes}] }}\n",
-            own.route
+            own.route.address()
         );
     }
     text
@@ -209,11 +213,6 @@ fn settings(own: &Ports, all: &[Ports], partitions: u64, syncs: bool) -> String 
 fn listed(scheme: &str, addresses: impl Iterator<Item = SocketAddr>) -> String {
     let all: Vec<_> = addresses.map(|address| format!("\"{scheme}://{address}\"")).collect();
     format!("[{}]", all.join(", "))
-}
-
-/// A port nobody has now; the server that is told it takes it at once.
-fn free() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
 async fn until_ready(server: &mut Process, address: SocketAddr, path: &str) -> anyhow::Result<()> {
@@ -246,9 +245,8 @@ mod tests {
     fn what_is_measured_is_what_is_shipped() {
         let deploy = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/nats"));
         let read = |name: &str| std::fs::read_to_string(deploy.join(name)).unwrap();
-        let ports =
-            Ports { client: free().unwrap(), monitor: free().unwrap(), route: free().unwrap() };
-        let one = settings(&ports, &[ports], 4, false);
+        let ports = [(); 3].map(|()| Ports::hold().unwrap());
+        let one = settings(&ports[0], &ports[..1], 4, false);
         let mapping = read("mapping.conf");
         let mapping = mapping.lines().find(|line| line.contains("partition(")).unwrap().trim();
         assert!(one.contains(mapping), "{mapping}\n{one}");
@@ -257,7 +255,7 @@ mod tests {
             assert!(shipped.contains(limit) && one.contains(limit), "{limit}");
         }
         assert!(!one.contains("cluster") && !one.contains("sync_interval"), "{one}");
-        let three = settings(&ports, &[ports; 3], 1, true);
+        let three = settings(&ports[0], &ports, 1, true);
         assert!(three.contains("cluster") && three.contains("partition(1,1)"), "{three}");
         let durable = read("durable.conf");
         let sync = durable.lines().find(|line| line.starts_with("sync_interval")).unwrap();
@@ -266,7 +264,7 @@ mod tests {
 
     #[test]
     fn lists_are_toml() {
-        let list = listed("nats", [free().unwrap(), free().unwrap()].into_iter());
+        let list = listed("nats", [(); 2].map(|()| Port::hold().unwrap().address()).into_iter());
         let table: toml::Table = format!("nats = {list}").parse().unwrap();
         assert_eq!(table["nats"].as_array().unwrap().len(), 2);
     }

@@ -11,7 +11,7 @@ use crate::servers::{cluster, connect};
 async fn the_loss_of_a_leader_loses_nothing_and_appends_go_on() {
     let mut servers = cluster();
     let urls: Vec<String> = servers.iter().map(Server::url).collect();
-    let monitors = servers.iter().map(|it| format!("http://127.0.0.1:{}", it.monitor)).collect();
+    let monitors = servers.iter().map(Server::monitor).collect();
     let config = nats::Config { monitors, ..servers::config(3) };
     let log = nats::open(connect(&urls).await, config.clone()).await.unwrap();
     let Durability::BestEffort(why) = log.durability() else { panic!("proven") };

@@ -185,7 +185,7 @@ async fn a_leader_that_is_still_applying_what_it_has_is_waited_for() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_real_server_proves_nothing_and_says_what_to_change() {
     let server = Server::start();
-    let monitors = vec![format!("http://127.0.0.1:{}", server.monitor)];
+    let monitors = vec![server.monitor()];
     let config = nats::Config { monitors, ..servers::config(1) };
     let log = nats::open(server.client().await, config).await.unwrap();
     let Durability::BestEffort(why) = log.durability() else { panic!("proven") };

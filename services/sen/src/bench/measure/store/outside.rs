@@ -1,7 +1,7 @@
 //! Other stores on the same points: the real servers from Debian, each on a loopback port of its
 //! own with a folder of its own, written to and asked over HTTP as their users do.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use sen_chassis::clock::Stopwatch;
 use sen_model::time::DAY_MS;
+use sen_ports::Port;
 use tokio::process::{Child, Command};
 
 use super::super::super::http;
@@ -83,7 +84,8 @@ impl Server {
         ticks: u64,
         asked: u64,
     ) -> anyhow::Result<Option<Sample>> {
-        let address = free_address()?;
+        let port = Port::hold()?;
+        let address = port.address();
         let Some(mut child) = self.start(folder, address)? else {
             eprintln!(
                 "{} is not installed, measured without it: sudo apt-get install -y {}",
@@ -201,10 +203,6 @@ async fn write(
         ensure!(status == 204, "lines were refused with {status}: {body}");
         waited_s += begun.elapsed().as_secs_f64();
     }
-}
-
-fn free_address() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
 fn influx_config(folder: &Path, address: SocketAddr) -> anyhow::Result<PathBuf> {
