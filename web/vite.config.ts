@@ -20,5 +20,8 @@ export default defineConfig({
   test: {
     environment: 'happy-dom',
     include: ['src/**/*.test.ts'],
+    // For a busy machine: no test measures time.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
   },
 });

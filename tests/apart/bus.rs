@@ -16,7 +16,7 @@ use crate::load::Load;
 use crate::{centre, endpoints};
 
 /// An acknowledgement may be on its way when the servers stop.
-const ON_ITS_WAY_MS: i64 = 1_000;
+const ON_ITS_WAY_MS: i64 = 5_000;
 /// How often devices try in vain while nothing can be acknowledged.
 const IN_VAIN: usize = 14;
 
@@ -36,8 +36,8 @@ async fn servers_that_die_or_stand_still_take_nothing_that_was_acknowledged() ->
 {
     let _turn = turn().await;
     let mut apart = centre().await?;
+    let eye = Eye::open([apart.http(1)?, apart.http(2)?]).await;
     let load = Load::begin(endpoints(&apart)?);
-    let eye = Eye::open([apart.http(1)?, apart.http(2)?]);
     eye.is_fresh().await;
     load.more(100).await;
 

@@ -20,7 +20,7 @@ const HOOK: &str = "hook";
 
 /// The judge and the caller may be lost one after the other, each for a lease of ten seconds; the rest
 /// is for a busy machine.
-const SLOWEST_MS: i64 = 45_000;
+const SLOWEST_MS: i64 = 90_000;
 
 /// How the device of an alert is called.
 pub(crate) fn caller(number: usize) -> String {

@@ -49,11 +49,10 @@ async fn a_siren_at_any_endpoint_hears_what_one_process_tells() -> anyhow::Resul
     let begun_ms = now_ms() - 60 * MINUTE_MS;
     let mut sirens = [siren("siren-1", ports[0]).await?, siren("siren-2", ports[1]).await?];
     report(ports[0], begun_ms, OVER_M).await?;
-    let mut topics = Vec::new();
-    for siren in &mut sirens {
-        topics.push(hears(siren, &rule, |_| true).await?);
-    }
-    ensure!(topics[0] == topics[1], "{topics:?}");
+    let [one, two] = &mut sirens;
+    let (topic, other) =
+        tokio::try_join!(hears(one, &rule, |_| true), hears(two, &rule, |_| true))?;
+    ensure!(topic == other, "{topic} and {other}");
 
     // One that comes late, to an endpoint that has just been started, while nobody tells anything.
     for name in ["notify-1", "notify-2", "ingest-2"] {
@@ -63,15 +62,15 @@ async fn a_siren_at_any_endpoint_hears_what_one_process_tells() -> anyhow::Resul
     part.start()?;
     part.well().await;
     let mut late = siren("siren-3", ports[1]).await?;
-    ensure!(hears(&mut late, &rule, |_| true).await? == topics[0], "another topic");
+    ensure!(hears(&mut late, &rule, |_| true).await? == topic, "another topic");
 
     // Who tells comes back and goes on: the end is heard at both endpoints.
     apart.part_mut("notify-2")?.start()?;
     report(ports[1], begun_ms + 20 * MINUTE_MS, UNDER_M).await?;
     let [here, _] = &mut sirens;
-    for siren in [here, &mut late] {
-        hears(siren, &rule, |alert| alert["cleared_at"].is_string()).await?;
-    }
+    // Both at once: a siren that nobody listens to does not answer for its line.
+    let is_over = |alert: &Value| alert["cleared_at"].is_string();
+    tokio::try_join!(hears(here, &rule, is_over), hears(&mut late, &rule, is_over))?;
     Ok(())
 }
 

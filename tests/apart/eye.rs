@@ -13,6 +13,8 @@ use tokio::time::{interval, timeout};
 
 /// How long a gateway may say nothing: screens cover themselves then.
 const SILENT: Duration = Duration::from_secs(15);
+/// How a connection ends at which nothing came.
+pub(crate) const NOTHING: &str = "it said nothing";
 /// Between two tries to connect.
 const TRY_EVERY: Duration = Duration::from_millis(100);
 
@@ -38,12 +40,16 @@ pub(crate) struct Eye {
 }
 
 impl Eye {
-    /// Looks at these gateways (`host:port`), at the first one first.
-    pub(crate) fn open(gateways: [String; 2]) -> Self {
+    /// Looks at these gateways (`host:port`), at the first one first. It is connected when this
+    /// returns, so that it sees the whole life of each alert that is raised from then on.
+    pub(crate) async fn open(gateways: [String; 2]) -> Self {
         let sight: Arc<Mutex<Sight>> = Arc::default();
         let mut looking = JoinSet::new();
         looking.spawn(look(gateways, Arc::clone(&sight)));
-        Self { sight, _looking: looking }
+        let eye = Self { sight, _looking: looking };
+        let is_connected = async || (!eye.sight().modes.is_empty()).then_some(());
+        sen_tests::wait_for("a screen to be connected", is_connected).await;
+        eye
     }
 
     /// What it saw up to now.
@@ -111,7 +117,7 @@ async fn watch(mut screen: Screen, sight: &Mutex<Sight>) -> String {
                 continue;
             }
             Ok(Err(error)) => format!("{error:#}"),
-            Err(_) => "it said nothing".to_owned(),
+            Err(_) => NOTHING.to_owned(),
         };
         locked(sight).memory = screen.cut();
         return why;

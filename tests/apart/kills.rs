@@ -61,8 +61,8 @@ async fn whatever_is_killed_nothing_acknowledged_is_lost() -> anyhow::Result<()>
     let mut chance = Chance::of(seed);
     let called = Called::begin().await?;
     let mut apart = centre_calling(&called, kills).await?;
+    let eye = Eye::open([apart.http(1)?, apart.http(2)?]).await;
     let load = Load::begin(endpoints(&apart)?);
-    let eye = Eye::open([apart.http(1)?, apart.http(2)?]);
     eye.is_fresh().await;
     eye.was_behind_ms();
     for (number, victim) in victims(&mut chance, kills).into_iter().enumerate() {

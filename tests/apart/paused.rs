@@ -27,8 +27,8 @@ async fn who_stood_still_comes_back_and_does_nothing_twice() -> anyhow::Result<(
     let _turn = turn().await;
     let called = Called::begin().await?;
     let apart = centre_calling(&called, PAUSES.len()).await?;
+    let eye = Eye::open([apart.http(1)?, apart.http(2)?]).await;
     let load = Load::begin(endpoints(&apart)?);
-    let eye = Eye::open([apart.http(1)?, apart.http(2)?]);
     eye.is_fresh().await;
     for (number, (role, lease)) in PAUSES.into_iter().enumerate() {
         let at_work = match lease {

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { PATIENCE_MS, report, startBrowser, startCentre } from "./harness.mjs";
+import { PATIENCE_MS, alertOnce, report, startBrowser, startCentre, until } from "./harness.mjs";
 
 const GAUGE = "stn-my-tho";
 const LEVEL = "water_level_m";
@@ -22,15 +22,11 @@ function river(hoursAgo, minutes, level) {
 }
 
 /** The worst open alert of the gauge, once it is raised. */
-async function raised(fits = () => true) {
-  const until = Date.now() + PATIENCE_MS;
-  for (;;) {
+function raised(fits = () => true) {
+  return until("an alert of the gauge", async () => {
     const { items } = await centre.get("/alerts?state=open&limit=1000");
-    const alert = items.find((item) => item.device === GAUGE && item.severity === 1 && fits(item));
-    if (alert) return alert;
-    if (Date.now() > until) throw new Error("no alert of the gauge");
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+    return items.find((item) => item.device === GAUGE && item.severity === 1 && fits(item));
+  });
 }
 
 async function openDesk(where) {
@@ -94,7 +90,8 @@ test("an alert is worked from its raise to its end, and the timeline tells all o
   await page.goto(`http://${centre.http}/desk/alerts/${alert.id}`);
   await act(page, "acknowledge", async (form) => field(form, "note").fill("Tôi nhận"));
   await page.locator('[data-testid="alert-state"][data-state="acknowledged"]').waitFor();
-  assert.equal((await centre.get(`/alerts/${alert.id}`)).acknowledgement.by, "Lan");
+  const { acknowledgement } = await alertOnce(centre, alert.id, (it) => it.acknowledgement);
+  assert.equal(acknowledgement.by, "Lan");
 
   const timeline = page.getByTestId("timeline");
   await timeline.locator('[data-change="acknowledged"]').waitFor();
@@ -153,7 +150,8 @@ test("the list is worked with keys alone", { timeout: 4 * PATIENCE_MS }, async (
   await form.getByTestId("act-send").focus();
   await page.keyboard.press("Enter");
   await row.waitFor({ state: "detached" });
-  assert.equal((await centre.get(`/alerts/${alert.id}`)).shelving.reason, "Chờ đội kỹ thuật");
+  const { shelving } = await alertOnce(centre, alert.id, (it) => it.shelving);
+  assert.equal(shelving.reason, "Chờ đội kỹ thuật");
 
   await page.goto(`http://${centre.http}/desk?state=shelved&by=Lan`);
   await row.waitFor();
@@ -198,7 +196,8 @@ test("every page of the desk opens, in both languages, at the width of a small d
       await desk.page.locator("main h1").waitFor();
       const wide = await desk.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       assert.ok(wide <= 0, `${section} ${lang}: ${wide} px too wide`);
-      assert.equal(await desk.page.locator(".failed").count(), 0, `${section} ${lang} was not loaded`);
+      // What a busy machine answers too late is asked for again; what is refused stays so.
+      await desk.page.locator(".failed").first().waitFor({ state: "detached" });
     }
     assert.deepEqual([desk.strays, desk.errors], [[], []], lang);
     await desk.close();

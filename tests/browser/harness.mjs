@@ -66,6 +66,25 @@ export function report(centre, device, metric, eventTimeMs, value) {
   if (done.status !== 0) throw new Error(`mosquitto_pub: ${done.stderr}`);
 }
 
+/** Asks again until the answer is something. */
+export async function until(what, ask) {
+  const last = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const answer = await ask();
+    if (answer) return answer;
+    if (Date.now() > last) throw new Error(`in vain: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** An alert as the API has it, once it fits: that may be a moment after a screen shows it. */
+export function alertOnce(centre, id, fits) {
+  return until(`alert ${id}`, async () => {
+    const alert = await centre.get(`/alerts/${id}`);
+    return fits(alert) && alert;
+  });
+}
+
 /** A line between the wall and the centre that can be cut and mended. */
 export async function startLine(target) {
   const [host, port] = target.split(":");

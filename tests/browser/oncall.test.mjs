@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { PATIENCE_MS, report, startBrowser, startCentre, startLine } from "./harness.mjs";
+import { PATIENCE_MS, alertOnce, report, startBrowser, startCentre, startLine } from "./harness.mjs";
 
 const GAUGE = "stn-my-tho";
 const LEVEL = "water_level_m";
@@ -94,7 +94,7 @@ test("an alert is taken over a line that is cut: not sent, then taken, once", { 
   line.mend();
   await page.reload();
   await page.getByTestId(`taken-${alert.id}`).waitFor();
-  const { acknowledgement, history } = await centre.get(`/alerts/${alert.id}`);
+  const { acknowledgement, history } = await alertOnce(centre, alert.id, (it) => it.acknowledgement);
   const { people } = await centre.get("/oncall");
   assert.equal(acknowledgement.by, people.find(({ id }) => id === person).name);
   assert.equal(history.filter(({ kind }) => kind === "acknowledged").length, 1);

@@ -67,12 +67,14 @@ async fn publish(jetstream: &jetstream::Context, bucket: u32, id: &str) -> u64 {
 async fn the_mapping_puts_every_bucket_into_one_of_four_partitions_of_one_stream() {
     let nats = Nats::start(1).await.unwrap();
     let jetstream = readings(&nats, 1).await;
-    let stream = jetstream.get_stream("sen-readings").await.unwrap();
+    let stream =
+        wait_for("the stream", async || jetstream.get_stream("sen-readings").await.ok()).await;
     let mut partitions = BTreeSet::new();
     for bucket in 0..64 {
         let sequence = publish(&jetstream, bucket, &format!("first-{bucket}")).await;
         assert_eq!(sequence, u64::from(bucket) + 1, "one order for all of them");
-        let message = stream.get_raw_message(sequence).await.unwrap();
+        let read = async || stream.get_raw_message(sequence).await.ok();
+        let message = wait_for("a message to be read", read).await;
         let subject = message.subject.to_string();
         let [_, _, partition, last] = subject.split('.').collect::<Vec<_>>()[..] else {
             panic!("{subject}")
@@ -99,7 +101,7 @@ async fn a_server_that_is_killed_or_paused_takes_nothing_that_was_acknowledged()
         match round {
             // On the same store, on the same ports.
             0 => {
-                let leader = nats.leader().await.unwrap();
+                let leader = wait_for("a leader", async || nats.leader().await).await;
                 nats.server(leader).kill();
                 sent.push((publish(&jetstream, 7, "one-is-gone").await, "one-is-gone".into()));
                 nats.server(leader).start().unwrap();

@@ -1,6 +1,11 @@
 //! The API of a centre, as programs and people call it.
 
+use std::time::Duration;
+
 use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::{PATIENCE, wait_for};
 
 /// What is asked of one gateway.
 #[derive(Clone, Debug, Default)]
@@ -50,8 +55,25 @@ impl Api {
     }
 
     /// POST under `/api/v1` with an idempotency key and the revision that was seen, if any; gives
-    /// the status and the body.
+    /// the status and the body. While nobody can answer it is sent again, as the API asks.
     pub async fn post(
+        &self,
+        path: &str,
+        key: &str,
+        rev: Option<u64>,
+        body: Value,
+    ) -> anyhow::Result<(u16, Value)> {
+        let begun = Instant::now();
+        loop {
+            let answer = self.post_once(path, key, rev, body.clone()).await?;
+            if answer.0 != 503 || begun.elapsed() > PATIENCE {
+                return Ok(answer);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn post_once(
         &self,
         path: &str,
         key: &str,
@@ -71,6 +93,18 @@ impl Api {
             Ok((answer.status().as_u16(), serde_json::from_str(&body).unwrap_or(body.into())))
         })
         .await?
+    }
+
+    /// Waits until what is in the log of readings, to its head and at least to `head`, is judged and
+    /// stored.
+    pub async fn caught_up(&self, head: u64) {
+        wait_for("all of the log to be judged and stored", async || {
+            let positions = self.get("/ledger").await.ok()?["positions"].clone();
+            let head = positions["head"].as_u64()?.max(head);
+            let past = |key: &str| positions[key].as_u64().is_some_and(|next| next > head);
+            (past("evaluated") && past("stored")).then_some(())
+        })
+        .await;
     }
 
     /// Every item of a list, page after page.

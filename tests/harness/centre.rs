@@ -213,6 +213,8 @@ impl Deref for Centre {
 
 impl Ends for Centre {
     async fn end(mut self) -> anyhow::Result<Left> {
+        // Asked to stop, it works for a few seconds more only.
+        self.caught_up(0).await;
         self.process().signal(Signal::TERM)?;
         let status = self.process().wait()?;
         ensure!(status.success(), "the centre ended with {status}");

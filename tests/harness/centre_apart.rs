@@ -22,9 +22,9 @@ use crate::{compose::Variables, wait_for};
 
 /// Who is asked to stop first: whoever still hears something must stop before who judges it.
 const ORDER: [&str; 5] = ["ingest", "alert", "notify", "aggregate", "gateway"];
-/// So that who comes back after a kill waits for two seconds, and not for ten: what is held has the
-/// name of a process that is gone.
-const LEASE_MS: &str = "2000";
+/// So that who comes back after a kill waits for four seconds, and not for ten: what is held has the
+/// name of a process that is gone. Not less, or a busy machine loses leases without any kill.
+const LEASE_MS: &str = "4000";
 /// So that what is in the log is soon stored, and the end of a story need not wait for it.
 const COMMIT_MS: &str = "1000";
 
@@ -146,7 +146,6 @@ impl CentreApart {
     /// Everything in the log of readings, in order.
     pub async fn heard(&self) -> anyhow::Result<Vec<ReadingBatch>> {
         let log = self.apart.log().await?;
-        let device: fn(&ReadingBatch) -> &str = |batch| batch.device.as_str();
         let heard = left::all(&log.batched_topic("readings", FOR_EVER, device)?).await;
         log.close().await;
         heard
@@ -187,18 +186,6 @@ impl CentreApart {
         Ok(())
     }
 
-    /// Waits until what is in the log is judged: whoever comes to judge after a kill first waits for
-    /// the lease, and would stop without having begun.
-    async fn judged(&self) {
-        wait_for("all of the log to be judged, and shown", async || {
-            let positions = self.api.get("/ledger").await.ok()?["positions"].clone();
-            let head = positions["head"].as_u64()?;
-            let past = |key: &str| positions[key].as_u64().is_some_and(|next| next > head);
-            (past("evaluated") && past("stored")).then_some(())
-        })
-        .await;
-    }
-
     /// Stops `aggregate` when it has stored what is in the log; gives the store of each partition.
     async fn stored(&mut self, log: &Log) -> anyhow::Result<Vec<Store>> {
         let data = self.apart.part("aggregate-1")?.path("/var/lib/sen");
@@ -219,6 +206,11 @@ impl CentreApart {
     }
 }
 
+/// By which the readings are partitioned.
+fn device(batch: &ReadingBatch) -> &str {
+    batch.device.as_str()
+}
+
 /// The offset to which the store in a folder has come, while another process writes it.
 async fn stored_to(folder: &Path) -> anyhow::Result<u64> {
     let store = Store::open_to_read(folder.to_owned(), sen_store::Config::default())?;
@@ -237,11 +229,14 @@ impl Deref for CentreApart {
 impl Ends for CentreApart {
     async fn end(mut self) -> anyhow::Result<Left> {
         self.stop("ingest")?;
-        self.judged().await;
+        let log = self.apart.log().await?;
+        // Of the servers: a gateway may not have heard of the last ones. And whoever comes to judge
+        // after a kill first waits for the lease, and would stop without having begun.
+        let head = log.batched_topic::<ReadingBatch>("readings", FOR_EVER, device)?.head();
+        self.api.caught_up(head).await;
         for role in ORDER.iter().filter(|role| !["ingest", "aggregate"].contains(*role)) {
             self.stop(role)?;
         }
-        let log = self.apart.log().await?;
         let partitions = self.stored(&log).await?;
         let gateway = self.apart.part("gateway-1")?.path("/var/lib/sen/store");
         let gateway = left::open(&gateway).context("the gateway's store")?;

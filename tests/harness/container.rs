@@ -436,12 +436,12 @@ impl Container {
     /// Waits until it is well, or has ended: whether it is well.
     pub async fn came_up(&self) -> bool {
         let looking = async {
-            let mut pause = tokio::time::interval(Duration::from_millis(50));
             while !self.healthy().await {
                 if !self.lives() {
                     return false;
                 }
-                pause.tick().await;
+                // Each look starts a process: what comes up needs the time more.
+                tokio::time::sleep(Duration::from_millis(200)).await;
             }
             true
         };

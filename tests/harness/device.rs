@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Outgoing, Packet, QoS};
 
 /// A connected device that publishes with QoS 1 and waits for each PUBACK.
@@ -83,10 +84,13 @@ impl Device {
 
     /// The next message of a subscription.
     pub async fn next(&mut self) -> anyhow::Result<rumqttc::Publish> {
-        loop {
-            if let Event::Incoming(Packet::Publish(publish)) = self.events.poll().await? {
-                return Ok(publish);
+        let listening = async {
+            loop {
+                if let Event::Incoming(Packet::Publish(publish)) = self.events.poll().await? {
+                    return Ok(publish);
+                }
             }
-        }
+        };
+        tokio::time::timeout(crate::PATIENCE, listening).await.context("no message came")?
     }
 }

@@ -40,12 +40,12 @@ where
     F: Future<Output = Option<T>>,
 {
     let asking = async {
-        let mut pause = tokio::time::interval(Duration::from_millis(20));
+        // A pause between, however long an answer takes: what is waited for needs the time more.
         loop {
-            pause.tick().await;
             if let Some(value) = fact().await {
                 return value;
             }
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     match tokio::time::timeout(PATIENCE, asking).await {

@@ -125,6 +125,24 @@ impl Screen {
         .await
     }
 
+    /// Steps until so many alerts of this rule were shown to become `kind`.
+    pub async fn until_count(
+        &mut self,
+        rule: &str,
+        kind: &str,
+        least: usize,
+    ) -> anyhow::Result<()> {
+        let stepping = async {
+            while self.memory.count(rule, kind) < least {
+                self.step().await?;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(crate::PATIENCE, stepping)
+            .await
+            .with_context(|| format!("waited in vain for {least} times {rule} {kind}"))?
+    }
+
     /// Goes away without a word, remembering.
     pub fn cut(self) -> Memory {
         self.memory

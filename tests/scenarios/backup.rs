@@ -71,6 +71,7 @@ async fn a_backup_under_load_goes_on_elsewhere() -> anyhow::Result<()> {
     for number in 0..DEVICES {
         devices.spawn(report_until_killed(centre.mqtt_port(), number, begun_ms, ledger.clone()));
     }
+    acknowledged(&ledger, 1_000).await;
     let before = acknowledged(&ledger, 2_000).await;
 
     let elsewhere = tempfile::tempdir()?;

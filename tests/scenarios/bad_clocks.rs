@@ -48,11 +48,7 @@ async fn among_good_readings(bad: &[(String, &'static str)], story: &str) -> any
         reasons.iter().all(|(reason, count)| counts[reason].as_u64() == Some(*count)).then_some(())
     })
     .await;
-    wait_for("all of the log in the store", async || {
-        let positions = centre.get("/ledger").await.ok()?["positions"].clone();
-        (positions["stored"].as_u64()? > positions["head"].as_u64()?).then_some(())
-    })
-    .await;
+    centre.caught_up(0).await;
     // A watermark that one of them had moved would have made the next good reading late.
     ensure!(late(&centre).await? == 0, "good readings were taken for late ones");
     let audit = ledger.audit(centre, story).await?;
@@ -64,7 +60,7 @@ async fn among_good_readings(bad: &[(String, &'static str)], story: &str) -> any
 async fn readings_from_the_future_move_nobodys_clock() -> anyhow::Result<()> {
     let ahead = |ms: i64| (at(&(now_ms() + ms).to_string()), "too_far_ahead");
     let bad = [
-        ahead(6 * MINUTE_MS),
+        ahead(15 * MINUTE_MS),
         ahead(24 * 60 * MINUTE_MS),
         (at(&YEAR_9999_MS.to_string()), "too_far_ahead"),
         (at(&i64::MAX.to_string()), "too_far_ahead"),

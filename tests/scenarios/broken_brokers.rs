@@ -85,7 +85,7 @@ async fn a_broker_that_is_killed_takes_nothing_along() -> anyhow::Result<()> {
         on_disk(folder.path(), last_ms).await;
         broker.start_again().await?;
         centre.restart()?;
-        soon(&centre, true).await?;
+        broker_is(&centre, true).await;
         has(&centre, begun_ms, (2 * life + 2) * HALF).await;
     }
     let audit = ledger.audit(centre, "broker killed").await?;

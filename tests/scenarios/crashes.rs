@@ -168,9 +168,7 @@ async fn every_alert_is_raised_and_cleared_exactly_once() -> anyhow::Result<()> 
             (over == round + 1).then_some(())
         })
         .await;
-        while screen.memory.count(&rule, "cleared") < round + 1 {
-            screen.step().await?;
-        }
+        screen.until_count(&rule, "cleared", round + 1).await?;
         memory = screen.cut();
     }
 

@@ -158,7 +158,8 @@ async fn a_commune_cut_off_goes_on_alone_and_the_province_ends_with_everything()
     })
     .await;
     // What the centres say of themselves is told apart; their probes are not forwarded.
-    let there = firsts(&province.heard().await?);
+    let there = wait_for("what the province has heard", async || province.heard().await.ok()).await;
+    let there = firsts(&there);
     for name in ["sen-centre", "sen-centre-tan-thoi", "sen-centre-my-loi"] {
         ensure!(there.contains_key(name), "{name} reports");
     }

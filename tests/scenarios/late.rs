@@ -22,7 +22,7 @@ const FORGETFUL: [(&str, &str); 3] = [
 const BACKLOG: i64 = 20_000;
 const OFFLINE_MS: i64 = 6 * 3_600_000;
 /// How long 99 of 100 readings of others may wait for an acknowledgement while somebody floods.
-const OTHERS_WAIT: Duration = Duration::from_secs(2);
+const OTHERS_WAIT: Duration = Duration::from_secs(10);
 
 /// Readings of a device every so many milliseconds; the value tells which.
 fn every(device: &str, begun_ms: i64, step_ms: i64, count: i64) -> Vec<Report> {

@@ -55,9 +55,7 @@ async fn with_twenty_alerts_open_no_kill_loses_an_end_or_doubles_a_raise() -> an
         }
         let mut screen = Screen::connect(centre.http(), "wall-1", memory).await?;
         ensure!(screen.mode == "resume", "the screen begins anew: {}", screen.mode);
-        while screen.memory.count("trial", "raised") < expected.len() {
-            screen.step().await?;
-        }
+        screen.until_count("trial", "raised", expected.len()).await?;
         memory = screen.cut();
     }
     let unique: BTreeSet<_> = memory.shown.iter().collect();
@@ -83,7 +81,8 @@ async fn with_twenty_alerts_open_no_kill_loses_an_end_or_doubles_a_raise() -> an
 }
 
 /// Longer than a busy machine keeps a device from being heard.
-const MISSING: Duration = Duration::from_secs(10);
+const MISSING: Duration = Duration::from_secs(30);
+const PATIENCE_MS: i64 = 120_000;
 const SPEAKING: usize = 21;
 const SILENT: usize = 9;
 
@@ -111,7 +110,7 @@ async fn each_device_that_falls_silent_is_told_exactly_once() -> anyhow::Result<
     let alerts = loop {
         pause.tick().await;
         let alerts = speak(&mut gateway).await?;
-        ensure!(now_ms() - begun_ms < 60_000, "{} silences are told", alerts.len());
+        ensure!(now_ms() - begun_ms < PATIENCE_MS, "{} silences are told", alerts.len());
         if alerts.len() >= SILENT {
             break alerts;
         }
@@ -121,12 +120,15 @@ async fn each_device_that_falls_silent_is_told_exactly_once() -> anyhow::Result<
     for id in &all[SPEAKING..] {
         gateway.report(id, "trial", now_ms(), 1.0).await?;
     }
-    wait_for("every end", async || {
-        let alerts = alerts_of(&centre, "silent-trial").await.ok()?;
-        assert_eq!(alerts.len(), SILENT, "{alerts:#?}");
-        alerts.iter().all(|alert| alert["cleared_at"].is_string()).then_some(())
-    })
-    .await;
+    loop {
+        pause.tick().await;
+        let alerts = speak(&mut gateway).await?;
+        ensure!(alerts.len() == SILENT, "{alerts:#?}");
+        if alerts.iter().all(|alert| alert["cleared_at"].is_string()) {
+            break;
+        }
+        ensure!(now_ms() - begun_ms < 2 * PATIENCE_MS, "not every silence has an end");
+    }
     // Silence again is another episode, also told once; and our own absence is nobody's.
     let mut centre = centre;
     centre.kill();

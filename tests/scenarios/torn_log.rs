@@ -92,7 +92,7 @@ async fn a_log_that_lost_its_end_is_begun_anew_and_the_store_goes_on() -> anyhow
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_record_costs_itself_only_and_is_told() -> anyhow::Result<()> {
-    let mut centre = Centre::start()?;
+    let mut centre = Centre::with(&[("SEN__AGGREGATE__COMMIT_INTERVAL_MS", "600000")], &[])?;
     let begun_ms = now_ms() - 600_000;
     let mut device = Device::connect(GAUGE, centre.mqtt_port()).await?;
     for sent in 0..50 {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use sen_archive::{Archive, ArchiveError, Config, MOST_REFUSED, Row, Token};
 use sen_model::{DeviceId, Metric, Moment, Partial, Quality, SeriesKey, Tier, Timestamp};
+use sen_ports::Port;
 use sen_store::{Point, Span, Summary};
 
 #[path = "influx/contract.rs"]
@@ -271,10 +272,9 @@ fn a_token_file_that_cannot_be_used_is_named() {
 
 #[tokio::test]
 async fn nobody_there_is_retryable() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    let location = format!("influxdb+http://{address}/?org=so&bucket=sen").parse().unwrap();
+    let nobody = Port::hold().unwrap();
+    let location = format!("influxdb+http://{}/?org=so&bucket=sen", nobody.address());
+    let location = location.parse().unwrap();
     let archive = Archive::new(Config::new(location)).unwrap();
     let error = archive.write(&rows(1)).await.unwrap_err();
     assert!(matches!(error, ArchiveError::Unreachable(_)) && error.is_retryable(), "{error:?}");

@@ -85,7 +85,7 @@ fn run(port: &Port, folder: &TempDir, options: &[&str]) -> Child {
 }
 
 /// The lease in these tests: short, and long enough for a busy machine.
-pub(crate) const LEASE: Duration = Duration::from_secs(3);
+pub(crate) const LEASE: Duration = Duration::from_secs(5);
 
 pub(crate) fn config(url: &str) -> Config {
     Config {

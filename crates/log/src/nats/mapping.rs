@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use super::names::{BUCKETS, Names};
 
 /// How long the messages are waited for; without permission to hear them nothing is known.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(5);
 /// The header that names the stream a message is for.
 const EXPECTED_STREAM: &str = "Nats-Expected-Stream";
 /// A stream that is not there: names of ours hold no capital letters.

@@ -80,6 +80,9 @@ const CLOSING: Duration = Duration::from_secs(10);
 /// How long the server knows the ids of messages: longer than an append is tried again.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
+/// The reason when no answer came.
+const UNANSWERED: &str = "no answer in time";
+
 /// What was asked of the servers: the answer, or their reason.
 type Asked<T> = Result<T, String>;
 
@@ -250,7 +253,8 @@ impl Nats {
         }
         let config = topic_config(names, self.config.replicas);
         let made = ask(self.context.get_or_create_stream(config)).await;
-        if made.is_err() {
+        // Without an answer it may be under way: then nobody tries while ours may still be taken.
+        if made.as_ref().is_err_and(|reason| reason != UNANSWERED) {
             self.epochs.not_made(topic).await;
         }
         made
@@ -474,6 +478,6 @@ fn is_final(reason: &str) -> bool {
 async fn ask<T, E: Display>(asking: impl Future<Output = Result<T, E>>) -> Asked<T> {
     match timeout(REQUEST, asking).await {
         Ok(answer) => answer.map_err(|error| error.to_string()),
-        Err(_) => Err("no answer in time".to_owned()),
+        Err(_) => Err(UNANSWERED.to_owned()),
     }
 }

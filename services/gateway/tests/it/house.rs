@@ -23,7 +23,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 pub(crate) use crate::made::*;
 
 /// How long a test waits for what must come. Generous: the machine may be busy.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The clock of the house stands here.
 pub(crate) const NOW_MS: i64 = 1_795_417_325_120;

@@ -25,12 +25,21 @@ struct Mosquitto {
 
 impl Mosquitto {
     async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// One that survives its death: it writes all it has down at each change.
+    async fn start_saving() -> Self {
+        Self::start_with("autosave_interval 1\nautosave_on_changes true\n").await
+    }
+
+    async fn start_with(more: &str) -> Self {
         let (port, folder) = (Port::hold().unwrap(), tempfile::tempdir().unwrap());
         let place = folder.path().display();
         let user = "user root\n";
         let settings = format!(
             "listener {} 127.0.0.1\nallow_anonymous true\npersistence true\n\
-             persistence_location {place}/\nautosave_interval 1\nautosave_on_changes true\n\
+             persistence_location {place}/\n{more}\
              max_inflight_messages 0\nmax_queued_messages 0\nset_tcp_nodelay true\n{user}",
             port.number()
         );
@@ -61,11 +70,11 @@ impl Mosquitto {
         assert!(sent.success());
     }
 
-    fn sources(&self, name: &str) -> Sources {
+    fn sources(&self, name: &str, keep_alive_s: u32) -> Sources {
         let port = self.port.number();
         Sources::parse(&format!(
             "[[broker]]\nname = '{name}'\nhost = '127.0.0.1'\nport = {port}\n\
-             client_id = 'sen-{name}'\nfilters = ['sen/v1/#', 'odd/#']\nkeep_alive_s = 4\n"
+             client_id = 'sen-{name}'\nfilters = ['sen/v1/#', 'odd/#']\nkeep_alive_s = {keep_alive_s}\n"
         ))
         .unwrap()
     }
@@ -96,11 +105,16 @@ fn launch(folder: &Path) -> Child {
         .unwrap()
 }
 
+/// With the longest keep-alive: a busy machine misses a shorter one.
 async fn station_behind(mosquitto: &Mosquitto, name: &str) -> Station {
+    station_keeping(mosquitto, name, 5).await
+}
+
+async fn station_keeping(mosquitto: &Mosquitto, name: &str, keep_alive_s: u32) -> Station {
     let mut config = shipped();
     config.listen = "off".into();
     config.max_payload_bytes = 20_000;
-    let station = Station::with(config, mosquitto.sources(name)).await;
+    let station = Station::with(config, mosquitto.sources(name, keep_alive_s)).await;
     station.wait_for_health(&format!("broker:{name}"), true).await;
     station
 }
@@ -156,6 +170,7 @@ async fn what_came_while_we_were_away_is_delivered_when_we_return() {
     let mut device = mosquitto.device().await;
     publish(&mut device, 0..5_000).await;
     let station = station_behind(&mosquitto, "away").await;
+    station.wait_for_records(&station.readings, 5_000).await;
     wait_for_values(&station, 0..5_000).await;
     let batches = station.kept().await.len();
     assert_eq!(batches, 5_000, "a lost connection would have delivered some of them twice");
@@ -164,7 +179,7 @@ async fn what_came_while_we_were_away_is_delivered_when_we_return() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_is_killed_is_found_again() {
-    let mut mosquitto = Mosquitto::start().await;
+    let mut mosquitto = Mosquitto::start_saving().await;
     let station = station_behind(&mosquitto, "killed").await;
     publish(&mut mosquitto.device().await, 0..50).await;
     wait_for_values(&station, 0..50).await;
@@ -185,9 +200,9 @@ async fn a_broker_that_is_killed_is_found_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_has_stopped_is_noticed_and_comes_back() {
     let mosquitto = Mosquitto::start().await;
-    let station = station_behind(&mosquitto, "frozen").await;
+    let station = station_keeping(&mosquitto, "frozen", 3).await;
     mosquitto.signal("STOP");
-    // Two keep-alives of 4 s, and the rest for a busy machine: the promise is ten seconds.
+    // Two keep-alives, and the rest for a busy machine: the promise is ten seconds.
     let noticed = station.wait_for_health("broker:frozen", false);
     let noticed = tokio::time::timeout(Duration::from_secs(10), noticed).await;
     mosquitto.signal("CONT");

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 /// Now, in these tests: 2026-11-23.
 pub const NOW_MS: i64 = 1_795_392_000_000;
 /// How long a condition may take to come true.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running ingest and everything it is connected to.
 pub struct Station {

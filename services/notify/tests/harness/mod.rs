@@ -55,14 +55,14 @@ pub(crate) fn people(
         asks,
         keys: folder.join("keys"),
         lookup: Arc::new(SystemLookup),
-        limits: Limits { connect: Duration::from_secs(5), total: Duration::from_millis(400) },
+        limits: Limits { connect: Duration::from_secs(5), total: Duration::from_secs(2) },
     };
     (ports, caller)
 }
 
 /// A test that waits for something which never comes fails instead of hanging.
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    let limit = Duration::from_secs(30);
+    let limit = Duration::from_secs(120);
     tokio::time::timeout(limit, future).await.unwrap_or_else(|_| panic!("waited for: {what}"))
 }
 

@@ -1,10 +1,11 @@
 //! A web server that behaves as badly as a test asks it to.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use sen_chassis::Tasks;
+use sen_ports::Port;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -49,6 +50,7 @@ impl Request {
 /// The server.
 pub(crate) struct Web {
     pub(crate) address: SocketAddr,
+    _port: Port,
     requests: watch::Sender<Vec<Request>>,
     treatments: Arc<Mutex<VecDeque<Treatment>>>,
     tasks: Tasks<std::io::Error>,
@@ -64,10 +66,15 @@ impl Web {
 
     /// As [`new`](Self::new), but nobody listens until it is [`up`](Self::up).
     pub(crate) async fn down(treatments: &[Treatment]) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let port = Port::hold().unwrap();
         let treatments = Arc::new(Mutex::new(treatments.iter().cloned().collect()));
-        Self { address, requests: watch::Sender::default(), treatments, tasks: Tasks::new() }
+        Self {
+            address: port.address(),
+            _port: port,
+            requests: watch::Sender::default(),
+            treatments,
+            tasks: Tasks::new(),
+        }
     }
 
     pub(crate) async fn up(&mut self) {

@@ -26,7 +26,7 @@ name = "Nguyễn Thị An"
 email = "an@example.vn"
 channels = ["email", "sms"]
 [dead_man]
-silence = "500ms"
+silence = "3s"
 people = ["an"]
 channels = ["email", "sms"]
 [dead_man.heartbeat]

@@ -12,7 +12,7 @@ fn plan(relay: &Relay) -> String {
 relay = "{}"
 security = "none"
 from = "Trung tâm điều hành <sen@example.vn>"
-timeout = "300ms"
+timeout = "2s"
 [[person]]
 id = "an"
 name = "Nguyễn Thị An"

@@ -409,7 +409,7 @@ mod tests {
         Ok(())
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn an_open_loop_keeps_its_rate_and_breaks_the_limit_every_other_time()
     -> anyhow::Result<()> {
         let sent = Arc::new(SentTimes::new());

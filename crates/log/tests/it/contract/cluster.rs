@@ -24,8 +24,14 @@ async fn the_loss_of_a_leader_loses_nothing_and_appends_go_on() {
     for round in 0..30 {
         if round == 10 {
             let jetstream = async_nats::jetstream::new(connect(&urls).await);
-            let stream = jetstream.get_stream("sen-readings").await.unwrap();
-            let leader = stream.cached_info().cluster.as_ref().unwrap().leader.clone().unwrap();
+            let mut leader = None;
+            wait_for("the stream has a leader", async || {
+                let Ok(stream) = jetstream.get_stream("sen-readings").await else { return false };
+                leader = stream.cached_info().cluster.as_ref().and_then(|it| it.leader.clone());
+                leader.is_some()
+            })
+            .await;
+            let leader = leader.unwrap();
             let leader = servers.iter_mut().find(|server| server.name() == leader).unwrap();
             leader.kill();
         }

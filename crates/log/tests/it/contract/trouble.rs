@@ -170,10 +170,10 @@ async fn a_leader_that_is_still_applying_what_it_has_is_waited_for() {
     log.close().await;
     cursor_beyond(&server, &epoch).await;
     let log = open_at(&server).await;
-    let opening = tokio::task::spawn_blocking(move || log.topic::<Note>("events", KEEP_ALL));
     let jetstream = async_nats::jetstream::new(server.client().await);
+    let opening = tokio::task::spawn_blocking(move || log.topic::<Note>("events", KEEP_ALL));
     for _ in 0..5 {
-        sleep(Duration::from_millis(700)).await;
+        sleep(Duration::from_millis(300)).await;
         assert!(!opening.is_finished(), "nothing is believed yet");
         jetstream.publish("sen.events.record", "n".into()).await.unwrap().await.unwrap();
     }
