@@ -9,6 +9,7 @@ mod bus;
 mod calls;
 mod crossing;
 mod eye;
+mod full_bus;
 mod kills;
 mod load;
 mod paused;
@@ -53,7 +54,15 @@ async fn centre_calling(called: &Called, callers: usize) -> anyhow::Result<Apart
 }
 
 async fn with(called: Option<&Called>, callers: usize) -> anyhow::Result<Apart> {
-    let mut apart = Apart::prepare(&Shape::default())?;
+    let mut apart = laid_out(called, callers)?;
+    apart.start_servers().await?;
+    apart.start_roles().await?;
+    Ok(apart)
+}
+
+/// As [`with`], but nothing is started yet.
+fn laid_out(called: Option<&Called>, callers: usize) -> anyhow::Result<Apart> {
+    let apart = Apart::prepare(&Shape::default())?;
     let swing = "metrics = [\"trial\"]\nseverity = 2\nat_least = 10\nclear = 5\nneeds_acknowledgement = false";
     let call = format!("metrics = [\"{CALL}\"]\nseverity = 1\nat_least = 10");
     let rules = [rule_text(TRIAL, swing), rule_text(CALL, &call)];
@@ -64,8 +73,6 @@ async fn with(called: Option<&Called>, callers: usize) -> anyhow::Result<Apart> 
         }
         trial::add(config, &devices, 1_000, &rules)
     })?;
-    apart.start_servers().await?;
-    apart.start_roles().await?;
     Ok(apart)
 }
 

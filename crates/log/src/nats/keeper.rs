@@ -182,7 +182,8 @@ pub(crate) async fn relieve(shared: &Shared) {
     match retain(shared, true).await {
         Ok(()) => {
             let topic = &shared.name;
-            tracing::warn!(topic, "the servers are full: old records went early");
+            tracing::warn!(topic, "the servers are full: what all have read goes early");
+            shared.prover.ask().await;
         }
         error => warned(shared, "room", error),
     }

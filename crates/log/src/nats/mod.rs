@@ -49,6 +49,7 @@ mod names;
 mod prover;
 mod publish;
 mod read;
+mod room;
 mod scan;
 mod shared;
 mod tasks;

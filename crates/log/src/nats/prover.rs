@@ -1,6 +1,8 @@
-//! Asks the monitors of the servers again and again whether acknowledged means on disk.
+//! Asks the monitors of the servers again and again whether acknowledged means on disk, and whether
+//! there is room.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,20 +11,21 @@ use futures_util::future::join_all;
 use tokio::sync::watch;
 
 use super::durability::{Answer, judge};
-use super::varz;
+use super::{room, varz};
 use crate::backend::Durability;
 use crate::lock;
 
 /// How often the monitors are asked.
-const INTERVAL: Duration = Duration::from_secs(60);
+const INTERVAL: Duration = Duration::from_secs(10);
 
-/// What is known of the durability.
+/// What is known of the durability and of the room.
 pub(crate) struct Prover {
     monitors: Vec<String>,
     answers: Mutex<Vec<Answer>>,
     /// Where each stream is kept.
     placed: Mutex<BTreeMap<String, Placed>>,
     proven: watch::Sender<Durability>,
+    lacks_room: AtomicBool,
 }
 
 /// Where a stream is kept.
@@ -41,6 +44,7 @@ impl Prover {
             answers: Mutex::default(),
             placed: Mutex::default(),
             proven: watch::Sender::new(unasked),
+            lacks_room: AtomicBool::new(false),
         }
     }
 
@@ -50,8 +54,23 @@ impl Prover {
             let answer = varz::ask(monitor).await;
             (monitor.clone(), answer)
         });
-        *lock(&self.answers) = join_all(answers).await;
+        let answers = join_all(answers).await;
+        let lacking = room::lacking(&answers);
+        *lock(&self.answers) = answers;
         self.judge();
+        let lacked = self.lacks_room.swap(lacking.is_some(), Ordering::AcqRel);
+        match lacking {
+            Some(reason) if !lacked => {
+                tracing::error!(reason, "the servers are nearly full: no more readings are taken");
+            }
+            None if lacked => tracing::info!("the servers have room again"),
+            _ => {}
+        }
+    }
+
+    /// Whether a server is nearly full, when they were last asked.
+    pub(crate) fn lacks_room(&self) -> bool {
+        self.lacks_room.load(Ordering::Acquire)
     }
 
     /// Takes note of where a stream is really kept.

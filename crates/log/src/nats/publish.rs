@@ -225,6 +225,9 @@ impl Attempt {
 /// Nobody took the subject: no server, or no mapping of it into a stream that is there.
 async fn unheard(shared: &Shared) -> AppendError {
     match shared.refresh().await {
+        Ok(info) if info.cluster.as_ref().is_some_and(|cluster| cluster.leader.is_none()) => {
+            AppendError::Unavailable("no server leads the stream".to_owned())
+        }
         Ok(_) => AppendError::Unmapped(shared.names.bucket(0)),
         Err(error) => AppendError::Unavailable(error.to_string()),
     }

@@ -49,7 +49,7 @@ pub(crate) struct Shared {
     pub(crate) is_saved: AtomicBool,
     pub(crate) cursors: Arc<Cursors>,
     pub(crate) epochs: Arc<Epochs>,
-    prover: Arc<Prover>,
+    pub(crate) prover: Arc<Prover>,
     counts: Counts,
     scans: Mutex<Vec<Scan>>,
 }

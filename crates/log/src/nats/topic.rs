@@ -113,6 +113,9 @@ impl NatsTopic {
     async fn write(&self, payloads: Payloads) -> Result<Range<Offset>, AppendError> {
         let shared = &self.shared;
         self.check()?;
+        if shared.gives_way && shared.prover.lacks_room() {
+            return Err(AppendError::Full);
+        }
         // An append larger than the whole window goes alone.
         let bytes = payloads.bytes().clamp(1, WINDOW_BYTES) as u32;
         let share = self.window.acquire_many(bytes).await;

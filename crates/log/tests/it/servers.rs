@@ -41,6 +41,29 @@ impl Server {
         Self::start_with(&MAPPING.replace("partition(4,", "partition(16,"), "")
     }
 
+    /// A server with room for 16 MB.
+    pub(crate) fn start_small() -> Self {
+        let mut server = Self::start();
+        server.kill();
+        server.change("max_file_store: 1G", "max_file_store: 16M");
+        server.start_again();
+        server
+    }
+
+    /// Stops it as the system does, gives it more room, and starts it again.
+    pub(crate) fn make_room(&mut self) {
+        self.kill();
+        self.change("max_file_store: 16M", "max_file_store: 1G");
+        self.start_again();
+    }
+
+    fn change(&self, from: &str, to: &str) {
+        let path = self.folder.path().join("nats.conf");
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{text}");
+        std::fs::write(path, text.replace(from, to)).unwrap();
+    }
+
     fn start_with(mapping: &str, cluster: &str) -> Self {
         let [port, monitor] = [(); 2].map(|()| Port::hold().unwrap());
         let folder = tempfile::tempdir().unwrap();

@@ -12,6 +12,7 @@ use crate::servers::{self, PATIENCE, Server};
 mod cluster;
 mod cursors;
 mod everywhere;
+mod full;
 mod order;
 mod sharing;
 mod trouble;
