@@ -5,6 +5,7 @@ use rumqttc::QoS;
 use sen_tests::asking::{alerts_of, level_three, now_ms};
 use sen_tests::cluster::{Apart, turn};
 use sen_tests::device::Device;
+use sen_tests::screen::is_of;
 use sen_tests::wait_for;
 use serde_json::{Value, json};
 
@@ -22,7 +23,8 @@ async fn siren(name: &str, port: u16) -> anyhow::Result<Device> {
     Ok(siren)
 }
 
-/// The topic of the first message of a rule that a siren hears and that is as wanted.
+/// The topic of the first message that a siren hears of a rule, of its critical level, and that is as
+/// wanted.
 async fn hears(
     siren: &mut Device,
     rule: &str,
@@ -32,7 +34,7 @@ async fn hears(
         loop {
             let message = siren.next().await?;
             let Ok(alert) = serde_json::from_slice::<Value>(&message.payload) else { continue };
-            if alert["rule"] == rule && wanted(&alert) {
+            if is_of(&alert, rule) && wanted(&alert) {
                 return anyhow::Ok(message.topic);
             }
         }

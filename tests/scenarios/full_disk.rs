@@ -15,6 +15,7 @@ use crate::{GAUGE, LEVEL, now_ms, stored};
 
 /// Room that is left above the reserve, at least: others on the machine must not disturb the story.
 const LEAST_ROOM_BYTES: u64 = 1 << 30;
+const MOST_ROOM_BYTES: u64 = 8 << 30;
 
 /// Somebody else's file that takes all the room, and half as much of the reserve.
 struct Filler(PathBuf);
@@ -43,7 +44,7 @@ async fn a_full_disk_stops_acknowledgements_and_loses_nothing() -> anyhow::Resul
     let folder = tempfile::tempdir()?;
     let free = free_bytes(folder.path())?;
     ensure!(free > 3 * LEAST_ROOM_BYTES, "this story needs 3 GiB of free disk");
-    let room = LEAST_ROOM_BYTES.max(free / 4);
+    let room = (free / 4).clamp(LEAST_ROOM_BYTES, MOST_ROOM_BYTES);
     let reserve = (free - room).to_string();
     let reserve = [("SEN__LOG__RESERVE_BYTES", reserve.as_str())];
     let centre = Centre::on(folder.path().join("data"), &reserve)?;

@@ -155,6 +155,8 @@ async fn who_was_stopped_knows_at_once_when_he_wakes_that_he_lost_it() {
     let two = server.join("alert", "two").await;
     let held = soon("the second holds", two.hold("alert")).await.unwrap();
     holder.signal("-CONT");
+    let woken = Instant::now();
     holder.says("lost").await;
+    assert!(woken.elapsed() < LEASE * 2, "after {:?}", woken.elapsed());
     assert!(held.still_ours());
 }

@@ -39,6 +39,8 @@ pub(super) const LOOKS: u32 = 5;
 const APART: Duration = Duration::from_secs(10);
 /// As [`APART`], when the servers are full and records are refused.
 const APART_WHEN_FULL: Duration = Duration::from_secs(1);
+/// Of so many parts of a topic the oldest goes at a time when the servers are full.
+const EARLY_PARTS: u64 = 8;
 
 /// When this process last looked for old records, by topic.
 #[derive(Debug, Default)]
@@ -52,12 +54,18 @@ impl Looked {
         let last = looked.entry((topic.to_owned(), early));
         let is_due = match &last {
             Entry::Vacant(_) => true,
-            Entry::Occupied(last) => now - *last.get() > apart,
+            Entry::Occupied(last) => now.saturating_duration_since(*last.get()) > apart,
         };
         if is_due {
             last.insert_entry(now);
         }
         is_due
+    }
+
+    /// Nothing could go early: the next look need not be so soon.
+    fn put_off(&self, topic: &str) {
+        let next = Instant::now() + APART - APART_WHEN_FULL;
+        lock(&self.0).insert((topic.to_owned(), true), next);
     }
 }
 
@@ -103,7 +111,7 @@ pub(crate) async fn keep(shared: Arc<Shared>) {
     }
 }
 
-fn warned(shared: &Shared, what: &str, result: io::Result<()>) {
+fn warned<T>(shared: &Shared, what: &str, result: io::Result<T>) {
     if let Err(error) = result {
         let topic = &shared.name;
         tracing::debug!(topic, what, %error, "the servers were asked in vain");
@@ -180,25 +188,30 @@ pub(crate) async fn relieve(shared: &Shared) {
         return;
     }
     match retain(shared, true).await {
-        Ok(()) => {
+        Ok(true) => {
             let topic = &shared.name;
-            tracing::warn!(topic, "the servers are full: what all have read goes early");
-            shared.prover.ask().await;
+            tracing::warn!(topic, "the servers are full: the oldest that all have read went early");
+            shared.prover.ask_soon();
         }
+        Ok(false) => shared.cursors.looked.put_off(&shared.name),
         error => warned(shared, "room", error),
     }
 }
 
-/// Deletes what may go.
-async fn retain(shared: &Shared, early: bool) -> io::Result<()> {
+/// Deletes what may go; whether anything did.
+async fn retain(shared: &Shared, early: bool) -> io::Result<bool> {
     let info = shared.refresh().await?;
     let (first, end) = (info.state.first_sequence, info.state.last_sequence + 1);
     if info.state.messages == 0 || info.created.unix_timestamp_nanos() != shared.created_ns {
-        return Ok(());
+        return Ok(false);
     }
-    let mut to = if early { end } else { allowed(shared, &info).await? };
+    let mut to = match early {
+        // Not more than is needed: who reads without a cursor may still want it.
+        true => first + info.state.messages.div_ceil(EARLY_PARTS),
+        false => allowed(shared, &info).await?,
+    };
     if to <= first {
-        return Ok(());
+        return Ok(false);
     }
     // As late as can be, so that hardly any are missed that were opened meanwhile.
     let mut cursors = shared.cursors.all(Some(&shared.name)).await.map_err(io::Error::other)?;
@@ -210,7 +223,7 @@ async fn retain(shared: &Shared, early: bool) -> io::Result<()> {
     cursors.sort_by_key(|kept| kept.partition.is_some());
     for kept in &cursors {
         if to <= first {
-            return Ok(());
+            return Ok(false);
         }
         to = to.min(needed(shared, kept, first, to.min(end)).await?);
     }
@@ -219,7 +232,7 @@ async fn retain(shared: &Shared, early: bool) -> io::Result<()> {
         ask(purge).await.map_err(io::Error::other)?;
         shared.refresh().await?;
     }
-    Ok(())
+    Ok(to > first)
 }
 
 /// The first message before `end` that a cursor still needs; `end` or more if there is none. Of
@@ -272,6 +285,11 @@ mod tests {
         assert!(looked.is_due("a", true) && !looked.is_due("a", true));
         tokio::time::advance(APART).await;
         assert!(looked.is_due("a", false) && !looked.is_due("a", false));
+        looked.put_off("a");
+        tokio::time::advance(APART_WHEN_FULL * 2).await;
+        assert!(!looked.is_due("a", true), "nothing could go");
+        tokio::time::advance(APART).await;
+        assert!(looked.is_due("a", true));
     }
 
     #[test]

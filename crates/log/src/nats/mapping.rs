@@ -14,8 +14,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::names::{BUCKETS, Names};
 
-/// How long the messages are waited for; without permission to hear them nothing is known.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the first of the messages is waited for, and how long all of them: without permission to
+/// hear them nothing is known.
+const FIRST: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// The header that names the stream a message is for.
 const EXPECTED_STREAM: &str = "Nats-Expected-Stream";
 /// A stream that is not there: names of ours hold no capital letters.
@@ -67,8 +69,9 @@ pub(crate) async fn partitions(client: &Client, names: &Names) -> BTreeMap<u64, 
             return partitions;
         }
     }
-    let until = Instant::now() + PATIENCE;
+    let begun = Instant::now();
     while partitions.len() < BUCKETS as usize {
+        let until = begun + if partitions.is_empty() { FIRST } else { PATIENCE };
         let Ok(Some(message)) = timeout_at(until, heard.next()).await else { break };
         // Of readings that come meanwhile, too: it is the same mapping.
         let mut tokens = message.subject.split('.').skip(2);

@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_nats::Client;
-use async_nats::jetstream::context::GetStreamErrorKind;
+use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
 use async_nats::jetstream::stream::{Config as StreamConfig, DiscardPolicy, StorageType, Stream};
 use async_nats::jetstream::{Context, ContextBuilder, ErrorCode};
 use tokio::runtime::Handle;
@@ -253,12 +253,15 @@ impl Nats {
             return Err("another process is about to make its stream".to_owned());
         }
         let config = topic_config(names, self.config.replicas);
-        let made = ask(self.context.get_or_create_stream(config)).await;
-        // Without an answer it may be under way: then nobody tries while ours may still be taken.
-        if made.as_ref().is_err_and(|reason| reason != UNANSWERED) {
+        let made = timeout(REQUEST, self.context.get_or_create_stream(config)).await;
+        let made = made.map_err(|_| UNANSWERED.to_owned())?;
+        // Only what they refuse is certain not to be under way: else nobody tries for a while.
+        if let Err(error) = &made
+            && matches!(error.kind(), CreateStreamErrorKind::JetStream(_))
+        {
             self.epochs.not_made(topic).await;
         }
-        made
+        made.map_err(|error| error.to_string())
     }
 
     /// How a topic is found: in a new epoch if it is shorter than a cursor of it has seen. A replica

@@ -8,15 +8,17 @@ use std::time::Duration;
 
 use async_nats::jetstream::stream::Info;
 use futures_util::future::join_all;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::durability::{Answer, judge};
-use super::{room, varz};
+use super::room::Room;
+use super::varz;
 use crate::backend::Durability;
 use crate::lock;
 
-/// How often the monitors are asked.
+/// How often the monitors are asked, and how often when room is scarce.
 const INTERVAL: Duration = Duration::from_secs(10);
+const SCARCE: Duration = Duration::from_secs(1);
 
 /// What is known of the durability and of the room.
 pub(crate) struct Prover {
@@ -25,7 +27,9 @@ pub(crate) struct Prover {
     /// Where each stream is kept.
     placed: Mutex<BTreeMap<String, Placed>>,
     proven: watch::Sender<Durability>,
+    room: Mutex<Room>,
     lacks_room: AtomicBool,
+    wanted: Notify,
 }
 
 /// Where a stream is kept.
@@ -44,7 +48,9 @@ impl Prover {
             answers: Mutex::default(),
             placed: Mutex::default(),
             proven: watch::Sender::new(unasked),
+            room: Mutex::default(),
             lacks_room: AtomicBool::new(false),
+            wanted: Notify::new(),
         }
     }
 
@@ -55,17 +61,33 @@ impl Prover {
             (monitor.clone(), answer)
         });
         let answers = join_all(answers).await;
-        let lacking = room::lacking(&answers);
+        self.judge_room(&answers);
         *lock(&self.answers) = answers;
         self.judge();
-        let lacked = self.lacks_room.swap(lacking.is_some(), Ordering::AcqRel);
-        match lacking {
-            Some(reason) if !lacked => {
-                tracing::error!(reason, "the servers are nearly full: no more readings are taken");
+    }
+
+    /// Lets [`run`] ask at once.
+    pub(crate) fn ask_soon(&self) {
+        self.wanted.notify_one();
+    }
+
+    fn judge_room(&self, answers: &[Answer]) {
+        let servers = self.servers();
+        let mut room = lock(&self.room);
+        room.hear(answers, &servers);
+        let (lacks, server) = (room.is_lacking(), room.fullest());
+        match (self.lacks_room.swap(lacks, Ordering::AcqRel), lacks) {
+            (false, true) => {
+                tracing::warn!(server, "a server is nearly full: no more readings are taken");
             }
-            None if lacked => tracing::info!("the servers have room again"),
+            (true, false) => tracing::info!("the servers have room again"),
             _ => {}
         }
+    }
+
+    /// The names of all that keep a stream, as far as they are known.
+    fn servers(&self) -> BTreeSet<String> {
+        lock(&self.placed).values().flat_map(|it| it.servers.iter().cloned()).collect()
     }
 
     /// Whether a server is nearly full, when they were last asked.
@@ -98,13 +120,8 @@ impl Prover {
             // Before the first answers there is nothing to judge.
             return;
         }
-        let (fewest, servers) = {
-            let placed = lock(&self.placed);
-            let fewest = placed.values().map(|it| it.replicas).min();
-            let servers = placed.values().flat_map(|it| it.servers.iter().cloned()).collect();
-            (fewest.unwrap_or_default(), servers)
-        };
-        let judgement = judge(&answers, fewest, &servers);
+        let fewest = lock(&self.placed).values().map(|it| it.replicas).min();
+        let judgement = judge(&answers, fewest.unwrap_or_default(), &self.servers());
         self.proven.send_if_modified(|proven| {
             let is_news = *proven != judgement;
             if is_news && let Durability::BestEffort(reason) = &judgement {
@@ -119,7 +136,12 @@ impl Prover {
 /// Asks for ever.
 pub(crate) async fn run(prover: Arc<Prover>) {
     loop {
-        tokio::time::sleep(INTERVAL).await;
+        let is_scarce = lock(&prover.room).is_nearly_lacking();
+        let pause = if is_scarce { SCARCE } else { INTERVAL };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = prover.wanted.notified() => {}
+        }
         prover.ask().await;
     }
 }

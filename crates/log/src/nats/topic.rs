@@ -113,7 +113,9 @@ impl NatsTopic {
     async fn write(&self, payloads: Payloads) -> Result<Range<Offset>, AppendError> {
         let shared = &self.shared;
         self.check()?;
-        if shared.gives_way && shared.prover.lacks_room() {
+        // Of all that can wait the readings alone: they are nearly all that there is, and what aggregate
+        // refuses of them must find its place, or its position would hold them back for ever.
+        if shared.numbering == Numbering::Batched && shared.prover.lacks_room() {
             return Err(AppendError::Full);
         }
         // An append larger than the whole window goes alone.

@@ -8,14 +8,17 @@ use crate::notebook::{KEEP_ALL, note};
 
 const LARGE_BYTES: usize = 500_000;
 
-fn large() -> Vec<Note> {
-    vec![Note(vec![7; LARGE_BYTES])]
+/// One that is like no other: what is said twice is kept once.
+fn large(number: u64) -> Vec<Note> {
+    let mut bytes = format!("d{number}-").into_bytes();
+    bytes.resize(LARGE_BYTES, b'7');
+    vec![Note(bytes)]
 }
 
 /// Appends until the servers refuse; gives how many were taken.
 async fn fill(topic: &Topic<Note>) -> u64 {
     for taken in 0..100 {
-        match topic.append(large()).await {
+        match topic.append(large(100 + taken)).await {
             Ok(_) => {}
             Err(AppendError::Full) => return taken,
             Err(error) => panic!("refused otherwise: {error}"),
@@ -32,8 +35,8 @@ async fn full_servers_lose_nothing_and_what_all_have_read_makes_room() {
     let vital = log.vital_topic::<Note>("alerts", KEEP_ALL).unwrap();
     vital.append(vec![note("raised"), note("cleared")]).await.unwrap();
     log.cursor(&vital, "reader").unwrap().save(3, Vec::new()).await.unwrap();
-    for _ in 0..10 {
-        topic.append(large()).await.unwrap();
+    for number in 0..10 {
+        topic.append(large(number)).await.unwrap();
     }
     // It has read five. Another has read nothing, and holds back while there is room.
     log.cursor(&topic, "reader").unwrap().save(6, Vec::new()).await.unwrap();
@@ -55,13 +58,16 @@ async fn before_servers_are_full_the_last_room_is_left_to_what_cannot_wait() {
     let server = Server::start_small();
     let config = nats::Config { monitors: vec![server.monitor()], ..servers::config(1) };
     let log = nats::open(server.client().await, config).await.unwrap();
-    let topic = log.topic::<Note>("readings", KEEP_ALL).unwrap();
+    let topic = log.batched_topic("readings", KEEP_ALL, key).unwrap();
     let vital = log.vital_topic::<Note>("alerts", KEEP_ALL).unwrap();
+    let quarantine = log.topic::<Note>("quarantine", KEEP_ALL).unwrap();
     let cursor = log.cursor(&topic, "reader").unwrap();
     cursor.save(1, Vec::new()).await.unwrap();
+    let begin = topic.floor();
     // 31 of what would be 32: more than 95 per cent.
-    for _ in 0..31 {
-        topic.append(large()).await.unwrap();
+    let mut offsets = Vec::new();
+    for number in 0..31 {
+        offsets.push(topic.append(large(number)).await.unwrap().start);
     }
     wait_for("no more is taken", async || {
         let refused = topic.append(vec![note("more")]).await;
@@ -69,11 +75,14 @@ async fn before_servers_are_full_the_last_room_is_left_to_what_cannot_wait() {
     })
     .await;
     vital.append(vec![note("raised")]).await.unwrap();
-    assert_eq!(topic.floor(), 1, "nobody has read it");
-    // What has been read makes room, also without being told that it is full.
-    cursor.save(6, Vec::new()).await.unwrap();
+    quarantine.append(vec![note("refused")]).await.unwrap();
+    assert_eq!(topic.floor(), begin, "nobody has read it");
+    // The oldest of what was read makes room.
+    cursor.save(offsets[20], Vec::new()).await.unwrap();
     wait_for("there is room", async || topic.append(vec![note("again")]).await.is_ok()).await;
-    assert_eq!(topic.floor(), 6);
+    assert!((offsets[1]..=offsets[10]).contains(&topic.floor()), "not more than is needed");
+    let rest = read_all(&topic, offsets[20]).await;
+    assert_eq!(rest.iter().filter(|(_, text)| text.len() == LARGE_BYTES).count(), 11);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
