@@ -81,9 +81,6 @@ const CLOSING: Duration = Duration::from_secs(10);
 /// How long the server knows the ids of messages: longer than an append is tried again.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
-/// The reason when no answer came.
-const UNANSWERED: &str = "no answer in time";
-
 /// What was asked of the servers: the answer, or their reason.
 type Asked<T> = Result<T, String>;
 
@@ -253,15 +250,17 @@ impl Nats {
             return Err("another process is about to make its stream".to_owned());
         }
         let config = topic_config(names, self.config.replicas);
-        let made = timeout(REQUEST, self.context.get_or_create_stream(config)).await;
-        let made = made.map_err(|_| UNANSWERED.to_owned())?;
-        // Only what they refuse is certain not to be under way: else nobody tries for a while.
-        if let Err(error) = &made
-            && matches!(error.kind(), CreateStreamErrorKind::JetStream(_))
-        {
-            self.epochs.not_made(topic).await;
-        }
-        made.map_err(|error| error.to_string())
+        let making = async {
+            let made = self.context.get_or_create_stream(config).await;
+            // Only what they refuse is certain not to be under way: else nobody tries for a while.
+            if let Err(error) = &made
+                && matches!(error.kind(), CreateStreamErrorKind::JetStream(_))
+            {
+                self.epochs.not_made(topic).await;
+            }
+            made
+        };
+        ask(making).await
     }
 
     /// How a topic is found: in a new epoch if it is shorter than a cursor of it has seen. A replica
@@ -482,6 +481,6 @@ fn is_final(reason: &str) -> bool {
 async fn ask<T, E: Display>(asking: impl Future<Output = Result<T, E>>) -> Asked<T> {
     match timeout(REQUEST, asking).await {
         Ok(answer) => answer.map_err(|error| error.to_string()),
-        Err(_) => Err(UNANSWERED.to_owned()),
+        Err(_) => Err("no answer in time".to_owned()),
     }
 }

@@ -2,7 +2,6 @@
 //! there is room.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -28,7 +27,6 @@ pub(crate) struct Prover {
     placed: Mutex<BTreeMap<String, Placed>>,
     proven: watch::Sender<Durability>,
     room: Mutex<Room>,
-    lacks_room: AtomicBool,
     wanted: Notify,
 }
 
@@ -49,7 +47,6 @@ impl Prover {
             placed: Mutex::default(),
             proven: watch::Sender::new(unasked),
             room: Mutex::default(),
-            lacks_room: AtomicBool::new(false),
             wanted: Notify::new(),
         }
     }
@@ -74,9 +71,10 @@ impl Prover {
     fn judge_room(&self, answers: &[Answer]) {
         let servers = self.servers();
         let mut room = lock(&self.room);
+        let lacked = room.is_lacking();
         room.hear(answers, &servers);
-        let (lacks, server) = (room.is_lacking(), room.fullest());
-        match (self.lacks_room.swap(lacks, Ordering::AcqRel), lacks) {
+        let server = room.fullest();
+        match (lacked, room.is_lacking()) {
             (false, true) => {
                 tracing::warn!(server, "a server is nearly full: no more readings are taken");
             }
@@ -92,7 +90,7 @@ impl Prover {
 
     /// Whether a server is nearly full, when they were last asked.
     pub(crate) fn lacks_room(&self) -> bool {
-        self.lacks_room.load(Ordering::Acquire)
+        lock(&self.room).is_lacking()
     }
 
     /// Takes note of where a stream is really kept.

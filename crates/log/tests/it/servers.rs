@@ -43,8 +43,7 @@ impl Server {
 
     /// A server with room for 16 MB.
     pub(crate) fn start_small() -> Self {
-        let mut server = Self::start();
-        server.kill();
+        let mut server = Self::prepare(MAPPING, "");
         server.change("max_file_store: 1G", "max_file_store: 16M");
         server.start_again();
         server
@@ -65,6 +64,13 @@ impl Server {
     }
 
     fn start_with(mapping: &str, cluster: &str) -> Self {
+        let mut server = Self::prepare(mapping, cluster);
+        server.start_again();
+        server
+    }
+
+    /// Its folder and ports; not started yet.
+    fn prepare(mapping: &str, cluster: &str) -> Self {
         let [port, monitor] = [(); 2].map(|()| Port::hold().unwrap());
         let folder = tempfile::tempdir().unwrap();
         let text = format!(
@@ -77,9 +83,7 @@ impl Server {
             folder.path().join("store"),
         );
         std::fs::write(folder.path().join("nats.conf"), text).unwrap();
-        let mut server = Self { folder, port, monitor, route: None, child: None };
-        server.start_again();
-        server
+        Self { folder, port, monitor, route: None, child: None }
     }
 
     pub(crate) fn start_again(&mut self) {
